@@ -11,6 +11,7 @@ export const readJson = (path) => JSON.parse(readFileSync(path, 'utf8'))
 /**
  * Every workspace package: `{ name, dir, manifest }`, `dir` relative to the root with forward slashes, sorted by `dir`.
  * Understands the two shapes of pattern the root package.json uses: `folder/*` and `folder`.
+ * @returns {{ name: string, dir: string, manifest: any }[]}
  */
 export function workspacePackages() {
   return readJson(join(root, 'package.json'))
@@ -36,6 +37,8 @@ export const publishablePackages = () => workspacePackages().filter(({ manifest 
 /**
  * The code entry points of a package: `{ specifier, source }`, e.g. `@grpc-stack/interceptor-auth/jwt` and
  * `packages/interceptor-auth/src/jwt.ts`. `exports` names files in `dist`; `dist/x.js` is compiled from `src/x.ts`.
+ * @param {{ name: string, dir: string, manifest: any }} workspacePackage
+ * @returns {{ specifier: string, source: string }[]}
  */
 export function entryPoints({ name, dir, manifest }) {
   return Object.entries(manifest.exports ?? {})

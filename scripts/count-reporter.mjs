@@ -1,0 +1,32 @@
+// A vitest reporter that writes the outcome of a run to the file named in GRPC_STACK_TEST_SUMMARY:
+// `{ passed, failed, skipped: [{ name, reason }], broken: [{ name, message }] }`. `broken` are failures that no test
+// accounts for: files that did not load, hooks that failed, errors nobody caught.
+import { writeFileSync } from 'node:fs'
+
+export default class CountReporter {
+  onTestRunEnd(modules, unhandledErrors) {
+    const summary = { passed: 0, failed: 0, skipped: [], broken: [] }
+
+    for (const module of modules) {
+      for (const test of module.children.allTests()) {
+        const result = test.result()
+        if (result.state === 'passed') summary.passed++
+        else if (result.state === 'failed') summary.failed++
+        else {
+          summary.skipped.push({
+            name: `${module.relativeModuleId} > ${test.fullName}`,
+            reason: result.note ?? (test.options.mode === 'todo' ? 'todo' : 'no reason given'),
+          })
+        }
+      }
+      for (const suite of [module, ...module.children.allSuites()]) {
+        for (const error of suite.errors()) {
+          summary.broken.push({ name: suite.fullName ?? module.relativeModuleId, message: error.message })
+        }
+      }
+    }
+    for (const error of unhandledErrors) summary.broken.push({ name: 'unhandled error', message: error.message })
+
+    writeFileSync(process.env.GRPC_STACK_TEST_SUMMARY, JSON.stringify(summary))
+  }
+}

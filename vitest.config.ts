@@ -1,0 +1,31 @@
+import { fileURLToPath } from 'node:url'
+import { defineConfig } from 'vitest/config'
+import { entryPoints, workspacePackages } from './scripts/workspace.mjs'
+
+const pathTo = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
+
+export default defineConfig({
+  resolve: {
+    // Tests run the sources, those of other packages included. Only processes that a test starts use the built files.
+    alias: workspacePackages()
+      .flatMap(entryPoints)
+      .map(({ specifier, source }) => ({ find: new RegExp(`^${specifier}$`), replacement: pathTo(source) })),
+  },
+  test: {
+    include: ['packages', 'examples', 'bench', 'test'].map((folder) => `${folder}/**/*.test.ts`),
+    exclude: ['**/node_modules/**', '**/dist/**'],
+    pool: 'forks',
+    // Tests wait on sockets more than they compute, so two cores are worth two workers.
+    maxWorkers: '100%',
+    // For tests that watch what the heap keeps.
+    execArgv: ['--expose-gc'],
+    globals: false,
+    retry: 0,
+    allowOnly: !process.env.CI,
+    testTimeout: 10_000,
+    hookTimeout: 10_000,
+    teardownTimeout: 10_000,
+    unstubEnvs: true,
+    restoreMocks: true,
+  },
+})
