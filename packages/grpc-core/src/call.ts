@@ -1,0 +1,108 @@
+import type { CallCredentials, Metadata, ServerUnaryCall } from '@grpc/grpc-js'
+import type { CallOption } from './call-option.ts'
+import type { Context } from './context.ts'
+import type { MethodInfo } from './method.ts'
+import type { Status } from './status.ts'
+
+/**
+ * A concern around an RPC. It may change the call, refuse it by returning a status without calling `next`, watch
+ * it by awaiting `next()`, or, on a replayable client call, run it again by calling `next()` again.
+ *
+ * The same function serves client and server and all four patterns. A thrown `RpcError` ends the RPC with its
+ * status; any other throw ends it with INTERNAL, the error kept as `cause` in this process.
+ */
+export type Interceptor<C extends Call = Call> = (call: C, next: Next) => Status | Promise<Status>
+
+/**
+ * Runs what comes after this interceptor. Never throws for an RPC outcome and resolves exactly once, however the
+ * RPC ends: success, error, refusal, cancel, deadline, lost connection.
+ */
+export type Next = () => Promise<Status>
+
+/** Sees one message as it passes. Returning a value other than undefined replaces it. Must be synchronous. */
+export type MessageTap = (message: unknown) => unknown
+
+/** Sees the response metadata as it passes. Returning another `Metadata` replaces it. Must be synchronous. */
+export type MetadataTap = (metadata: Metadata) => Metadata | undefined | void
+
+/** One RPC, as interceptors see it on either side. */
+export interface Call {
+  readonly side: 'client' | 'server'
+  readonly method: MethodInfo
+  /** Request metadata, this call's own copy: change it or assign another before `next()`. */
+  metadata: Metadata
+  /**
+   * Absolute, epoch milliseconds, `Infinity` when there is none. A client interceptor may shorten it before `next()`:
+   * whatever is inside then ends by it. The deadline of the whole call, fixed when the application made it,
+   * holds regardless.
+   */
+  deadline: number
+  /** Aborts when the RPC is cancelled or its deadline passes; not when it ends by itself. Made on first use. */
+  readonly signal: AbortSignal
+  /** State of this RPC, by `ContextVar`. */
+  readonly context: Context
+  /** Address of the other side, `unknown` or the target while there is no connection. */
+  peer(): string
+  /** Sees each request message. Register before `next()`; taps run first-registered first. */
+  onRequest(tap: MessageTap): void
+  /** Sees each response message. Register before `next()`; taps run last-registered first. */
+  onResponse(tap: MessageTap): void
+  /** Sees the response metadata. Register before `next()`; taps run last-registered first. */
+  onResponseMetadata(tap: MetadataTap): void
+  /**
+   * Answers with a message of the interceptor's own; it still returns the status. Repeatable where responses stream.
+   * Resolves when the receiver is ready for more. Passes the response taps of outer interceptors.
+   */
+  respond(message: unknown): Promise<void>
+}
+
+/** Bounds of the request messages a replayable call keeps. */
+export interface ReplayLimits {
+  /** Serialized bytes of a request stream. A single request is kept by reference, copies nothing and is not counted. */
+  readonly maxBytes: number
+  /** Messages of a request stream. */
+  readonly maxMessages: number
+}
+
+/** The algorithm for request messages: `identity` sends them uncompressed whatever the channel's default is. */
+export type Compression = 'identity' | 'deflate' | 'gzip'
+
+export interface ClientCall extends Call {
+  readonly side: 'client'
+  /** Call credentials in addition to the channel's. */
+  credentials: CallCredentials | undefined
+  /** Wait for the connection instead of failing with UNAVAILABLE. */
+  waitForReady: boolean
+  /**
+   * `identity` can always be honoured. Another algorithm only if it is the channel's own
+   * (`grpc.default_compression_algorithm`), since grpc-js cannot choose per call: assigning one it cannot honour throws.
+   */
+  compression: Compression | undefined
+  /** Target of the channel if it is a channel of this library, else undefined. */
+  readonly target: string | undefined
+  /** Whether the transport is encrypted; undefined where grpc-js does not tell: on stubs with a channel of their own. */
+  readonly secure: boolean | undefined
+  /** Whether anything of a response was handed to the application: no further attempt is possible. */
+  readonly committed: boolean
+  /**
+   * Keeps the request messages so that the caller of this method may call `next()` again. Call it before the first
+   * `next()`. The state of the call at this interceptor is kept too: what inner ones set during one attempt is gone in the next.
+   */
+  makeReplayable(limits: ReplayLimits): void
+  /** Ends the call with CANCELLED, as the application's own `cancel` does. */
+  cancel(details?: string): void
+  /** The per-call setting with this key, from the call options. */
+  option<T>(key: CallOption<T>): T | undefined
+}
+
+export interface ServerCall extends Call {
+  readonly side: 'server'
+  /** TLS facts of the connection. */
+  readonly authContext: ReturnType<ServerUnaryCall<unknown, unknown>['getAuthContext']>
+  /** The `:authority` the client asked for. */
+  readonly host: string
+  /** Sent with the response headers, merged over the handler's; with the trailers when there are no headers. */
+  readonly responseMetadata: Metadata
+  /** Sent with the status, merged over the handler's. */
+  readonly trailers: Metadata
+}

@@ -1,0 +1,182 @@
+import {
+  type CallInvocationTransformer,
+  Channel as GrpcChannel,
+  type ChannelCredentials,
+  type ChannelInterface,
+  type ChannelOptions,
+  type Client,
+  type ClientOptions,
+  compressionAlgorithms,
+  type Interceptor as GrpcInterceptor,
+} from '@grpc/grpc-js'
+import type { Interceptor } from './call.ts'
+import type { ChannelFacts } from './channel-facts.ts'
+import { type ClientInterceptorLike, validateInterceptors } from './compose.ts'
+import { fuseClient, stackOf } from './interceptors.ts'
+import { show } from './status.ts'
+
+/** A generated stub class, or any subclass of grpc-js's `Client`. */
+export type StubClass<T extends Client> = new (
+  address: string,
+  credentials: ChannelCredentials,
+  options?: Partial<ClientOptions>,
+) => T
+
+/**
+ * A grpc-js channel that carries interceptors. It can stand wherever grpc-js takes a channel (`channelOverride`), and
+ * as the options of a stub it brings its interceptors along: `new GreeterClient('', credentials, channel)`.
+ */
+export interface Channel extends ChannelInterface {
+  /**
+   * A callback stub on this channel. Stubs share the connection; closing one closes the channel. Interceptors given per
+   * call (`{ interceptors: clientInterceptors(…) }`) run inside the channel's.
+   */
+  client<T extends Client>(Stub: StubClass<T>, options?: StubOptions): T
+  readonly channelOverride: ChannelInterface
+  readonly interceptors: GrpcInterceptor[]
+}
+
+/** Options of a stub on a channel: the channel's own are settled. */
+export type StubOptions = Pick<ClientOptions, 'callInvocationTransformer'>
+
+/**
+ * A channel like `new grpc.Channel(…)`, ready for `interceptChannel`, `client` and `createClient`.
+ * @param options grpc-js channel options
+ */
+export function createChannel(
+  target: string,
+  credentials: ChannelCredentials,
+  options: ChannelOptions = {},
+): Channel {
+  const base = new GrpcChannel(target, credentials, options)
+  const facts = { secure: credentials._isSecure(), compression: compressionOf(options) }
+  return new StackChannel(base, facts, [])
+}
+
+/**
+ * The channel with these interceptors around it, first outermost. Interceptors the channel already has run inside.
+ * Without interceptors: the very same channel.
+ * @throws TypeError for something that is not an interceptor or not a channel.
+ */
+export function interceptChannel<C extends ChannelInterface>(
+  channel: C,
+  ...interceptors: readonly ClientInterceptorLike[]
+): C | Channel {
+  if (typeof channel?.createCall !== 'function') {
+    throw new TypeError(`interceptChannel: the first argument must be a channel, got ${show(channel)}`)
+  }
+  const added = validateInterceptors(interceptors, 'interceptChannel')
+  if (added.length === 0) return channel
+  if (channel instanceof StackChannel) return channel.with(added)
+  return new StackChannel(channel, { secure: undefined, compression: undefined }, added)
+}
+
+class StackChannel implements Channel {
+  readonly #base: ChannelInterface
+  readonly #known: Pick<ChannelFacts, 'secure' | 'compression'>
+  readonly #list: readonly Interceptor[]
+  readonly #facts: ChannelFacts
+  #fused: GrpcInterceptor | undefined
+  /** The path of the call being created, when an interceptor chose another than the stub's. */
+  #path: string | undefined
+
+  constructor(
+    base: ChannelInterface,
+    known: Pick<ChannelFacts, 'secure' | 'compression'>,
+    list: readonly Interceptor[],
+  ) {
+    this.#base = base
+    this.#known = known
+    this.#list = list
+    this.#facts = {
+      ...known,
+      target: base.getTarget(),
+      canRewritePath: true,
+      open: (nextCall, options, path) => {
+        if (path === undefined) return nextCall(options)
+        // grpc-js binds the stub's path, but creates the call on this channel before nextCall returns.
+        this.#path = path
+        try {
+          return nextCall(options)
+        } finally {
+          this.#path = undefined
+        }
+      },
+    }
+  }
+
+  with(added: readonly Interceptor[]): Channel {
+    return new StackChannel(this.#base, this.#known, [...added, ...this.#list])
+  }
+
+  get channelOverride(): ChannelInterface {
+    return this
+  }
+
+  get interceptors(): GrpcInterceptor[] {
+    if (this.#list.length === 0) return []
+    this.#fused ??= fuseClient(this.#list, this.#facts)
+    return [this.#fused]
+  }
+
+  client<T extends Client>(Stub: StubClass<T>, options: StubOptions = {}): T {
+    if (typeof Stub !== 'function') throw new TypeError(`channel.client: expected a stub class, got ${show(Stub)}`)
+    const joined = new WeakMap<readonly GrpcInterceptor[], GrpcInterceptor[]>()
+    const append: CallInvocationTransformer = (properties) => {
+      const call = options.callInvocationTransformer?.(properties) ?? properties
+      const own = call.callOptions.interceptors
+      if (own === undefined || own.length === 0) return call
+      let interceptors = joined.get(own)
+      if (interceptors === undefined) {
+        interceptors = this.#join(own)
+        joined.set(own, interceptors)
+      }
+      return { ...call, callOptions: { ...call.callOptions, interceptors } }
+    }
+    // Address and credentials are the channel's: grpc-js ignores these two beside channelOverride.
+    return new Stub('', undefined as unknown as ChannelCredentials, {
+      channelOverride: this,
+      interceptors: this.interceptors,
+      callInvocationTransformer: append,
+    })
+  }
+
+  /** grpc-js lets the interceptors of a call replace those of the client; here they go inside. */
+  #join(own: readonly GrpcInterceptor[]): GrpcInterceptor[] {
+    const [first, ...others] = own
+    const stack = first && stackOf(first)
+    if (stack === undefined) return [...this.interceptors, ...own]
+    return [fuseClient([...this.#list, ...stack], this.#facts), ...others]
+  }
+
+  createCall(...args: Parameters<ChannelInterface['createCall']>): ReturnType<ChannelInterface['createCall']> {
+    const [path, ...rest] = args
+    return this.#base.createCall(this.#path ?? path, ...rest)
+  }
+
+  close(): void {
+    this.#base.close()
+  }
+
+  getTarget(): string {
+    return this.#base.getTarget()
+  }
+
+  getConnectivityState(tryToConnect: boolean): ReturnType<ChannelInterface['getConnectivityState']> {
+    return this.#base.getConnectivityState(tryToConnect)
+  }
+
+  watchConnectivityState(...args: Parameters<ChannelInterface['watchConnectivityState']>): void {
+    this.#base.watchConnectivityState(...args)
+  }
+
+  getChannelzRef(): ReturnType<ChannelInterface['getChannelzRef']> {
+    return this.#base.getChannelzRef()
+  }
+}
+
+function compressionOf(options: ChannelOptions): ChannelFacts['compression'] {
+  const algorithm = options['grpc.default_compression_algorithm']
+  if (algorithm === compressionAlgorithms.gzip) return 'gzip'
+  return algorithm === compressionAlgorithms.deflate ? 'deflate' : undefined
+}

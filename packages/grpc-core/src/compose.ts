@@ -1,0 +1,131 @@
+import type { Call, ClientCall, Interceptor, Next, ServerCall } from './call.ts'
+import { adaptContract, type ClientContract, type ServerContract } from './contracts/adapt.ts'
+import { compileMatcher, type Matcher } from './match.ts'
+import type { MethodInfo } from './method.ts'
+import { show } from './status.ts'
+
+export type Side = 'client' | 'server'
+
+/** What composition functions take: a plain interceptor or an object with the reference's contract. */
+export type ClientInterceptorLike = Interceptor<Call> | Interceptor<ClientCall> | ClientContract
+export type ServerInterceptorLike = Interceptor<Call> | Interceptor<ServerCall> | ServerContract
+export type InterceptorLike = ClientInterceptorLike | ServerInterceptorLike
+
+/** A composite answers this with what it comes to for one method; the engine asks once per method. */
+const RESOLVE: unique symbol = Symbol('grpc-stack.resolve')
+
+/** An interceptor whose work includes everything inside it: given the rest of the stack, it becomes a plain one. */
+export const ABSORB: unique symbol = Symbol('grpc-stack.absorb')
+
+interface Composite extends Interceptor {
+  [RESOLVE](method: MethodInfo, side: Side): readonly Interceptor[]
+}
+
+interface Absorbing extends Interceptor {
+  [ABSORB](rest: readonly Interceptor[], method: MethodInfo, side: Side): Interceptor | undefined
+}
+
+/** Several interceptors as one, first outermost. */
+export function chain(...interceptors: readonly InterceptorLike[]): Interceptor {
+  const list = validateInterceptors(interceptors, 'chain')
+  return composite('chain', (method, side) => resolveStack(list, method, side))
+}
+
+/** These interceptors for the methods that match, nothing for the others. */
+export function select(matcher: Matcher, ...interceptors: readonly InterceptorLike[]): Interceptor {
+  const matches = compileMatcher(matcher, 'select: matcher')
+  const list = validateInterceptors(interceptors, 'select')
+  return composite('select', (method, side) => (matches(method) ? resolveStack(list, method, side) : []))
+}
+
+/**
+ * A stack per service. Exactly one entry applies to a method, the most specific: the method's path, its service, the
+ * longest package wildcard, then `*`. A method that no entry names has no interceptors.
+ */
+export function stacks(table: Readonly<Record<string, InterceptorLike | readonly InterceptorLike[]>>): Interceptor {
+  const entries = Object.entries(table).map(([key, value]) => ({
+    matches: compileMatcher(key, 'stacks'),
+    rank: specificity(key),
+    list: validateInterceptors(Array.isArray(value) ? value : [value], `stacks["${key}"]`),
+  }))
+  entries.sort((a, b) => b.rank - a.rank)
+  return composite('stacks', (method, side) => {
+    const entry = entries.find(({ matches }) => matches(method))
+    return entry ? resolveStack(entry.list, method, side) : []
+  })
+}
+
+function specificity(key: string): number {
+  if (key === '*' || key === '/*/*') return 0
+  const method = key.startsWith('/') && !key.endsWith('/*')
+  if (method) return 1e9
+  const service = key.startsWith('/') ? key.slice(1, -2) : key
+  return service.endsWith('.*') ? service.length : 1e6
+}
+
+function composite(name: string, resolve: (method: MethodInfo, side: Side) => readonly Interceptor[]): Interceptor {
+  // Called as a plain function only from inside a hand-written interceptor; a stack flattens it instead.
+  const cache = new WeakMap<MethodInfo, Interceptor>()
+  const run: Interceptor = (call, next) => {
+    let fused = cache.get(call.method)
+    if (fused === undefined) {
+      fused = fold(resolve(call.method, call.side))
+      if (call.method.registered) cache.set(call.method, fused)
+    }
+    return fused(call, next)
+  }
+  Object.defineProperty(run, 'name', { value: name })
+  return Object.assign(run, { [RESOLVE]: resolve })
+}
+
+/** Several plain interceptors as one function, without an engine around them. */
+export function fold(list: readonly Interceptor[]): Interceptor {
+  return list.reduceRight<Interceptor>(
+    (inner, outer) => (call, next) =>
+      outer(call, async () => {
+        const status = await inner(call, next)
+        return status
+      }),
+    (_call, next: Next) => next(),
+  )
+}
+
+/**
+ * The plain interceptors that apply to one method, outermost first: composites flattened, contract objects that do not
+ * care for the method's pattern dropped, and everything inside one that does care folded into it.
+ */
+export function resolveStack(list: readonly Interceptor[], method: MethodInfo, side: Side): readonly Interceptor[] {
+  return list.flatMap((interceptor) =>
+    RESOLVE in interceptor ? (interceptor as Composite)[RESOLVE](method, side) : [interceptor],
+  )
+}
+
+/** Folds what stands inside an absorbing interceptor into it, innermost first. Call it on a whole resolved stack. */
+export function absorb(list: readonly Interceptor[], method: MethodInfo, side: Side): readonly Interceptor[] {
+  let rest: readonly Interceptor[] = []
+  for (const interceptor of list.toReversed()) {
+    if (!(ABSORB in interceptor)) rest = [interceptor, ...rest]
+    else {
+      const absorbed = (interceptor as Absorbing)[ABSORB](rest, method, side)
+      rest = absorbed === undefined ? rest : [absorbed]
+    }
+  }
+  return rest
+}
+
+/**
+ * Checks what a composition function was given and turns contract objects into interceptors.
+ * @throws TypeError naming the culprit's position.
+ */
+export function validateInterceptors(given: readonly unknown[], where: string): readonly Interceptor[] {
+  return given.map((item, i) => {
+    // An Interceptor<ClientCall> on a server, or the reverse, is a mistake the types catch at composition.
+    if (typeof item === 'function') return item as Interceptor
+    const adapted = adaptContract(item)
+    if (adapted !== undefined) return adapted
+    throw new TypeError(
+      `${where}: interceptor ${i} must be a function, or an object with interceptUnaryUnary, interceptUnaryStream, ` +
+        `interceptStreamUnary, interceptStreamStream or interceptService, got ${show(item)}`,
+    )
+  })
+}

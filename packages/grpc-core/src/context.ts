@@ -1,0 +1,143 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import type { ServerCall } from './call.ts'
+
+/**
+ * State of one RPC, keyed by `ContextVar`. A server RPC starts empty; a client RPC sees its caller's values through
+ * `parent` and keeps its own to itself.
+ */
+export class Context {
+  readonly #parent: Context | undefined
+  readonly #serverCall: ServerCall | undefined
+  #values: Map<ContextVar<unknown>, unknown> | undefined
+
+  constructor(parent?: Context, serverCall?: ServerCall) {
+    this.#parent = parent
+    this.#serverCall = serverCall ?? parent?.serverCall
+  }
+
+  /** The server RPC being handled here, if any. */
+  get serverCall(): ServerCall | undefined {
+    return this.#serverCall
+  }
+
+  get<T>(variable: ContextVar<T>): T | undefined {
+    const key = variable as ContextVar<unknown>
+    if (this.#values?.has(key)) {
+      // The map holds under each variable what set() put there, which has that variable's type.
+      const value = this.#values.get(key)
+      return value === UNSET ? undefined : (value as T)
+    }
+    return this.#parent?.get(variable)
+  }
+
+  has(variable: ContextVar<unknown>): boolean {
+    const own = this.#values?.has(variable)
+    return own ? this.#values?.get(variable) !== UNSET : (this.#parent?.has(variable) ?? false)
+  }
+
+  set<T>(variable: ContextVar<T>, value: T): void {
+    this.#values ??= new Map()
+    this.#values.set(variable as ContextVar<unknown>, value)
+  }
+
+  /** Makes the variable unset here, even if the parent has a value. */
+  unset(variable: ContextVar<unknown>): void {
+    this.#values ??= new Map()
+    this.#values.set(variable, UNSET)
+  }
+}
+
+const UNSET: unique symbol = Symbol('unset')
+
+// Undefined until a ContextVar exists: the first AsyncLocalStorage run slows every await of the process on Node 20.
+let storage: AsyncLocalStorage<Context> | undefined
+
+/** From now on each RPC enters a context of its own. */
+export function enableContext(): AsyncLocalStorage<Context> {
+  storage ??= new AsyncLocalStorage()
+  return storage
+}
+
+/** The storage, if anything in this process needs it. */
+export function contextStorage(): AsyncLocalStorage<Context> | undefined {
+  return storage
+}
+
+/** What undoes one `set`: give it to `reset`. */
+export class ContextToken<T> {
+  readonly variable: ContextVar<T>
+  readonly #context: Context
+  readonly #had: boolean
+  readonly #previous: T | undefined
+  #used = false
+
+  constructor(variable: ContextVar<T>, context: Context) {
+    this.variable = variable
+    this.#context = context
+    this.#had = context.has(variable as ContextVar<unknown>)
+    this.#previous = context.get(variable)
+  }
+
+  /** Restores what the variable was before the `set` that made this token. */
+  restore(): void {
+    if (this.#used) throw new Error(`ContextVar "${this.variable.name}": this token was already used`)
+    this.#used = true
+    if (this.#had) this.#context.set(this.variable, this.#previous as T)
+    else this.#context.unset(this.variable as ContextVar<unknown>)
+  }
+}
+
+/**
+ * A variable whose value belongs to the RPC at hand, after Python's `contextvars`: set by an interceptor, read by inner
+ * interceptors, the handler, its stream events and timers, and by nobody else. Outside an RPC it belongs to the
+ * asynchronous flow that set it, and client calls made from there see it.
+ *
+ *     const tenantVar = new ContextVar<string>('tenant')
+ *     tenantVar.set('acme')
+ *     tenantVar.get()           // 'acme'; throws where it was not set
+ *     tenantVar.get('nobody')   // does not throw
+ */
+export class ContextVar<T> {
+  readonly name: string
+  readonly #default: { readonly value: T } | undefined
+
+  constructor(name: string, options?: { readonly default: T }) {
+    if (typeof name !== 'string' || name === '') throw new TypeError('ContextVar: name must be a non-empty string')
+    this.name = name
+    this.#default = options && 'default' in options ? { value: options.default } : undefined
+    enableContext()
+  }
+
+  /**
+   * The value in the current context, else `fallback`, else the default.
+   * @throws Error if there is none of the three.
+   */
+  get(...fallback: [value?: T]): T {
+    const context = enableContext().getStore()
+    if (context?.has(this as ContextVar<unknown>)) return context.get(this) as T
+    if (fallback.length > 0) return fallback[0] as T
+    if (this.#default) return this.#default.value
+    throw new Error(`ContextVar "${this.name}" has no value here; set it, or use get(fallback)`)
+  }
+
+  /** Sets the value in the current context and returns a token for `reset`. */
+  set(value: T): ContextToken<T> {
+    const all = enableContext()
+    let context = all.getStore()
+    if (context === undefined) {
+      context = new Context()
+      all.enterWith(context)
+    }
+    const token = new ContextToken(this, context)
+    context.set(this, value)
+    return token
+  }
+
+  /** Undoes the `set` that returned this token. */
+  reset(token: ContextToken<T>): void {
+    if (token.variable !== this) {
+      throw new TypeError(`ContextVar "${this.name}": this token is of "${token.variable.name}"`)
+    }
+    token.restore()
+  }
+}

@@ -1,0 +1,26 @@
+import type { Deadline } from '@grpc/grpc-js'
+
+/** A deadline as grpc-js takes it, in epoch milliseconds; `Infinity` for none. */
+export function toEpochMs(deadline: Deadline | undefined): number {
+  if (deadline === undefined) return Number.POSITIVE_INFINITY
+  return typeof deadline === 'number' ? deadline : deadline.getTime()
+}
+
+export interface DeadlineTimer {
+  stop(): void
+}
+
+const LONGEST_TIMEOUT = 2 ** 31 - 1 // Node: a longer one fires at once
+
+/** Calls back when the deadline has passed. The wait itself is monotonic. */
+export function startDeadlineTimer(deadline: number, onDeadline: () => void): DeadlineTimer {
+  const end = performance.now() + (deadline - Date.now())
+  let timer: NodeJS.Timeout
+  const wait = (): void => {
+    const left = end - performance.now()
+    if (left <= 0) onDeadline()
+    else timer = setTimeout(wait, Math.min(Math.ceil(left), LONGEST_TIMEOUT))
+  }
+  timer = setTimeout(wait, Math.min(Math.max(0, Math.ceil(deadline - Date.now())), LONGEST_TIMEOUT))
+  return { stop: () => clearTimeout(timer) }
+}

@@ -1,0 +1,36 @@
+export type {
+  Call,
+  ClientCall,
+  Compression,
+  Interceptor,
+  MessageTap,
+  MetadataTap,
+  Next,
+  ReplayLimits,
+  ServerCall,
+} from './call.ts'
+export { CallOption } from './call-option.ts'
+export { type Channel, createChannel, interceptChannel, type StubClass, type StubOptions } from './channel.ts'
+export {
+  type ClientInterceptorLike,
+  chain,
+  type InterceptorLike,
+  type ServerInterceptorLike,
+  select,
+  stacks,
+} from './compose.ts'
+export { Context, ContextToken, ContextVar } from './context.ts'
+export { clientInterceptors, serverInterceptors } from './interceptors.ts'
+export {
+  all,
+  any,
+  compileMatcher,
+  healthAndReflection,
+  type Matcher,
+  type MethodFacts,
+  type MethodPredicate,
+  not,
+} from './match.ts'
+export type { MethodInfo, Pattern } from './method.ts'
+export { propagate } from './propagate.ts'
+export { abort, RpcError, type RpcErrorOptions, type Status } from './status.ts'

@@ -1,0 +1,94 @@
+import type * as grpc from '@grpc/grpc-js'
+import type { Interceptor } from './call.ts'
+import { type ChannelFacts, UNKNOWN_CHANNEL } from './channel-facts.ts'
+import { FusedClientCall } from './client-call.ts'
+import {
+  absorb,
+  type ClientInterceptorLike,
+  resolveStack,
+  type ServerInterceptorLike,
+  validateInterceptors,
+} from './compose.ts'
+import { contextStorage } from './context.ts'
+import { describeMethod, type MethodInfo } from './method.ts'
+import { FusedServerCall } from './server-call.ts'
+import { isUnregistered } from './unregistered.ts'
+
+/** A method and the interceptors that apply to it, worked out once per path. */
+interface MethodStack {
+  readonly method: MethodInfo
+  readonly stack: readonly Interceptor[]
+}
+
+const STACK: unique symbol = Symbol('grpc-stack.interceptors')
+
+/**
+ * These interceptors, first outermost, as grpc-js client interceptors (one, whatever their number) for any stub:
+ *
+ *     new GreeterClient(address, credentials, { interceptors: clientInterceptors(tracing(), logging()) })
+ *
+ * @throws TypeError for something that is not an interceptor.
+ */
+export function clientInterceptors(...interceptors: readonly ClientInterceptorLike[]): grpc.Interceptor[] {
+  if (interceptors.length === 0) return []
+  return [fuseClient(validateInterceptors(interceptors, 'clientInterceptors'), UNKNOWN_CHANNEL)]
+}
+
+/** One grpc-js interceptor for a whole client stack. */
+export function fuseClient(list: readonly Interceptor[], facts: ChannelFacts): grpc.Interceptor {
+  const methods = new Map<string, MethodStack>()
+  const fused: grpc.Interceptor = (options, nextCall) => {
+    const definition = options.method_definition
+    let entry = methods.get(definition.path)
+    if (entry === undefined) {
+      const method = describeMethod(definition.path, definition.requestStream, definition.responseStream)
+      entry = { method, stack: absorb(resolveStack(list, method, 'client'), method, 'client') }
+      methods.set(definition.path, entry)
+    }
+    // grpc-js asks for its class, whose private members a type of ours cannot have; it uses only the interface.
+    if (entry.stack.length === 0) return nextCall(options) as grpc.InterceptingCall
+    const call: unknown = new FusedClientCall(options, nextCall, entry.method, entry.stack, facts)
+    return call as grpc.InterceptingCall
+  }
+  return Object.assign(fused, { [STACK]: list })
+}
+
+/** The interceptors behind a grpc-js interceptor made here, so that stacks can be joined instead of nested. */
+export function stackOf(interceptor: grpc.Interceptor): readonly Interceptor[] | undefined {
+  return (interceptor as { [STACK]?: readonly Interceptor[] })[STACK]
+}
+
+/**
+ * These interceptors, first outermost, as grpc-js server interceptors (one, whatever their number) for any server:
+ *
+ *     new Server({ interceptors: serverInterceptors(tracing(), logging()) })
+ *
+ * grpc-js shows them no RPC whose path has no handler; `createServer` does.
+ *
+ * @throws TypeError for something that is not an interceptor.
+ */
+export function serverInterceptors(...interceptors: readonly ServerInterceptorLike[]): grpc.ServerInterceptor[] {
+  if (interceptors.length === 0) return []
+  return [fuseServer(validateInterceptors(interceptors, 'serverInterceptors'))]
+}
+
+/** One grpc-js interceptor for a whole server stack. */
+export function fuseServer(list: readonly Interceptor[]): grpc.ServerInterceptor {
+  const methods = new Map<string, MethodStack>()
+  return (definition, call) => {
+    let entry = methods.get(definition.path)
+    if (entry === undefined) {
+      const registered = !isUnregistered(definition)
+      const method = describeMethod(definition.path, definition.requestStream, definition.responseStream, registered)
+      entry = { method, stack: absorb(resolveStack(list, method, 'server'), method, 'server') }
+      // Callers can mint paths nobody registered: remembering them would let them fill the memory.
+      if (registered) methods.set(definition.path, entry)
+    }
+    const fused: unknown =
+      entry.stack.length === 0 && contextStorage() === undefined
+        ? call
+        : new FusedServerCall(entry.method, entry.stack, call)
+    // As on the client: grpc-js names its class and uses only the interface.
+    return fused as grpc.ServerInterceptingCall
+  }
+}

@@ -1,0 +1,330 @@
+import { AsyncResource } from 'node:async_hooks'
+import { type Metadata, type ServerInterceptingCallInterface, status as Code } from '@grpc/grpc-js'
+import type { Interceptor, ServerCall } from './call.ts'
+import { Context, contextStorage } from './context.ts'
+import { type DeadlineTimer, startDeadlineTimer, toEpochMs } from './deadline.ts'
+import { FusedCall, internalStatus, type Layer } from './fused-call.ts'
+import { mergeOver, newMetadata } from './metadata.ts'
+import type { MethodInfo } from './method.ts'
+import { isMetadata, RemoteStatus, type Status, show } from './status.ts'
+
+/** What grpc-js gives `start` and `sendStatus`; the types have no exported names. */
+type ServerListener = Parameters<ServerInterceptingCallInterface['start']>[0]
+type WireStatus = Parameters<ServerInterceptingCallInterface['sendStatus']>[0]
+
+/**
+ * One server RPC: grpc-js's call interface towards the handler, its listener towards the connection, and the
+ * `ServerCall` of interceptors. The only call object of a stack, whatever its length.
+ *
+ *     grpc-js ── onReceive… ──▶ FusedServerCall ── run(): interceptors ──▶ attempt(): the handler
+ *     grpc-js ◀─ send… ──────── taps, finish() ◀─────────────────────────── sendMessage, sendStatus
+ */
+export class FusedServerCall extends FusedCall implements ServerCall, ServerInterceptingCallInterface {
+  readonly side = 'server' as const
+  readonly #base: ServerInterceptingCallInterface
+  readonly #sendBaseStatus: ServerInterceptingCallInterface['sendStatus']
+  #handler!: ServerListener
+  /** Whatever AsyncLocalStorage an interceptor entered around `next()` is what the handler's events see. */
+  #handlerScope: AsyncResource | undefined
+  #metadata!: Metadata
+  #deadline: number
+  #timer: DeadlineTimer | undefined
+  #outcome: Promise<Status> | undefined
+  #resolveOutcome: ((status: Status) => void) | undefined
+  /** The handler, or something in its place, has given its status. */
+  #settled = false
+  /** The RPC has its status on the wire, or the wire is gone. */
+  #over = false
+  #direct = false
+  #answered = false
+  #headersSent = false
+  #responseMetadata: Metadata | undefined
+  #trailers: Metadata | undefined
+  #misuse: Status | undefined
+  #releaseRespond: (() => void) | undefined
+
+  constructor(method: MethodInfo, stack: readonly Interceptor[], base: ServerInterceptingCallInterface) {
+    super(method, stack)
+    this.#base = base
+    this.#deadline = toEpochMs(base.getDeadline())
+    // grpc-js ends an RPC over a deadline, an unreadable or too large message by calling its own sendStatus, past every
+    // interceptor (server-interceptors.ts, 1.14). Listening there is the only way to learn the true code.
+    this.#sendBaseStatus = base.sendStatus
+    base.sendStatus = (status) => {
+      this.#endedBelow(new RemoteStatus(status.code, status.details, status.metadata ?? newMetadata()))
+      this.#sendBaseStatus.call(base, status)
+    }
+  }
+
+  // ── The call of interceptors ──────────────────────────────────────────────────────────────────────────────────
+
+  get metadata(): Metadata {
+    return this.#metadata
+  }
+
+  set metadata(metadata: Metadata) {
+    if (!isMetadata(metadata)) throw new TypeError(`call.metadata: expected a grpc-js Metadata, got ${show(metadata)}`)
+    this.#metadata = metadata
+  }
+
+  get deadline(): number {
+    return this.#deadline
+  }
+
+  set deadline(deadline: number) {
+    const value = Number(deadline)
+    if (Number.isNaN(value)) throw new TypeError(`call.deadline: expected epoch milliseconds, got ${show(deadline)}`)
+    if (value >= this.#deadline) return
+    this.#deadline = value
+    this.#timer?.stop()
+    this.#timer = startDeadlineTimer(value, () => this.#refuse(new RemoteStatus(Code.DEADLINE_EXCEEDED, 'Deadline exceeded', newMetadata())))
+  }
+
+  get authContext(): ServerCall['authContext'] {
+    return this.#base.getAuthContext()
+  }
+
+  get host(): string {
+    return this.#base.getHost()
+  }
+
+  get responseMetadata(): Metadata {
+    this.#responseMetadata ??= newMetadata()
+    return this.#responseMetadata
+  }
+
+  get trailers(): Metadata {
+    this.#trailers ??= newMetadata()
+    return this.#trailers
+  }
+
+  peer(): string {
+    // Kept from the start of the call, where getPeer() forgets the address of a closed connection.
+    const { remoteAddress, remotePort } = this.#base.getConnectionInfo()
+    if (remoteAddress === undefined) return this.#base.getPeer()
+    return remotePort === undefined ? remoteAddress : `${remoteAddress}:${remotePort}`
+  }
+
+  async respond(message: unknown): Promise<void> {
+    if (this.#over) return
+    if (this.#answered && !this.method.responseStream) throw new Error('respond: this RPC was already answered')
+    const tapped = this.tapResponse(message, this.depth)
+    this.#sendHeadersIfAny()
+    this.#answered = true
+    await new Promise<void>((resolve) => {
+      this.#releaseRespond = resolve
+      this.#base.sendMessage(tapped, resolve)
+      if (this.#over) resolve()
+    })
+  }
+
+  // ── Events from the connection ────────────────────────────────────────────────────────────────────────────────
+
+  onReceiveMetadata(metadata: Metadata): void {
+    this.#metadata = metadata
+    const storage = contextStorage()
+    if (storage === undefined) this.run()
+    else {
+      this.rpcContext = new Context(undefined, this)
+      storage.run(this.rpcContext, () => this.run())
+    }
+  }
+
+  onReceiveMessage(message: unknown): void {
+    if (this.#over || this.#settled) return
+    let tapped: unknown = message
+    if (this.requestTaps !== undefined) {
+      try {
+        tapped = this.#handlerScope?.runInAsyncScope(() => this.tapRequest(message))
+      } catch (error) {
+        this.#tapThrew(error)
+        return
+      }
+    }
+    this.#handlerScope?.runInAsyncScope(this.#handler.onReceiveMessage, this.#handler, tapped)
+  }
+
+  onReceiveHalfClose(): void {
+    if (this.#over || this.#settled) return
+    this.#handlerScope?.runInAsyncScope(this.#handler.onReceiveHalfClose, this.#handler)
+  }
+
+  onCancel(): void {
+    // Comes at the end of every RPC, success included (grpc-js #2771). Only without a status is it a cancellation.
+    if (!this.#over) {
+      const late = Date.now() >= this.#deadline
+      const [code, details] = late ? [Code.DEADLINE_EXCEEDED, 'Deadline exceeded'] : [Code.CANCELLED, 'Cancelled']
+      this.#endedBelow(new RemoteStatus(code, details, newMetadata()))
+    }
+    this.#handlerScope?.runInAsyncScope(this.#handler.onCancel, this.#handler)
+  }
+
+  /** The wire is gone or has its status: interceptors must learn how the RPC ended, and may not change it. */
+  #endedBelow(status: Status): void {
+    if (this.#over) return
+    this.#over = true
+    this.#refuse(status)
+  }
+
+  /** Ends the RPC over the head of the handler and of interceptors that are still working. */
+  #refuse(status: Status): void {
+    if (this.finished) return
+    this.#releaseRespond?.()
+    this.block ??= { outside: -1, status }
+    this.#settle(status)
+    if (!this.finished) this.decide(status, -1)
+    else this.abortSignals(status, -1)
+  }
+
+  // ── The handler ───────────────────────────────────────────────────────────────────────────────────────────────
+
+  start(listener: ServerListener): void {
+    this.#handler = listener
+    this.#base.start(this)
+  }
+
+  protected attempt(): Promise<Status> {
+    this.depth = this.stack.length
+    this.#outcome = new Promise((resolve) => {
+      this.#resolveOutcome = resolve
+    })
+    this.#handlerScope = new AsyncResource('GRPC_STACK_CALL', { requireManualDestroy: true })
+    try {
+      this.#handlerScope.runInAsyncScope(this.#handler.onReceiveMetadata, this.#handler, this.#metadata)
+    } catch (error) {
+      this.#settle(internalStatus('server', 'The handler threw', error))
+    }
+    return this.#outcome
+  }
+
+  protected override follow(outcome: Promise<Status>): void {
+    if (outcome === this.#outcome && !this.#settled) this.#direct = true
+    else super.follow(outcome)
+  }
+
+  protected again(layer: Layer): Promise<Status> {
+    this.#misuse = this.misuse(layer, 'called next() a second time; a server RPC runs once')
+    return Promise.resolve(this.#misuse)
+  }
+
+  protected complete(status: Status): Status {
+    if (status.code !== Code.OK || this.#answered || this.method.responseStream) return status
+    return new RemoteStatus(Code.UNIMPLEMENTED, 'No message received', status.metadata ?? newMetadata())
+  }
+
+  startRead(): void {
+    if (!this.#over && !this.#settled) this.#base.startRead()
+  }
+
+  sendMetadata(metadata: Metadata): void {
+    if (this.#over || this.#settled || this.#headersSent) return
+    this.#headersSent = true
+    const merged = this.#responseMetadata === undefined ? metadata : mergeOver(metadata, this.#responseMetadata)
+    if (this.metadataTaps === undefined) {
+      this.#base.sendMetadata(merged)
+      return
+    }
+    let tapped: Metadata
+    try {
+      tapped = this.tapMetadata(merged === metadata ? metadata.clone() : merged)
+    } catch (error) {
+      this.#tapThrew(error)
+      return
+    }
+    this.#base.sendMetadata(tapped)
+  }
+
+  sendMessage(message: unknown, callback: () => void): void {
+    // As in grpc-js, the callback of a message nobody will send never comes.
+    if (this.#over || this.#settled) return
+    let tapped: unknown = message
+    if (this.responseTaps !== undefined) {
+      try {
+        tapped = this.tapResponse(message)
+      } catch (error) {
+        this.#tapThrew(error)
+        return
+      }
+    }
+    this.#sendHeadersIfAny()
+    this.#answered = true
+    if (this.method.responseStream) this.#base.sendMessage(tapped, callback)
+    else {
+      // The status of a unary response need not wait for the flush of its message: HTTP/2 keeps the order.
+      this.#base.sendMessage(tapped, NOOP)
+      if (!this.#over) callback()
+    }
+  }
+
+  sendStatus(status: WireStatus): void {
+    if (this.#over || this.#settled) return
+    this.#settle(this.complete(new RemoteStatus(status.code, wellFormed(status.details), status.metadata ?? newMetadata())))
+  }
+
+  #settle(status: Status): void {
+    if (this.#settled) return
+    this.#settled = true
+    this.depth = this.waiting
+    if (this.#direct && !this.finished) {
+      this.finished = true
+      this.finish(status, true)
+    }
+    this.#resolveOutcome?.(status)
+  }
+
+  #tapThrew(error: unknown): void {
+    const what = `A message tap threw: ${error instanceof Error ? error.message : show(error)}`
+    this.#settle(internalStatus('server', what, error))
+  }
+
+  /** Headers go out by themselves before the first message, unless an interceptor has something to say in them. */
+  #sendHeadersIfAny(): void {
+    if (this.#headersSent) return
+    if (this.#responseMetadata === undefined && this.metadataTaps === undefined) this.#headersSent = true
+    else this.sendMetadata(newMetadata())
+  }
+
+  protected finish(final: Status, _sync: boolean): void {
+    this.#timer?.stop()
+    if (this.#over) return
+    this.#over = true
+    this.#releaseRespond?.()
+    const status = this.#misuse ?? final
+    let metadata: Metadata | null = status.metadata ?? null
+    // With no headers sent, an error is trailers-only: what was meant for the headers goes with it.
+    if (!this.#headersSent && this.#responseMetadata) metadata = mergeOver(metadata, this.#responseMetadata)
+    if (this.#trailers) metadata = mergeOver(metadata, this.#trailers)
+    this.#sendBaseStatus.call(this.#base, { code: status.code, details: wellFormed(status.details), metadata })
+  }
+
+  getPeer(): string {
+    return this.#base.getPeer()
+  }
+
+  getDeadline(): number {
+    return this.#deadline
+  }
+
+  getHost(): string {
+    return this.#base.getHost()
+  }
+
+  getAuthContext(): ServerCall['authContext'] {
+    return this.#base.getAuthContext()
+  }
+
+  getConnectionInfo(): ReturnType<ServerInterceptingCallInterface['getConnectionInfo']> {
+    return this.#base.getConnectionInfo()
+  }
+
+  getMetricsRecorder(): ReturnType<ServerInterceptingCallInterface['getMetricsRecorder']> {
+    return this.#base.getMetricsRecorder()
+  }
+}
+
+const NOOP = (): void => undefined
+
+/** grpc-js throws on details it cannot percent-encode (encodeURI, server-interceptors.ts), which would lose the RPC. */
+function wellFormed(details: unknown): string {
+  return (typeof details === 'string' ? details : String(details ?? '')).replace(/\p{Surrogate}/gu, '\uFFFD')
+}

@@ -1,0 +1,180 @@
+import { status as Code, Metadata } from '@grpc/grpc-js'
+
+/**
+ * How an RPC ended. An interceptor may return `{ code }` alone; what `next()` resolves to always has
+ * `details`, `metadata` (the trailers) and `origin` filled in.
+ *
+ * The last four members are local facts: they reach observers and the application of this process and are
+ * never sent to the peer.
+ */
+export interface Status {
+  readonly code: Code
+  readonly details?: string
+  readonly metadata?: Metadata
+  /** What made the RPC fail, when it failed in this process. */
+  readonly cause?: unknown
+  /** `remote`: came from grpc-js or the peer. `local`: made by an interceptor or by this library. */
+  readonly origin?: 'remote' | 'local'
+  /** Name of the interceptor that refused the RPC without letting it through. */
+  readonly refusedBy?: string
+  /** How many attempts were made, when a retrying interceptor counted them. */
+  readonly attempts?: number
+}
+
+const NO_METADATA: () => Metadata = () => new Metadata()
+
+/**
+ * The status grpc-js reported. Only `code`, `details` and `metadata` are own properties: grpc-js copies own
+ * properties of a status onto the application's error (grpc-js: call.ts), and a pass-through stack must add none.
+ */
+export class RemoteStatus implements Status {
+  readonly code: Code
+  readonly details: string
+  readonly metadata: Metadata
+
+  constructor(code: Code, details: string, metadata: Metadata) {
+    this.code = code
+    this.details = details
+    this.metadata = metadata
+  }
+
+  get origin(): 'remote' {
+    return 'remote'
+  }
+}
+
+/** A complete status made in this process. Members that have no value are absent. */
+export class LocalStatus implements Status {
+  readonly code: Code
+  readonly details: string
+  readonly metadata: Metadata
+  readonly origin: 'remote' | 'local'
+  declare readonly cause?: unknown
+  declare readonly refusedBy?: string
+  declare readonly attempts?: number
+
+  constructor(given: Status, refusedBy?: string) {
+    this.code = given.code
+    this.details = given.details ?? ''
+    this.metadata = given.metadata ?? NO_METADATA()
+    this.origin = given.origin ?? 'local'
+    if (given.cause !== undefined) this.cause = given.cause
+    if (given.attempts !== undefined) this.attempts = given.attempts
+    const refuser = given.refusedBy ?? refusedBy
+    if (refuser !== undefined) this.refusedBy = refuser
+  }
+}
+
+/** What an `RpcError` may carry besides its code and details. */
+export interface RpcErrorOptions {
+  /** Trailers. Default: empty. */
+  readonly metadata?: Metadata | undefined
+  /** The underlying failure. Kept in this process, never sent to the peer. */
+  readonly cause?: unknown
+  readonly origin?: 'remote' | 'local' | undefined
+  readonly refusedBy?: string | undefined
+  readonly attempts?: number | undefined
+}
+
+/**
+ * An RPC that ended with a status other than OK, as applications catch it. Thrown by an interceptor or a
+ * handler it becomes that status. Has the shape of grpc-js's `ServiceError`.
+ *
+ * @throws TypeError if `code` is not a status code from 1 to 16 or `details` is not a string.
+ */
+export class RpcError extends Error implements Status {
+  readonly code: Code
+  readonly details: string
+  readonly metadata: Metadata
+  readonly origin: 'remote' | 'local'
+  declare readonly refusedBy?: string
+  declare readonly attempts?: number
+
+  constructor(code: Code, details = '', options: RpcErrorOptions = {}) {
+    if (!isCode(code) || code === Code.OK) {
+      throw new TypeError(`RpcError: code must be a gRPC status code from 1 to 16, got ${show(code)}`)
+    }
+    if (typeof details !== 'string') throw new TypeError(`RpcError: details must be a string, got ${show(details)}`)
+    if (options.metadata !== undefined && !isMetadata(options.metadata)) {
+      throw new TypeError(`RpcError: options.metadata must be a grpc-js Metadata, got ${show(options.metadata)}`)
+    }
+    super(`${code} ${Code[code]}: ${details}`, options.cause === undefined ? undefined : { cause: options.cause })
+    this.name = 'RpcError'
+    this.code = code
+    this.details = details
+    this.metadata = options.metadata ?? NO_METADATA()
+    this.origin = options.origin ?? 'local'
+    if (options.refusedBy !== undefined) this.refusedBy = options.refusedBy
+    if (options.attempts !== undefined) this.attempts = options.attempts
+  }
+
+  /** The error an application catches for a status that is not OK. */
+  static fromStatus(status: Status): RpcError {
+    return new RpcError(status.code, status.details ?? '', status)
+  }
+
+  /**
+   * Any thrown value as an `RpcError`: one already is itself, an error with the shape of grpc-js's `ServiceError`
+   * keeps its code, everything else is INTERNAL with the value as `cause`.
+   */
+  static from(error: unknown, details = 'Internal error'): RpcError {
+    if (error instanceof RpcError) return error
+    if (isServiceError(error)) {
+      return new RpcError(error.code, error.details, {
+        metadata: isMetadata(error.metadata) ? error.metadata : undefined,
+        cause: error.cause,
+        origin: error.origin,
+        refusedBy: error.refusedBy,
+        attempts: error.attempts,
+      })
+    }
+    return new RpcError(Code.INTERNAL, details, { cause: error })
+  }
+}
+
+/** Ends the RPC being intercepted or handled with this status, by throwing an `RpcError`. */
+export function abort(code: Code, details = '', metadata?: Metadata): never {
+  throw new RpcError(code, details, { metadata })
+}
+
+/** Whether a value is a status code of gRPC, 0 to 16. */
+export function isCode(value: unknown): value is Code {
+  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 16
+}
+
+/** By shape, because an application may hold a second copy of grpc-js. */
+export function isMetadata(value: unknown): value is Metadata {
+  if (value instanceof Metadata) return true
+  if (typeof value !== 'object' || value === null) return false
+  const candidate = value as Partial<Metadata>
+  return typeof candidate.getMap === 'function' && typeof candidate.toHttp2Headers === 'function'
+}
+
+/** An `Error` with the shape grpc-js gives its own. Node's system errors have string codes and are not meant. */
+export function isServiceError(error: unknown): error is Error & Status & { readonly details: string } {
+  if (!(error instanceof Error)) return false
+  const candidate = error as Partial<Status>
+  return isCode(candidate.code) && candidate.code !== Code.OK && typeof candidate.details === 'string'
+}
+
+/** Why a value is not a usable status, or undefined when it is one. */
+export function rubbishStatus(value: unknown): string | undefined {
+  if (typeof value !== 'object' || value === null) return `returned ${show(value)} instead of a status`
+  const given = value as Partial<Status>
+  if (!isCode(given.code)) return `returned a status whose code is ${show(given.code)}`
+  if (given.details !== undefined && typeof given.details !== 'string') {
+    return `returned a status whose details are ${show(given.details)} instead of a string`
+  }
+  if (given.metadata !== undefined && given.metadata !== null && !isMetadata(given.metadata)) {
+    return `returned a status whose metadata is ${show(given.metadata)} instead of a grpc-js Metadata`
+  }
+  return undefined
+}
+
+/** A value, short, for an error message. */
+export function show(value: unknown): string {
+  if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)
+  if (typeof value === 'function') return `function ${value.name || '(anonymous)'}`
+  if (typeof value !== 'object' || value === null) return String(value)
+  return Array.isArray(value) ? 'an array' : `an object (${value.constructor?.name ?? 'no prototype'})`
+}
