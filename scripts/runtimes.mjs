@@ -8,8 +8,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
-import { readJson, root } from './workspace.mjs'
+import { isMain, readJson, root } from './workspace.mjs'
 
 const folder = join(root, 'runtimes')
 const aliases = Object.keys(readJson(join(folder, 'package.json')).optionalDependencies)
@@ -38,7 +37,7 @@ export function installRuntimes() {
   return runtimes()
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1]).href) {
+if (isMain(import.meta.url)) {
   const found = process.argv.includes('--install') ? installRuntimes() : runtimes()
   for (const { name, path, version } of found) console.log(`${name.padEnd(8)} ${version ?? 'missing'}  ${path}`)
   process.exitCode = found.every(({ version }) => version) ? 0 : 1

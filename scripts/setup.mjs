@@ -3,8 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
-import { pathToFileURL } from 'node:url'
-import { readJson, root } from './workspace.mjs'
+import { isMain, readJson, root } from './workspace.mjs'
 
 /**
  * Whether node_modules holds the versions that package-lock.json names. Versions rather than file times, because a
@@ -40,4 +39,4 @@ export function setup() {
   )
 }
 
-if (import.meta.url === pathToFileURL(process.argv[1]).href) process.exit(setup() ? 0 : 1)
+if (isMain(import.meta.url)) process.exit(setup() ? 0 : 1)

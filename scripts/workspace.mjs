@@ -1,10 +1,13 @@
 // The workspace as its package.json files describe it. Every other script and vitest.config.ts reads it from here, so
 // that adding a package is adding a folder.
-import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 export const root = fileURLToPath(new URL('..', import.meta.url))
+
+/** Whether the module with this `import.meta.url` is what Node was started with, rather than imported by another. */
+export const isMain = (url) => process.argv[1] !== undefined && realpathSync(process.argv[1]) === fileURLToPath(url)
 
 export const readJson = (path) => JSON.parse(readFileSync(path, 'utf8'))
 
