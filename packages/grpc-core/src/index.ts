@@ -33,4 +33,13 @@ export {
 } from './match.ts'
 export type { MethodInfo, Pattern } from './method.ts'
 export { propagate } from './propagate.ts'
+export type {
+  BidiHandler,
+  ClientStreamHandler,
+  Handlers,
+  MethodHandler,
+  ServerStreamHandler,
+  UnaryHandler,
+} from './handler-types.ts'
+export { type CreateServerOptions, createServer, type StackServer } from './server.ts'
 export { abort, RpcError, type RpcErrorOptions, type Status } from './status.ts'

@@ -72,8 +72,11 @@ export function serverInterceptors(...interceptors: readonly ServerInterceptorLi
   return [fuseServer(validateInterceptors(interceptors, 'serverInterceptors'))]
 }
 
-/** One grpc-js interceptor for a whole server stack. */
-export function fuseServer(list: readonly Interceptor[]): grpc.ServerInterceptor {
+/**
+ * One grpc-js interceptor for a whole server stack.
+ * @param active holds the calls in progress, for a server that wants to end them
+ */
+export function fuseServer(list: readonly Interceptor[], active?: Set<FusedServerCall>): grpc.ServerInterceptor {
   const methods = new Map<string, MethodStack>()
   return (definition, call) => {
     let entry = methods.get(definition.path)
@@ -87,7 +90,7 @@ export function fuseServer(list: readonly Interceptor[]): grpc.ServerInterceptor
     const fused: unknown =
       entry.stack.length === 0 && contextStorage() === undefined
         ? call
-        : new FusedServerCall(entry.method, entry.stack, call)
+        : new FusedServerCall(entry.method, entry.stack, call, active)
     // As on the client: grpc-js names its class and uses only the interface.
     return fused as grpc.ServerInterceptingCall
   }

@@ -6,6 +6,7 @@ import { type DeadlineTimer, startDeadlineTimer, toEpochMs } from './deadline.ts
 import { FusedCall, internalStatus, type Layer } from './fused-call.ts'
 import { mergeOver, newMetadata } from './metadata.ts'
 import type { MethodInfo } from './method.ts'
+import { causeOf } from './wire-error.ts'
 import { isMetadata, RemoteStatus, type Status, show } from './status.ts'
 
 /** What grpc-js gives `start` and `sendStatus`; the types have no exported names. */
@@ -23,6 +24,7 @@ export class FusedServerCall extends FusedCall implements ServerCall, ServerInte
   readonly side = 'server' as const
   readonly #base: ServerInterceptingCallInterface
   readonly #sendBaseStatus: ServerInterceptingCallInterface['sendStatus']
+  readonly #active: Set<FusedServerCall> | undefined
   #handler!: ServerListener
   /** Whatever AsyncLocalStorage an interceptor entered around `next()` is what the handler's events see. */
   #handlerScope: AsyncResource | undefined
@@ -43,9 +45,15 @@ export class FusedServerCall extends FusedCall implements ServerCall, ServerInte
   #misuse: Status | undefined
   #releaseRespond: (() => void) | undefined
 
-  constructor(method: MethodInfo, stack: readonly Interceptor[], base: ServerInterceptingCallInterface) {
+  constructor(
+    method: MethodInfo,
+    stack: readonly Interceptor[],
+    base: ServerInterceptingCallInterface,
+    active?: Set<FusedServerCall>,
+  ) {
     super(method, stack)
     this.#base = base
+    this.#active = active
     this.#deadline = toEpochMs(base.getDeadline())
     // grpc-js ends an RPC over a deadline, an unreadable or too large message by calling its own sendStatus, past every
     // interceptor (server-interceptors.ts, 1.14). Listening there is the only way to learn the true code.
@@ -122,6 +130,7 @@ export class FusedServerCall extends FusedCall implements ServerCall, ServerInte
 
   onReceiveMetadata(metadata: Metadata): void {
     this.#metadata = metadata
+    this.#active?.add(this)
     const storage = contextStorage()
     if (storage === undefined) this.run()
     else {
@@ -150,6 +159,7 @@ export class FusedServerCall extends FusedCall implements ServerCall, ServerInte
   }
 
   onCancel(): void {
+    this.#active?.delete(this)
     // Comes at the end of every RPC, success included (grpc-js #2771). Only without a status is it a cancellation.
     if (!this.#over) {
       const late = Date.now() >= this.#deadline
@@ -164,6 +174,11 @@ export class FusedServerCall extends FusedCall implements ServerCall, ServerInte
     if (this.#over) return
     this.#over = true
     this.#refuse(status)
+  }
+
+  /** Ends the RPC with this status, whatever is still working. */
+  end(status: Status): void {
+    this.#refuse(new RemoteStatus(status.code, status.details ?? '', status.metadata ?? newMetadata()))
   }
 
   /** Ends the RPC over the head of the handler and of interceptors that are still working. */
@@ -258,7 +273,10 @@ export class FusedServerCall extends FusedCall implements ServerCall, ServerInte
 
   sendStatus(status: WireStatus): void {
     if (this.#over || this.#settled) return
-    this.#settle(this.complete(new RemoteStatus(status.code, wellFormed(status.details), status.metadata ?? newMetadata())))
+    const metadata = status.metadata ?? newMetadata()
+    const given = new RemoteStatus(status.code, wellFormed(status.details), metadata)
+    const cause = status.code === Code.OK ? undefined : causeOf(metadata)
+    this.#settle(this.complete(cause === undefined ? given : Object.assign(given, { cause })))
   }
 
   #settle(status: Status): void {

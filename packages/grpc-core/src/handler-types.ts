@@ -1,0 +1,47 @@
+import type {
+  sendUnaryData,
+  ServerDuplexStream,
+  ServerReadableStream,
+  ServerUnaryCall,
+  ServerWritableStream,
+} from '@grpc/grpc-js'
+
+/** Answers by the callback, by returning the response, or by a promise of it. */
+export type UnaryHandler<Q, R> = (call: ServerUnaryCall<Q, R>, callback: sendUnaryData<R>) => void | R | Promise<R>
+
+/** Reads requests by events or `for await`; answers as a unary handler does. */
+export type ClientStreamHandler<Q, R> = (
+  call: ServerReadableStream<Q, R>,
+  callback: sendUnaryData<R>,
+) => void | R | Promise<R>
+
+/** Writes to the call and ends it, or returns the responses as an iterable: an async generator, say. */
+export type ServerStreamHandler<Q, R> = (
+  call: ServerWritableStream<Q, R>,
+) => void | Promise<void> | AsyncIterable<R> | Iterable<R>
+
+/** Reads requests by events or `for await`; answers as a server-streaming handler does. */
+export type BidiHandler<Q, R> = (
+  call: ServerDuplexStream<Q, R>,
+) => void | Promise<void> | AsyncIterable<R> | Iterable<R>
+
+/** The handler a method's definition asks for. */
+export type MethodHandler<M> = M extends {
+  readonly requestDeserialize: (bytes: Buffer) => infer Q
+  readonly responseSerialize: (value: infer R) => Buffer
+  readonly requestStream: infer QS
+  readonly responseStream: infer RS
+}
+  ? boolean extends QS | RS
+    ? UnaryHandler<Q, R> | ClientStreamHandler<Q, R> | ServerStreamHandler<Q, R> | BidiHandler<Q, R>
+    : QS extends true
+      ? RS extends true
+        ? BidiHandler<Q, R>
+        : ClientStreamHandler<Q, R>
+      : RS extends true
+        ? ServerStreamHandler<Q, R>
+        : UnaryHandler<Q, R>
+  : never
+
+/** One handler per method of a service definition. A method left out answers UNIMPLEMENTED. */
+export type Handlers<D> = { [K in keyof D]?: MethodHandler<D[K]> }
