@@ -101,10 +101,19 @@ export class ContextVar<T> {
   readonly name: string
   readonly #default: { readonly value: T } | undefined
 
-  constructor(name: string, options?: { readonly default: T }) {
+  /**
+   * @param options.lazy for a variable a library exports: having it costs nothing until something calls `enable()`.
+   * Without it, RPCs enter contexts from now on.
+   */
+  constructor(name: string, options: { readonly default?: T; readonly lazy?: boolean } = {}) {
     if (typeof name !== 'string' || name === '') throw new TypeError('ContextVar: name must be a non-empty string')
     this.name = name
-    this.#default = options && 'default' in options ? { value: options.default } : undefined
+    this.#default = 'default' in options ? { value: options.default as T } : undefined
+    if (!options.lazy) enableContext()
+  }
+
+  /** RPCs that begin from now on enter a context of their own. Whoever sets a lazy variable calls this beforehand. */
+  enable(): void {
     enableContext()
   }
 
@@ -113,7 +122,7 @@ export class ContextVar<T> {
    * @throws Error if there is none of the three.
    */
   get(...fallback: [value?: T]): T {
-    const context = enableContext().getStore()
+    const context = storage?.getStore()
     if (context?.has(this as ContextVar<unknown>)) return context.get(this) as T
     if (fallback.length > 0) return fallback[0] as T
     if (this.#default) return this.#default.value
