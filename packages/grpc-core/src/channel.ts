@@ -1,12 +1,12 @@
 import {
   type CallInvocationTransformer,
-  Channel as GrpcChannel,
   type ChannelCredentials,
   type ChannelInterface,
   type ChannelOptions,
   type Client,
   type ClientOptions,
   compressionAlgorithms,
+  Channel as GrpcChannel,
   type Interceptor as GrpcInterceptor,
 } from '@grpc/grpc-js'
 import type { Interceptor } from './call.ts'
@@ -43,11 +43,7 @@ export type StubOptions = Pick<ClientOptions, 'callInvocationTransformer'>
  * A channel like `new grpc.Channel(…)`, ready for `interceptChannel`, `client` and `createClient`.
  * @param options grpc-js channel options
  */
-export function createChannel(
-  target: string,
-  credentials: ChannelCredentials,
-  options: ChannelOptions = {},
-): Channel {
+export function createChannel(target: string, credentials: ChannelCredentials, options: ChannelOptions = {}): Channel {
   const base = new GrpcChannel(target, credentials, options)
   const facts = { secure: credentials._isSecure(), compression: compressionOf(options) }
   return new StackChannel(base, facts, [])

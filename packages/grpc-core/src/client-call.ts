@@ -1,7 +1,7 @@
-import { AsyncResource } from 'node:async_hooks'
 import type { EventEmitter } from 'node:events'
 import {
   type CallCredentials,
+  status as Code,
   type InterceptingCall,
   type InterceptingListener,
   type InterceptorOptions,
@@ -9,43 +9,34 @@ import {
   type NextCall,
   propagate,
   type StatusObject,
-  status as Code,
 } from '@grpc/grpc-js'
+import { ApplicationSide } from './application-side.ts'
 import { Attempt } from './attempt.ts'
 import type { ClientCall, Compression, Interceptor, ReplayLimits } from './call.ts'
 import type { CallOption } from './call-option.ts'
+import { CallSettings } from './call-settings.ts'
 import type { ChannelFacts } from './channel-facts.ts'
 import { Context, contextStorage } from './context.ts'
 import { type DeadlineTimer, startDeadlineTimer, toEpochMs } from './deadline.ts'
 import { abortReason, FusedCall, internalStatus, type Layer } from './fused-call.ts'
 import type { MethodInfo } from './method.ts'
 import { type RequestEntry, RequestLog } from './request-log.ts'
-import { isMetadata, LocalStatus, RemoteStatus, type Status, show } from './status.ts'
+import { LocalStatus, RemoteStatus, type Status, show } from './status.ts'
 
 /** What grpc-js calls below us; its type has no exported name since 1.14.2. */
 type BaseCall = ReturnType<NextCall>
 type MessageContext = Parameters<BaseCall['sendMessageWithContext']>[0]
 
 const NO_COMPRESS = 2 // grpc-js: WriteFlags.NoCompress
-const NONE: unique symbol = Symbol('no response yet')
 
-/** The state of the call at a layer whose `next()` may be repeated or is bounded by a shorter deadline. */
+/** A `next()` that may be repeated or is bounded by a deadline of its own: what holds outside it, to come back to. */
 interface Scope {
   readonly layer: Layer
-  readonly metadata: Metadata
-  readonly deadline: number
+  readonly settings: CallSettings
   readonly outerDeadline: number
-  readonly credentials: CallCredentials | undefined
-  readonly compression: Compression | undefined
   readonly controller: AbortController | undefined
   readonly timer: DeadlineTimer | undefined
   expired: boolean
-}
-
-/** A streamed answer of an interceptor's own, until the application reads it. */
-interface Answer {
-  readonly message: unknown
-  readonly taken: () => void
 }
 
 /**
@@ -53,7 +44,7 @@ interface Answer {
  * attempt below. The only call object of a stack, whatever its length.
  *
  *     stub ── start, sendMessage… ──▶ FusedClientCall ── run(): interceptors ──▶ attempt() ──▶ nextCall()
- *     stub ◀─ onReceive… ──────────── taps, finish() ◀──────────────────────── Attempt ◀──── grpc-js
+ *     stub ◀─ ApplicationSide ◀────── taps, finish() ◀──────────────────────── Attempt ◀──── grpc-js
  */
 export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseCall, never> {
   readonly side = 'client' as const
@@ -61,33 +52,25 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
   readonly #nextCall: NextCall
   readonly #facts: ChannelFacts
   readonly #entryDeadline: number
-  #listener: Partial<InterceptingListener> = {}
-  #caller: AsyncResource | undefined
-  #callerMetadata!: Metadata
-  #metadata: Metadata | undefined
-  #deadline: number
+  #application!: ApplicationSide
+  #settings!: CallSettings
   /** The deadline in force outside the innermost open scope. */
   #scopeDeadline: number
-  #credentials: CallCredentials | undefined
-  #compression: Compression | undefined
+  #scopes: Scope[] | undefined
   #attempt: Attempt | undefined
-  #attempts = 0
+  /** The outcome is the attempt's own: nothing waits in between. */
   #direct = false
   #log: RequestLog | undefined
+  #replayPoints: number[] | undefined
   #halfClosed = false
-  #readWanted = false
-  #response: unknown = NONE
+  #response: { readonly message: unknown } | undefined
   #heldHeaders: Metadata | undefined
   #committed = false
-  #replayPoints: number[] | undefined
-  #scopes: Scope[] | undefined
-  #answers: Answer[] | undefined
-  #final: Status | undefined
-  #delivered = false
   #timer: DeadlineTimer | undefined
   #expired = false
   #starting = false
   #startError: { readonly error: unknown } | undefined
+  /** grpc-js's own object for a status, handed back to it when nothing replaced the status. */
   #wire: { readonly status: Status; readonly raw: StatusObject } | undefined
   #forgetParent: (() => void) | undefined
 
@@ -102,71 +85,54 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     this.#options = options
     this.#nextCall = nextCall
     this.#facts = facts
-    this.#credentials = options.credentials
-    this.#deadline = toEpochMs(options.deadline)
-    const parent = options.parent
-    if (parent && ((options.propagate_flags ?? propagate.DEFAULTS) & propagate.DEADLINE) !== 0) {
-      this.#deadline = Math.min(this.#deadline, toEpochMs(parent.getDeadline()))
+    let deadline = toEpochMs(options.deadline)
+    if (options.parent && propagates(options, propagate.DEADLINE)) {
+      deadline = Math.min(deadline, toEpochMs(options.parent.getDeadline()))
     }
-    this.#entryDeadline = this.#deadline
-    this.#scopeDeadline = this.#deadline
+    this.#entryDeadline = deadline
+    this.#scopeDeadline = deadline
   }
 
   // ── The call of interceptors ──────────────────────────────────────────────────────────────────────────────────
 
   get metadata(): Metadata {
-    this.#metadata ??= this.#callerMetadata.clone()
-    return this.#metadata
+    return this.#settings.metadata
   }
 
   set metadata(metadata: Metadata) {
-    if (!isMetadata(metadata)) {
-      throw new TypeError(`call.metadata: expected a grpc-js Metadata, got ${show(metadata)}`)
-    }
-    this.#metadata = metadata
+    this.#settings.metadata = metadata
   }
 
   get deadline(): number {
-    return this.#deadline
+    return this.#settings.deadline
   }
 
   set deadline(deadline: number) {
-    const value = Number(deadline)
-    if (Number.isNaN(value)) throw new TypeError(`call.deadline: expected epoch milliseconds, got ${show(deadline)}`)
-    this.#deadline = Math.min(value, this.#entryDeadline)
+    this.#settings.deadline = deadline
   }
 
   get credentials(): CallCredentials | undefined {
-    return this.#credentials
+    return this.#settings.credentials
   }
 
   set credentials(credentials: CallCredentials | undefined) {
-    if (credentials !== undefined && typeof credentials.generateMetadata !== 'function') {
-      throw new TypeError(`call.credentials: expected grpc-js CallCredentials, got ${show(credentials)}`)
-    }
-    this.#credentials = credentials
+    this.#settings.credentials = credentials
   }
 
   get waitForReady(): boolean {
-    return (this.#metadata ?? this.#callerMetadata).getOptions().waitForReady ?? false
+    return this.#settings.waitForReady
   }
 
   set waitForReady(wait: boolean) {
-    this.metadata.setOptions({ ...this.metadata.getOptions(), waitForReady: wait })
+    this.#settings.waitForReady = wait
   }
 
   get compression(): Compression | undefined {
-    return this.#compression
+    return this.#settings.compression
   }
 
   set compression(compression: Compression | undefined) {
-    if (compression !== undefined && compression !== 'identity' && compression !== this.#facts.compression) {
-      throw new TypeError(
-        `call.compression: ${show(compression)} cannot be honoured, grpc-js compresses per channel: create the channel ` +
-          `with grpc.default_compression_algorithm`,
-      )
-    }
-    this.#compression = compression
+    this.#settings.compression = compression
   }
 
   get target(): string | undefined {
@@ -203,17 +169,14 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     this.#log.keep(limits)
   }
 
-  respond(message: unknown): Promise<void> {
+  async respond(message: unknown): Promise<void> {
     const tapped = this.tapResponse(message, this.depth)
     if (!this.method.responseStream) {
-      this.#response = tapped
-      return Promise.resolve()
+      this.#response = { message: tapped }
+      return
     }
-    return new Promise((taken) => {
-      this.#answers ??= []
-      this.#answers.push({ message: tapped, taken })
-      if (this.#readWanted) this.#deliverAnswer()
-    })
+    this.#commit()
+    await this.#application.answer(tapped)
   }
 
   cancel(details = 'Cancelled by an interceptor'): void {
@@ -222,16 +185,14 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
 
   /** Shows the application response metadata of an interceptor's own, before what `respond` gives. */
   respondMetadata(metadata: Metadata): void {
-    this.#deliverHeaders(metadata)
+    this.#application.metadata(metadata)
   }
 
   // ── grpc-js's call interface: what the stub calls ─────────────────────────────────────────────────────────────
 
-  start(metadata: Metadata, listener?: Partial<InterceptingListener>): void {
-    this.#callerMetadata = metadata
-    this.#listener = listener ?? {}
-    // grpc-js runs callbacks in whichever context opened the connection; applications expect their own.
-    this.#caller = new AsyncResource('GRPC_STACK_CALL', { requireManualDestroy: true })
+  start(metadata: Metadata, listener: Partial<InterceptingListener> = {}): void {
+    this.#application = new ApplicationSide(listener)
+    this.#settings = new CallSettings(this.#facts, metadata, this.#entryDeadline, this.#options.credentials)
     if (this.#options.parent) this.#watchParent()
     this.#starting = true
     const storage = contextStorage()
@@ -243,7 +204,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     this.#starting = false
     if (this.#startError !== undefined) {
       // A closed channel throws out of the stub's method, with interceptors as without.
-      this.#delivered = true
+      this.#application.closed = true
       throw this.#startError.error
     }
     if (!this.finished && !this.#direct && this.#entryDeadline !== Number.POSITIVE_INFINITY) {
@@ -256,11 +217,11 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
   }
 
   sendMessageWithContext(context: MessageContext, message: unknown): void {
-    const attempt = this.#attempt
     if (this.finished) {
       if (context.callback) process.nextTick(context.callback)
       return
     }
+    const attempt = this.#attempt
     const log = this.#log
     const ready = attempt !== undefined && !attempt.ended && !attempt.writing
     if (ready && (log === undefined || (!log.keeping && log.drained))) {
@@ -279,24 +240,14 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
   }
 
   startRead(): void {
-    if (this.#answers !== undefined && this.#answers.length > 0) {
-      this.#readWanted = true
-      this.#deliverAnswer()
-      return
-    }
-    this.#readWanted = true
+    if (this.#application.read()) return
     if (this.#attempt !== undefined && !this.#attempt.ended) this.#attempt.call.startRead()
   }
 
   cancelWithStatus(code: Code, details: string): void {
     const status = new LocalStatus({ code, details })
     if (this.finished) {
-      // Only answers nobody has read yet can still be cut short.
-      if (this.#final !== undefined && !this.#delivered) {
-        this.#answers = undefined
-        this.#final = status
-        this.#deliverSoon()
-      }
+      this.#application.cutShort(status)
       return
     }
     if (this.block?.outside === -1) return
@@ -326,17 +277,16 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     this.#silence(this.#attempt)
     const attempt = new Attempt(this)
     try {
-      attempt.call = this.#facts.open(this.#nextCall, this.#attemptOptions())
-      attempt.call.start(this.#metadata ?? this.#callerMetadata, attempt)
+      attempt.call = this.#facts.open(this.#nextCall, this.#settings.applyTo(this.#options))
+      attempt.call.start(this.#settings.outgoing, attempt)
     } catch (error) {
       return Promise.resolve(this.#failedToStart(error))
     }
     this.#attempt = attempt
-    this.#attempts++
-    this.#response = NONE
+    this.#response = undefined
     this.#heldHeaders = undefined
     this.#log?.rewind()
-    if (this.#readWanted) attempt.call.startRead()
+    if (this.#application.readWanted) attempt.call.startRead()
     this.#pump()
     return attempt.outcome
   }
@@ -345,21 +295,6 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     if (this.#starting) this.#startError = { error }
     const details = error instanceof Error ? error.message : show(error)
     return new LocalStatus({ code: Code.UNAVAILABLE, details, cause: error })
-  }
-
-  #attemptOptions(): InterceptorOptions {
-    const options = this.#options
-    const same =
-      this.#attempts === 0 &&
-      this.#deadline === this.#entryDeadline &&
-      this.#credentials === options.credentials &&
-      !options.parent
-    if (same) return options
-    const { parent: _parent, ...changed } = options
-    if (this.#deadline !== Number.POSITIVE_INFINITY) changed.deadline = this.#deadline
-    if (this.#credentials === undefined) delete changed.credentials
-    else changed.credentials = this.#credentials
-    return changed
   }
 
   #silence(attempt: Attempt | undefined): void {
@@ -378,16 +313,15 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     if (attempt.ended) return
     let tapped: Metadata
     try {
-      tapped = this.tapMetadata(metadata)
+      tapped = this.metadataTaps === undefined ? metadata : this.#inContext(() => this.tapMetadata(metadata))
     } catch (error) {
       this.#failAttempt(attempt, error)
       return
     }
-    const replayable = this.#log?.keeping ?? false
-    if (replayable && !this.method.requestStream) this.#heldHeaders = tapped
+    if (this.#log?.keeping && !this.method.requestStream) this.#heldHeaders = tapped
     else {
       this.#commit()
-      this.#deliverHeaders(tapped)
+      this.#application.metadata(tapped)
     }
   }
 
@@ -410,9 +344,9 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     }
     attempt.received = true
     this.#commit()
-    if (stream) this.#deliverMessage(tapped)
+    if (stream) this.#application.message(tapped)
     else {
-      this.#response = tapped
+      this.#response = { message: tapped }
       if (this.method.requestStream) attempt.call.startRead()
     }
   }
@@ -446,7 +380,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
   }
 
   protected complete(status: Status): Status {
-    if (status.code !== Code.OK || this.method.responseStream || this.#response !== NONE) return status
+    if (status.code !== Code.OK || this.method.responseStream || this.#response !== undefined) return status
     return new LocalStatus({
       code: Code.UNIMPLEMENTED,
       details: 'No message received',
@@ -455,7 +389,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     })
   }
 
-  // ── Request messages: one at a time, replayed on a new attempt ───────────────────────────────────────────────
+  // ── Request messages: one at a time, replayed on a new attempt ────────────────────────────────────────────────
 
   #sizeOf(message: unknown): number {
     if (!this.method.requestStream || !this.#log?.keeping) return 0
@@ -481,7 +415,13 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     }
   }
 
-  #send(attempt: Attempt, message: unknown, flags: number | undefined, written?: () => void, entry?: RequestEntry): void {
+  #send(
+    attempt: Attempt,
+    message: unknown,
+    flags: number | undefined,
+    written?: () => void,
+    entry?: RequestEntry,
+  ): void {
     let tapped: unknown = message
     if (this.requestTaps !== undefined) {
       try {
@@ -491,7 +431,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
         return
       }
     }
-    const marks = this.#compression === 'identity' ? (flags ?? 0) | NO_COMPRESS : flags
+    const marks = this.#settings.compression === 'identity' ? (flags ?? 0) | NO_COMPRESS : flags
     if (!this.method.requestStream) {
       // One message, written at once: nobody waits for the callback, and half-close may follow directly.
       if (marks === undefined && written === undefined) attempt.call.sendMessage(tapped)
@@ -538,7 +478,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     this.#committed = true
     this.#log?.release()
     if (this.#heldHeaders !== undefined) {
-      this.#deliverHeaders(this.#heldHeaders)
+      this.#application.metadata(this.#heldHeaders)
       this.#heldHeaders = undefined
     }
   }
@@ -547,7 +487,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
 
   protected override first(layer: Layer): Promise<Status> {
     const replayable = this.#replayPoints?.includes(layer.index) ?? false
-    if (!replayable && this.#deadline >= this.#scopeDeadline) return this.enter(layer.index + 1)
+    if (!replayable && this.#settings.deadline >= this.#scopeDeadline) return this.enter(layer.index + 1)
     return this.#enterScope(layer)
   }
 
@@ -556,35 +496,29 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     if (!this.#replayPoints?.includes(layer.index)) {
       return refuse('called next() again without call.makeReplayable() before the first')
     }
-    if (this.#scopes?.some((scope) => scope.layer === layer)) return refuse('called next() while the last one was running')
+    if (this.#scopes?.some((scope) => scope.layer === layer))
+      return refuse('called next() while the last one was running')
     if (this.#committed) return refuse('called next() again on a call that is committed')
     return this.#enterScope(layer)
   }
 
   #enterScope(layer: Layer): Promise<Status> {
+    const { deadline } = this.#settings
+    const bounded = deadline < this.#scopeDeadline
     const scope: Scope = {
       layer,
-      metadata: this.metadata,
-      deadline: this.#deadline,
+      settings: this.#settings,
       outerDeadline: this.#scopeDeadline,
-      credentials: this.#credentials,
-      compression: this.#compression,
       controller: this.controller,
-      timer:
-        this.#deadline < this.#scopeDeadline
-          ? startDeadlineTimer(this.#deadline, () => this.#expireScope(scope))
-          : undefined,
+      timer: bounded ? startDeadlineTimer(deadline, () => this.#expireScope(scope)) : undefined,
       expired: false,
     }
-    this.#metadata = scope.metadata.clone()
+    this.#settings = this.#settings.copy()
     this.controller = undefined
-    this.#scopeDeadline = this.#deadline
+    this.#scopeDeadline = deadline
     this.#scopes ??= []
     this.#scopes.push(scope)
-    const outer = (tap: { readonly depth: number }) => tap.depth <= layer.index
-    this.requestTaps = this.requestTaps?.filter(outer)
-    this.responseTaps = this.responseTaps?.filter(outer)
-    this.metadataTaps = this.metadataTaps?.filter(outer)
+    this.dropTapsInside(layer)
     this.waiting = layer.index
     return this.enter(layer.index + 1).then((status) => {
       this.#leaveScope(scope)
@@ -595,11 +529,8 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
   #leaveScope(scope: Scope): void {
     scope.timer?.stop()
     this.#scopes = this.#scopes?.filter((open) => open !== scope)
-    this.#metadata = scope.metadata
-    this.#deadline = scope.deadline
+    this.#settings = scope.settings
     this.#scopeDeadline = scope.outerDeadline
-    this.#credentials = scope.credentials
-    this.#compression = scope.compression
     this.controller = scope.controller
     this.depth = this.waiting = scope.layer.index
     if (this.block?.outside === scope.layer.index) this.block = undefined
@@ -607,17 +538,17 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
 
   #expireScope(scope: Scope): void {
     scope.expired = true
-    const attempt = this.#attempt
     // grpc-js has the same deadline for a running attempt and more to say about it.
-    if (this.block !== undefined || (attempt !== undefined && !attempt.ended)) return
-    this.decide(deadlineExceeded(), scope.layer.index)
+    if (this.block === undefined && !this.#attemptRuns()) this.decide(deadlineExceeded(), scope.layer.index)
   }
 
   #expire(): void {
     this.#expired = true
-    const attempt = this.#attempt
-    if (this.finished || this.block?.outside === -1 || (attempt !== undefined && !attempt.ended)) return
-    this.decide(deadlineExceeded(), -1)
+    if (!this.finished && this.block?.outside !== -1 && !this.#attemptRuns()) this.decide(deadlineExceeded(), -1)
+  }
+
+  #attemptRuns(): boolean {
+    return this.#attempt !== undefined && !this.#attempt.ended
   }
 
   protected override abortSignals(status: Status, outside: number): void {
@@ -629,15 +560,14 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
 
   #watchParent(): void {
     // grpc-js adds a listener per attempt and never removes it (resolving-call.ts, 1.14): listen once, here.
-    const { propagate_flags: flags } = this.#options
     const parent: EventEmitter | undefined = this.#options.parent
-    if (!parent || ((flags ?? propagate.DEFAULTS) & propagate.CANCELLATION) === 0) return
+    if (!parent || !propagates(this.#options, propagate.CANCELLATION)) return
     const onCancelled = () => this.cancelWithStatus(Code.CANCELLED, 'Cancelled by parent call')
     parent.on('cancelled', onCancelled)
     this.#forgetParent = () => parent.removeListener('cancelled', onCancelled)
   }
 
-  // ── Delivery to the application, in its own context ───────────────────────────────────────────────────────────
+  // ── The end ───────────────────────────────────────────────────────────────────────────────────────────────────
 
   protected finish(status: Status, sync: boolean): void {
     this.#timer?.stop()
@@ -648,51 +578,10 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
       if (entry.written) process.nextTick(entry.written)
     }
     this.#log = undefined
-    this.#final = status
-    if (sync) this.#deliverFinal()
-    else this.#deliverSoon()
-  }
-
-  #deliverSoon(): void {
-    // Out of the promise chain: what the application's callback throws must surface as its own, not as a rejection.
-    process.nextTick(() => this.#deliverFinal())
-  }
-
-  #deliverFinal(): void {
-    if (this.#delivered || (this.#answers !== undefined && this.#answers.length > 0)) return
-    this.#delivered = true
-    const status = this.#final as Status // set by finish() before
-    const listener = this.#listener
-    this.#inCaller(() => {
-      if (this.#heldHeaders !== undefined) listener.onReceiveMetadata?.(this.#heldHeaders)
-      const ok = status.code === Code.OK
-      if (ok && !this.method.responseStream && this.#response !== NONE) listener.onReceiveMessage?.(this.#response)
-      listener.onReceiveStatus?.(this.#wire?.status === status ? this.#wire.raw : (status as StatusObject))
-    })
-  }
-
-  #deliverHeaders(metadata: Metadata): void {
-    if (this.#delivered) return
-    this.#inCaller(() => this.#listener.onReceiveMetadata?.(metadata))
-  }
-
-  #deliverMessage(message: unknown): void {
-    if (this.#delivered) return
-    this.#readWanted = false
-    this.#inCaller(() => this.#listener.onReceiveMessage?.(message))
-  }
-
-  #deliverAnswer(): void {
-    const answer = this.#answers?.shift()
-    if (answer === undefined) return
-    this.#commit()
-    this.#deliverMessage(answer.message)
-    answer.taken()
-    if (this.#final !== undefined) this.#deliverFinal()
-  }
-
-  #inCaller(deliver: () => void): void {
-    this.#caller?.runInAsyncScope(deliver)
+    const response = status.code === Code.OK && !this.method.responseStream ? this.#response : undefined
+    // A complete status has what grpc-js's type asks for.
+    const raw = this.#wire?.status === status ? this.#wire.raw : (status as StatusObject)
+    this.#application.end({ headers: this.#heldHeaders, response, status: raw }, sync)
   }
 
   /** Taps see the context of this RPC, where there is one. */
@@ -700,6 +589,10 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     const storage = this.rpcContext && contextStorage()
     return storage && this.rpcContext ? storage.run(this.rpcContext, work) : work()
   }
+}
+
+function propagates(options: InterceptorOptions, flag: number): boolean {
+  return ((options.propagate_flags ?? propagate.DEFAULTS) & flag) !== 0
 }
 
 function deadlineExceeded(): Status {

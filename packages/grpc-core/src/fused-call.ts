@@ -138,9 +138,9 @@ export abstract class FusedCall implements Call {
     )
     // The outermost layer reports to finish() instead of a promise.
     if (layer.index === 0) return NEVER
-    return new Promise((resolve) => {
-      layer.resolve = resolve
-    })
+    const promise = new Promise<Status>(captureResolve)
+    layer.resolve = captured
+    return promise
   }
 
   /** The layer answered without a promise. */
@@ -230,8 +230,20 @@ export abstract class FusedCall implements Call {
     }
   }
 
+  /** Taps of inner interceptors go with the attempt they were made for. */
+  protected dropTapsInside(layer: Layer): void {
+    const outer = (tap: { readonly depth: number }): boolean => tap.depth <= layer.index
+    this.requestTaps = this.requestTaps?.filter(outer)
+    this.responseTaps = this.responseTaps?.filter(outer)
+    this.metadataTaps = this.metadataTaps?.filter(outer)
+  }
+
   /** Request messages pass the taps outermost first. Throws what a tap throws. */
-  protected tapRequest(message: unknown, deeperThan: number = Number.NEGATIVE_INFINITY, upTo: number = Number.POSITIVE_INFINITY): unknown {
+  protected tapRequest(
+    message: unknown,
+    deeperThan: number = Number.NEGATIVE_INFINITY,
+    upTo: number = Number.POSITIVE_INFINITY,
+  ): unknown {
     let seen = message
     for (const { depth, tap } of this.requestTaps ?? []) {
       if (depth > deeperThan && depth <= upTo) seen = tap(seen) ?? seen
@@ -262,7 +274,11 @@ export abstract class FusedCall implements Call {
 export function thrownStatus(error: unknown, interceptor: Interceptor, side: 'client' | 'server'): Status {
   const name = nameOf(interceptor)
   if (error instanceof RpcError) return new LocalStatus(error, name)
-  return internalStatus(side, `Interceptor ${name} threw: ${error instanceof Error ? error.message : show(error)}`, error)
+  return internalStatus(
+    side,
+    `Interceptor ${name} threw: ${error instanceof Error ? error.message : show(error)}`,
+    error,
+  )
 }
 
 /** What went wrong in this process. On a server the text stays with the cause: details go to the peer. */
@@ -281,6 +297,12 @@ export function abortReason(status: Status): RpcError {
 
 // Nobody awaits it: the outermost layer has no layer outside.
 const NEVER: Promise<Status> = new Promise(() => undefined)
+
+// The executor of a promise runs at once: one function for all of them saves a closure per layer.
+let captured: ((status: Status) => void) | undefined
+const captureResolve = (resolve: (status: Status) => void): void => {
+  captured = resolve
+}
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && typeof (value as PromiseLike<unknown>).then === 'function'

@@ -1,9 +1,9 @@
 import type {
-  sendUnaryData,
   ServerDuplexStream,
   ServerReadableStream,
   ServerUnaryCall,
   ServerWritableStream,
+  sendUnaryData,
 } from '@grpc/grpc-js'
 
 /** Answers by the callback, by returning the response, or by a promise of it. */

@@ -1,14 +1,14 @@
 import {
-  type sendUnaryData,
+  status as Code,
   type ServerDuplexStream,
   type ServerErrorResponse,
   type ServerReadableStream,
   type ServerUnaryCall,
   type ServerWritableStream,
-  status as Code,
+  type sendUnaryData,
 } from '@grpc/grpc-js'
 import { newMetadata } from './metadata.ts'
-import { isCode, isMetadata, RpcError } from './status.ts'
+import { isCode, isMetadata, type RpcError } from './status.ts'
 import { rememberCause } from './wire-error.ts'
 
 type UnaryCall = ServerUnaryCall<unknown, unknown> | ServerReadableStream<unknown, unknown>

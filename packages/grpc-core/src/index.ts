@@ -20,6 +20,14 @@ export {
   stacks,
 } from './compose.ts'
 export { Context, ContextToken, ContextVar } from './context.ts'
+export type {
+  BidiHandler,
+  ClientStreamHandler,
+  Handlers,
+  MethodHandler,
+  ServerStreamHandler,
+  UnaryHandler,
+} from './handler-types.ts'
 export { clientInterceptors, serverInterceptors } from './interceptors.ts'
 export {
   all,
@@ -33,13 +41,5 @@ export {
 } from './match.ts'
 export type { MethodInfo, Pattern } from './method.ts'
 export { propagate } from './propagate.ts'
-export type {
-  BidiHandler,
-  ClientStreamHandler,
-  Handlers,
-  MethodHandler,
-  ServerStreamHandler,
-  UnaryHandler,
-} from './handler-types.ts'
 export { type CreateServerOptions, createServer, type StackServer } from './server.ts'
 export { abort, RpcError, type RpcErrorOptions, type Status } from './status.ts'

@@ -39,7 +39,9 @@ export class RequestLog {
   add(entry: RequestEntry, bytes: number): boolean {
     this.entries.push(entry)
     this.#bytes += bytes
-    return this.#keep === undefined || (this.entries.length <= this.#keep.maxMessages && this.#bytes <= this.#keep.maxBytes)
+    return (
+      this.#keep === undefined || (this.entries.length <= this.#keep.maxMessages && this.#bytes <= this.#keep.maxBytes)
+    )
   }
 
   /** The next message to send, or undefined. One that is not kept is forgotten. */

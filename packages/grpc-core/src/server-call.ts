@@ -1,13 +1,14 @@
 import { AsyncResource } from 'node:async_hooks'
-import { type Metadata, type ServerInterceptingCallInterface, status as Code } from '@grpc/grpc-js'
+import { status as Code, type Metadata, type ServerInterceptingCallInterface } from '@grpc/grpc-js'
 import type { Interceptor, ServerCall } from './call.ts'
+import { checkDeadline } from './call-settings.ts'
 import { Context, contextStorage } from './context.ts'
 import { type DeadlineTimer, startDeadlineTimer, toEpochMs } from './deadline.ts'
 import { FusedCall, internalStatus, type Layer } from './fused-call.ts'
 import { mergeOver, newMetadata } from './metadata.ts'
 import type { MethodInfo } from './method.ts'
-import { causeOf } from './wire-error.ts'
 import { isMetadata, RemoteStatus, type Status, show } from './status.ts'
+import { causeOf } from './wire-error.ts'
 
 /** What grpc-js gives `start` and `sendStatus`; the types have no exported names. */
 type ServerListener = Parameters<ServerInterceptingCallInterface['start']>[0]
@@ -80,12 +81,13 @@ export class FusedServerCall extends FusedCall implements ServerCall, ServerInte
   }
 
   set deadline(deadline: number) {
-    const value = Number(deadline)
-    if (Number.isNaN(value)) throw new TypeError(`call.deadline: expected epoch milliseconds, got ${show(deadline)}`)
+    const value = checkDeadline(deadline)
     if (value >= this.#deadline) return
     this.#deadline = value
     this.#timer?.stop()
-    this.#timer = startDeadlineTimer(value, () => this.#refuse(new RemoteStatus(Code.DEADLINE_EXCEEDED, 'Deadline exceeded', newMetadata())))
+    this.#timer = startDeadlineTimer(value, () =>
+      this.#refuse(new RemoteStatus(Code.DEADLINE_EXCEEDED, 'Deadline exceeded', newMetadata())),
+    )
   }
 
   get authContext(): ServerCall['authContext'] {

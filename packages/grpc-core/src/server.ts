@@ -1,11 +1,11 @@
 import {
   type ChannelOptions,
+  status as Code,
   type deserialize,
-  type serialize,
   Server,
   type ServerOptions,
   type ServiceDefinition,
-  status as Code,
+  type serialize,
   type UntypedHandleCall,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js'

@@ -1,9 +1,11 @@
-import type { deserialize, ServerDuplexStream, ServerMethodDefinition, status as Code } from '@grpc/grpc-js'
+import type { status as Code, deserialize, ServerDuplexStream, ServerMethodDefinition } from '@grpc/grpc-js'
 
 /** Marks, by identity, the stand-in handler of a path nobody registered. */
 const passBytes: deserialize<Buffer> = (bytes) => bytes
 
-export function isUnregistered(definition: Pick<ServerMethodDefinition<unknown, unknown>, 'requestDeserialize'>): boolean {
+export function isUnregistered(
+  definition: Pick<ServerMethodDefinition<unknown, unknown>, 'requestDeserialize'>,
+): boolean {
   return definition.requestDeserialize === passBytes
 }
 

@@ -1,0 +1,103 @@
+import { AsyncResource } from 'node:async_hooks'
+import type { InterceptingListener, Metadata, StatusObject } from '@grpc/grpc-js'
+
+/** How a call ends for the application. */
+export interface Ending {
+  /** Response metadata it has not seen yet. */
+  readonly headers: Metadata | undefined
+  /** The response of a method with a unary response, if there is one. */
+  readonly response: { readonly message: unknown } | undefined
+  readonly status: StatusObject
+}
+
+/** A streamed answer of an interceptor's own, until the application reads it. */
+interface Answer {
+  readonly message: unknown
+  readonly taken: () => void
+}
+
+/**
+ * The listener of the stub. Everything it hears passes here: in the context of the application that made the call, in
+ * order, and nothing after the status.
+ */
+export class ApplicationSide {
+  /** The application asked for a message and has not got one. */
+  readWanted = false
+  /** The status was delivered. */
+  closed = false
+  readonly #listener: Partial<InterceptingListener>
+  // grpc-js runs callbacks in whichever context opened the connection; applications expect their own.
+  readonly #caller: AsyncResource = new AsyncResource('GRPC_STACK_CALL', { requireManualDestroy: true })
+  #answers: Answer[] | undefined
+  #ending: Ending | undefined
+
+  constructor(listener: Partial<InterceptingListener>) {
+    this.#listener = listener
+  }
+
+  metadata(metadata: Metadata): void {
+    if (!this.closed) this.#hear('onReceiveMetadata', metadata)
+  }
+
+  message(message: unknown): void {
+    if (this.closed) return
+    this.readWanted = false
+    this.#hear('onReceiveMessage', message)
+  }
+
+  /** Queues a message of an interceptor's own. Resolves when the application has read it. */
+  answer(message: unknown): Promise<void> {
+    return new Promise((taken) => {
+      this.#answers ??= []
+      this.#answers.push({ message, taken })
+      if (this.readWanted) this.#deliverAnswer()
+    })
+  }
+
+  /** The application asks for a message. Returns whether an answer was there for it. */
+  read(): boolean {
+    this.readWanted = true
+    return this.#deliverAnswer()
+  }
+
+  /**
+   * Ends the call, once queued answers are read.
+   * @param sync within an event of grpc-js. From a promise the end waits for the next tick: what the application's callback
+   * throws must surface as its own exception, not as a rejection.
+   */
+  end(ending: Ending, sync: boolean): void {
+    this.#ending = ending
+    if (sync) this.#close()
+    else process.nextTick(() => this.#close())
+  }
+
+  /** Ends the call in place of an end that still waits for answers to be read. */
+  cutShort(status: StatusObject): void {
+    if (this.closed || this.#ending === undefined) return
+    this.#answers = undefined
+    this.end({ headers: undefined, response: undefined, status }, false)
+  }
+
+  #deliverAnswer(): boolean {
+    const answer = this.#answers?.shift()
+    if (answer === undefined) return false
+    this.message(answer.message)
+    answer.taken()
+    if (this.#ending !== undefined) this.#close()
+    return true
+  }
+
+  #close(): void {
+    const ending = this.#ending
+    if (this.closed || ending === undefined || (this.#answers !== undefined && this.#answers.length > 0)) return
+    this.closed = true
+    if (ending.headers !== undefined) this.#hear('onReceiveMetadata', ending.headers)
+    if (ending.response !== undefined) this.#hear('onReceiveMessage', ending.response.message)
+    this.#hear('onReceiveStatus', ending.status)
+  }
+
+  #hear<K extends keyof InterceptingListener>(event: K, value: Parameters<InterceptingListener[K]>[0]): void {
+    const listener = this.#listener[event] as ((value: unknown) => void) | undefined
+    if (listener !== undefined) this.#caller.runInAsyncScope(listener, this.#listener, value)
+  }
+}
