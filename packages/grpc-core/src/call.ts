@@ -80,7 +80,11 @@ export interface ClientCall extends Call {
   compression: Compression | undefined
   /** Target of the channel if it is a channel of this library, else undefined. */
   readonly target: string | undefined
-  /** Whether the transport is encrypted; undefined where grpc-js does not tell: on stubs with a channel of their own. */
+  /**
+   * Whether the transport is encrypted. On a stub with a channel of its own it is undefined until the first attempt has
+   * begun, since grpc-js gives an interceptor no channel before; call credentials, which are asked for once the
+   * connection stands, see it. Undefined for good on a channel that is not grpc-js's.
+   */
   readonly secure: boolean | undefined
   /** Whether anything of a response was handed to the application: no further attempt is possible. */
   readonly committed: boolean

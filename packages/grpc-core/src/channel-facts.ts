@@ -19,3 +19,27 @@ export const UNKNOWN_CHANNEL: ChannelFacts = {
   canRewritePath: false,
   open: (nextCall, options) => nextCall(options),
 }
+
+/** As much of grpc-js's objects as leads from a call to the credentials of its channel. */
+interface Inside {
+  /** InterceptingCall: the call below another interceptor of grpc-js's. */
+  readonly nextCall?: Inside
+  /** BaseInterceptingCall. */
+  readonly call?: Inside
+  /** ResolvingCall. */
+  readonly channel?: Inside
+  /** InternalChannel. */
+  readonly credentials?: { _isSecure?(): unknown }
+}
+
+/**
+ * Whether the channel under a call of grpc-js is encrypted. There is no public way to ask before the response has come,
+ * which is too late for whoever must not send a secret in the clear. Undefined wherever the objects are not those of
+ * grpc-js 1.14 (client-interceptors.ts, resolving-call.ts, internal-channel.ts): whoever asks must take it for a no.
+ */
+export function secureBelow(call: unknown): boolean | undefined {
+  let below = call as Inside | undefined
+  for (let depth = 0; below?.nextCall !== undefined && depth < 100; depth++) below = below.nextCall
+  const secure = below?.call?.channel?.credentials?._isSecure?.()
+  return typeof secure === 'boolean' ? secure : undefined
+}

@@ -15,7 +15,7 @@ import { Attempt } from './attempt.ts'
 import type { ClientCall, Compression, Interceptor, ReplayLimits } from './call.ts'
 import type { CallOption } from './call-option.ts'
 import { CallSettings } from './call-settings.ts'
-import type { ChannelFacts } from './channel-facts.ts'
+import { type ChannelFacts, secureBelow } from './channel-facts.ts'
 import { Context, contextStorage } from './context.ts'
 import { type DeadlineTimer, startDeadlineTimer, toEpochMs } from './deadline.ts'
 import { abortReason, FusedCall, internalStatus, type Layer } from './fused-call.ts'
@@ -140,7 +140,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
   }
 
   get secure(): boolean | undefined {
-    return this.#facts.secure
+    return this.#facts.secure ?? secureBelow(this.#attempt?.call)
   }
 
   get committed(): boolean {

@@ -1,0 +1,37 @@
+import { credentials, type Interceptor as GrpcInterceptor, InterceptingCall } from '@grpc/grpc-js'
+import { runRpc, TestClient } from '@grpc-stack/grpc-testing'
+import { describe, expect, it } from 'vitest'
+import type { ClientCall } from './call.ts'
+import { clientInterceptors, type Interceptor } from './index.ts'
+
+describe('call.secure on a stub with a channel of its own', () => {
+  const passing: GrpcInterceptor = (options, nextCall) => new InterceptingCall(nextCall(options))
+  const below = { 'nothing below': [], 'an interceptor of grpc-js below': [passing] }
+
+  // Fails when grpc-js moves the private members that secureBelow() follows.
+  for (const [name, inner] of Object.entries(below)) {
+    for (const [what, secure] of [
+      ['TLS', true],
+      ['plaintext', false],
+    ] as const) {
+      it(`is ${secure} over ${what} once an attempt has begun, ${name}`, async () => {
+        const seen: unknown[] = []
+        const look: Interceptor<ClientCall> = async function look(call, next) {
+          seen.push(call.secure)
+          const outcome = next()
+          seen.push(call.secure)
+          return await outcome
+        }
+        const creds = secure ? credentials.createSsl() : credentials.createInsecure()
+        // Nobody listens there, and nobody needs to: the facts are those of the channel.
+        const client = new TestClient('127.0.0.1:9', creds, { interceptors: [...clientInterceptors(look), ...inner] })
+        try {
+          await runRpc(client, 'unary')
+        } finally {
+          client.close()
+        }
+        expect(seen).toEqual([undefined, secure])
+      })
+    }
+  }
+})
