@@ -1,4 +1,4 @@
-import type { CallCredentials, Metadata, ServerUnaryCall } from '@grpc/grpc-js'
+import type { CallCredentials, ChannelOptions, Metadata, ServerUnaryCall } from '@grpc/grpc-js'
 import type { CallOption } from './call-option.ts'
 import type { Context } from './context.ts'
 import type { MethodInfo } from './method.ts'
@@ -62,6 +62,16 @@ export interface ReplayLimits {
   readonly maxBytes: number
   /** Messages of a request stream. */
   readonly maxMessages: number
+  /** Bytes that several calls share: a message that finds no room in it is not kept either. */
+  readonly pool?: ReplayPool
+}
+
+/** Room for the request bytes that several calls keep. */
+export interface ReplayPool {
+  /** Takes room; false, and nothing taken, if there is not enough. */
+  reserve(bytes: number): boolean
+  /** Gives back what was taken. */
+  release(bytes: number): void
 }
 
 /** The algorithm for request messages: `identity` sends them uncompressed whatever the channel's default is. */
@@ -86,6 +96,11 @@ export interface ClientCall extends Call {
    * connection stands, see it. Undefined for good on a channel that is not grpc-js's.
    */
   readonly secure: boolean | undefined
+  /**
+   * The channel's options, which tell whether it retries by itself. Undefined before `next()`, and where grpc-js does
+   * not tell.
+   */
+  readonly channelOptions: Readonly<ChannelOptions> | undefined
   /** Whether anything of a response was handed to the application: no further attempt is possible. */
   readonly committed: boolean
   /**

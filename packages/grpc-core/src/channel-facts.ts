@@ -1,4 +1,4 @@
-import type { InterceptorOptions, NextCall } from '@grpc/grpc-js'
+import type { ChannelOptions, InterceptorOptions, NextCall } from '@grpc/grpc-js'
 
 /** What a stack knows of the channel under it. On a stub with a channel of its own: nothing. */
 export interface ChannelFacts {
@@ -27,9 +27,13 @@ interface Inside {
   /** BaseInterceptingCall. */
   readonly call?: Inside
   /** ResolvingCall. */
-  readonly channel?: Inside
-  /** InternalChannel. */
+  readonly channel?: InsideChannel
+}
+
+/** InternalChannel. */
+interface InsideChannel {
   readonly credentials?: { _isSecure?(): unknown }
+  getOptions?(): ChannelOptions
 }
 
 /**
@@ -38,8 +42,13 @@ interface Inside {
  * grpc-js 1.14 (client-interceptors.ts, resolving-call.ts, internal-channel.ts): whoever asks must take it for a no.
  */
 export function secureBelow(call: unknown): boolean | undefined {
+  const secure = channelBelow(call)?.credentials?._isSecure?.()
+  return typeof secure === 'boolean' ? secure : undefined
+}
+
+/** The channel under a call of grpc-js, or undefined wherever the objects are not those of grpc-js 1.14. */
+export function channelBelow(call: unknown): InsideChannel | undefined {
   let below = call as Inside | undefined
   for (let depth = 0; below?.nextCall !== undefined && depth < 100; depth++) below = below.nextCall
-  const secure = below?.call?.channel?.credentials?._isSecure?.()
-  return typeof secure === 'boolean' ? secure : undefined
+  return below?.call?.channel
 }

@@ -1,6 +1,7 @@
 import type { EventEmitter } from 'node:events'
 import {
   type CallCredentials,
+  type ChannelOptions,
   status as Code,
   type InterceptingCall,
   type InterceptingListener,
@@ -15,7 +16,7 @@ import { Attempt } from './attempt.ts'
 import type { ClientCall, Compression, Interceptor, ReplayLimits } from './call.ts'
 import type { CallOption } from './call-option.ts'
 import { CallSettings } from './call-settings.ts'
-import { type ChannelFacts, secureBelow } from './channel-facts.ts'
+import { type ChannelFacts, channelBelow, secureBelow } from './channel-facts.ts'
 import { Context, contextStorage } from './context.ts'
 import { type DeadlineTimer, startDeadlineTimer, toEpochMs } from './deadline.ts'
 import { abortReason, FusedCall, internalStatus, type Layer } from './fused-call.ts'
@@ -143,6 +144,10 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     return this.#facts.secure ?? secureBelow(this.#attempt?.call)
   }
 
+  get channelOptions(): Readonly<ChannelOptions> | undefined {
+    return channelBelow(this.#attempt?.call)?.getOptions?.()
+  }
+
   get committed(): boolean {
     return this.#committed
   }
@@ -230,7 +235,9 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     }
     this.#log ??= new RequestLog()
     const entry: RequestEntry = { message, flags: context.flags, written: context.callback, stages: undefined }
-    if (!this.#log.add(entry, this.#sizeOf(message))) this.#commit()
+    const fits = this.#log.add(entry, this.#sizeOf(message))
+    // Between attempts everything is still there, so the next attempt may start; it is then the last.
+    if (!fits && !attempt?.ended) this.#commit()
     this.#pump()
   }
 
@@ -286,6 +293,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     this.#response = undefined
     this.#heldHeaders = undefined
     this.#log?.rewind()
+    if (this.#log?.overflown) this.#commit()
     if (this.#application.readWanted) attempt.call.startRead()
     this.#pump()
     return attempt.outcome
@@ -577,6 +585,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     for (const entry of this.#log?.entries ?? []) {
       if (entry.written) process.nextTick(entry.written)
     }
+    this.#log?.release()
     this.#log = undefined
     const response = status.code === Code.OK && !this.method.responseStream ? this.#response : undefined
     // A complete status has what grpc-js's type asks for.

@@ -7,6 +7,7 @@ export type {
   MetadataTap,
   Next,
   ReplayLimits,
+  ReplayPool,
   ServerCall,
 } from './call.ts'
 export { CallOption } from './call-option.ts'

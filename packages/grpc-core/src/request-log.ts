@@ -1,3 +1,5 @@
+import type { ReplayLimits } from './call.ts'
+
 /** One request message on its way, and what is needed to send it again. */
 export interface RequestEntry {
   readonly message: unknown
@@ -17,7 +19,11 @@ export class RequestLog {
   /** Index of the next entry to send on the current attempt. */
   cursor = 0
   #bytes = 0
-  #keep: { maxBytes: number; maxMessages: number } | undefined
+  /** Of these, how many are taken from the pool. */
+  #pooled = 0
+  #keep: ReplayLimits | undefined
+  /** A message came for which there was no room. */
+  overflown = false
 
   get keeping(): boolean {
     return this.#keep !== undefined
@@ -28,8 +34,10 @@ export class RequestLog {
   }
 
   /** From now on sent messages are kept. The larger of two limits holds. */
-  keep(limits: { maxBytes: number; maxMessages: number }): void {
+  keep(limits: ReplayLimits): void {
+    const pool = this.#keep?.pool ?? limits.pool
     this.#keep = {
+      ...(pool && { pool }),
       maxBytes: Math.max(limits.maxBytes, this.#keep?.maxBytes ?? 0),
       maxMessages: Math.max(limits.maxMessages, this.#keep?.maxMessages ?? 0),
     }
@@ -39,9 +47,10 @@ export class RequestLog {
   add(entry: RequestEntry, bytes: number): boolean {
     this.entries.push(entry)
     this.#bytes += bytes
-    return (
-      this.#keep === undefined || (this.entries.length <= this.#keep.maxMessages && this.#bytes <= this.#keep.maxBytes)
-    )
+    const keep = this.#keep
+    if (keep === undefined || this.overflown) return !this.overflown
+    this.overflown = this.entries.length > keep.maxMessages || this.#bytes > keep.maxBytes || !this.#pool(keep, bytes)
+    return !this.overflown
   }
 
   /** The next message to send, or undefined. One that is not kept is forgotten. */
@@ -51,8 +60,18 @@ export class RequestLog {
     return this.entries[this.cursor++]
   }
 
+  #pool({ pool }: ReplayLimits, bytes: number): boolean {
+    if (pool === undefined || bytes === 0) return true
+    if (!pool.reserve(bytes)) return false
+    this.#pooled += bytes
+    return true
+  }
+
   /** Stops keeping and forgets what was sent. */
   release(): void {
+    if (this.#pooled > 0) this.#keep?.pool?.release(this.#pooled)
+    this.#pooled = 0
+    this.overflown = false
     this.#keep = undefined
     this.entries.splice(0, this.cursor)
     this.cursor = 0
