@@ -1,1 +1,8 @@
-export {}
+export type { Jitter } from './backoff.ts'
+export type { Clock } from './clock.ts'
+export type { GiveUpReason } from './decision.ts'
+export { type RetryFactory, retry } from './retry.ts'
+export { type RatioBudgetOptions, RetryBudget, type TokenBudgetOptions } from './retry-budget.ts'
+export type { GiveUpEvent, RetryEvent, RetryOptions, RetryOverrides } from './retry-options.ts'
+export { RETRY_REPORT, type RetryReport, retryReport } from './retry-report.ts'
+export type { Allowance } from './token-bucket.ts'

@@ -1,0 +1,153 @@
+import { status as Code } from '@grpc/grpc-js'
+import type { ClientCall, Next, Status } from '@grpc-stack/grpc-core'
+import { sleep } from './clock.ts'
+import { type Decision, decide, type Failure, type GiveUpReason, isServerTrouble } from './decision.ts'
+import { readPushback } from './pushback.ts'
+import { readRetryInfo } from './retry-info.ts'
+import { finalStatus, noteFailure, openReport, type RetryReport } from './retry-report.ts'
+import type { MethodPlan, Plan, Settings } from './retry-settings.ts'
+import type { Allowance } from './token-bucket.ts'
+import { retriesBelow, warnOfListener, warnOfSecondRetrier } from './warnings.ts'
+
+const PREVIOUS_ATTEMPTS = 'grpc-previous-rpc-attempts'
+
+/** Nothing here that a call which succeeds at once could do without. */
+export async function firstAttempt(attempts: Attempts, method: MethodPlan): Promise<Status> {
+  const status = await attempts.next()
+  if (!method.channelSeen) attempts.lookAtChannel(method)
+  if (status.code !== Code.OK) return attempts.recover(status)
+  attempts.budget?.succeeded()
+  return status
+}
+
+/** Bounds the next attempt. By wall time, as deadlines are. */
+export function limitAttempt(call: ClientCall, plan: Plan, deadline: number): void {
+  if (plan.perAttemptTimeoutMs !== undefined) call.deadline = Math.min(deadline, Date.now() + plan.perAttemptTimeoutMs)
+}
+
+/** The attempts of one call. */
+export class Attempts {
+  readonly next: Next
+  readonly budget: Allowance | undefined
+  readonly #call: ClientCall
+  readonly #settings: Settings
+  readonly #plan: Plan
+  readonly #deadline: number
+
+  constructor(
+    call: ClientCall,
+    next: Next,
+    settings: Settings,
+    plan: Plan,
+    budget: Allowance | undefined,
+    deadline: number,
+  ) {
+    this.next = next
+    this.budget = budget
+    this.#call = call
+    this.#settings = settings
+    this.#plan = plan
+    this.#deadline = deadline
+  }
+
+  /** The first attempt failed. */
+  async recover(first: Status): Promise<Status> {
+    const call = this.#call
+    const { clock, onRetry } = this.#settings
+    const report = openReport(call)
+    const end = clock.now() + (this.#deadline - Date.now())
+    let status = first
+    let streak = 0
+    for (;;) {
+      const decision = this.#decide(status, report, streak, end - clock.now())
+      if (!decision.retry) return this.#giveUp(status, report, decision.reason, decision.problem)
+      noteFailure(report, status)
+      tell(onRetry, { call, status, attempts: report.attempts, delayMs: decision.delayMs })
+      const began = clock.now()
+      await sleep(clock, decision.delayMs, call.signal)
+      report.backoffMs += clock.now() - began
+      // A call that has ended starts nothing: next() tells how it ended.
+      if (call.signal.aborted) return this.#giveUp(await this.next(), report, 'cancelled')
+      streak = decision.pushedBack ? 0 : streak + 1
+      status = await this.#again(report)
+      if (status.code === Code.OK) {
+        this.budget?.succeeded()
+        return finalStatus(status, report)
+      }
+    }
+  }
+
+  #again(report: RetryReport): Promise<Status> {
+    const call = this.#call
+    // gRFC A6: the server learns how many attempts there were, and the application may.
+    if (report.attempts === 1) {
+      call.onResponseMetadata((metadata) => {
+        const marked = metadata.clone()
+        marked.set(PREVIOUS_ATTEMPTS, String(report.attempts - 1))
+        return marked
+      })
+    }
+    call.metadata.set(PREVIOUS_ATTEMPTS, String(report.attempts))
+    report.attempts++
+    limitAttempt(call, this.#plan, this.#deadline)
+    return this.next()
+  }
+
+  #decide(status: Status, report: RetryReport, streak: number, leftMs: number): Decision & { problem?: unknown } {
+    const { retryIf, backoff, mayRetryRefusal, random } = this.#settings
+    const call = this.#call
+    const plan = this.#plan
+    const { code, metadata, origin, refusedBy } = status
+    if (metadata !== undefined && metadata.get(PREVIOUS_ATTEMPTS).length > 0) warnOfSecondRetrier(call)
+    let asked: boolean | undefined
+    let ownBackoffMs: number | undefined
+    try {
+      asked = retryIf?.(status, { call, attempts: report.attempts })
+      ownBackoffMs = backoff?.(streak + 1, status)
+      if (ownBackoffMs !== undefined && !(ownBackoffMs >= 0)) {
+        throw new TypeError(`retry: "backoff" must return a number of milliseconds ≥ 0, got ${ownBackoffMs}`)
+      }
+    } catch (problem) {
+      return { retry: false, reason: 'error', problem }
+    }
+    const timedOut =
+      code === Code.DEADLINE_EXCEEDED && plan.perAttemptTimeoutMs !== undefined && refusedBy === undefined
+    const failure: Failure = {
+      code,
+      attempts: report.attempts,
+      streak,
+      timedOut,
+      refused: origin === 'local' && !timedOut && !mayRetryRefusal(refusedBy),
+      committed: call.committed,
+      pushback: metadata && readPushback(metadata),
+      retryInfoMs: metadata && readRetryInfo(metadata),
+      leftMs,
+      asked,
+      backoffMs: ownBackoffMs,
+    }
+    if (isServerTrouble(plan, failure)) this.budget?.failed()
+    return decide(plan, failure, random, () => this.budget?.spend() ?? true)
+  }
+
+  #giveUp(status: Status, report: RetryReport, reason: GiveUpReason, problem?: unknown): Status {
+    report.gaveUp = reason
+    tell(this.#settings.onGiveUp, { call: this.#call, status, attempts: report.attempts, reason })
+    return finalStatus(status, report, problem)
+  }
+
+  /** What grpc-js retries below would multiply. Known from the first call on. */
+  lookAtChannel(method: MethodPlan): void {
+    const { channelOptions } = this.#call
+    if (channelOptions === undefined) return
+    method.channelSeen = true
+    if (retriesBelow(channelOptions, this.#call.method)) warnOfSecondRetrier(this.#call)
+  }
+}
+
+function tell<E>(listener: ((event: E) => void) | undefined, event: E): void {
+  try {
+    listener?.(event)
+  } catch (error) {
+    warnOfListener(error)
+  }
+}

@@ -1,0 +1,104 @@
+import { ByteBound } from './byte-bound.ts'
+import { type Clock, systemClock } from './clock.ts'
+import { checkNames, checkNumber, invalid } from './option-checks.ts'
+import { RatioBudget } from './ratio-budget.ts'
+import { type Allowance, TokenBucket } from './token-bucket.ts'
+
+/** Retries as a share of calls in a sliding window. */
+export interface RatioBudgetOptions {
+  /** Retries per call. Default 0.2: an outage adds at most a fifth to the load. */
+  readonly ratio?: number
+  /** Retries per second that are free, so that a quiet client can retry too. Default 10. */
+  readonly minRetriesPerSecond?: number
+  /** Length of the window, ms. Default 10 000. */
+  readonly windowMs?: number
+  /** Request bytes all calls of this budget together keep for replay. Default 16 MiB, as in grpc-js and grpc-java. */
+  readonly maxBufferedBytes?: number
+  /** Default: monotonic time. */
+  readonly clock?: Clock
+}
+
+/** The token bucket of gRFC A6, `retryThrottling` in a service config. */
+export interface TokenBudgetOptions {
+  /** Above 0, at most 1000. A failure takes one token; retries stop at half. */
+  readonly maxTokens: number
+  /** Tokens a success gives back. Above 0; decimals after the third are ignored. */
+  readonly tokenRatio: number
+  /** As in `RatioBudgetOptions`. */
+  readonly maxBufferedBytes?: number
+}
+
+const RATIO_OPTIONS = ['ratio', 'minRetriesPerSecond', 'windowMs', 'maxBufferedBytes', 'clock']
+const TOKEN_OPTIONS = ['maxTokens', 'tokenRatio', 'maxBufferedBytes']
+
+/**
+ * What all calls that share it may spend on retries together, so that retries cannot multiply the load of a server
+ * that is failing. Never makes anything wait: without budget the last status is returned at once.
+ *
+ *     new RetryBudget()                                     // 20 % of calls plus 10 per second
+ *     new RetryBudget({ ratio: 0.1, minRetriesPerSecond: 1 })
+ *     new RetryBudget({ maxTokens: 10, tokenRatio: 0.1 })   // gRFC A6
+ *
+ * @throws TypeError for an option that is unknown or out of range.
+ */
+export class RetryBudget implements Allowance {
+  readonly #allowance: TokenBucket | RatioBudget
+  readonly buffer: ByteBound
+
+  constructor(options: RatioBudgetOptions | TokenBudgetOptions = {}) {
+    const where = 'RetryBudget'
+    const tokens =
+      typeof options === 'object' && options !== null && ('maxTokens' in options || 'tokenRatio' in options)
+    checkNames(where, options, tokens ? TOKEN_OPTIONS : RATIO_OPTIONS)
+    this.#allowance = tokens ? tokenBucket(options as TokenBudgetOptions) : ratioBudget(options as RatioBudgetOptions)
+    const { maxBufferedBytes = 16 * 1024 * 1024 } = options
+    checkNumber(where, 'maxBufferedBytes', maxBufferedBytes, 'a number ≥ 0', (n) => n >= 0)
+    this.buffer = new ByteBound(maxBufferedBytes)
+  }
+
+  /** Retries that are affordable now. With a token bucket: tokens above the half at which retries stop. */
+  get available(): number {
+    const allowance = this.#allowance
+    return allowance instanceof TokenBucket
+      ? Math.max(0, allowance.tokens - allowance.maxTokens / 2)
+      : allowance.retriesLeft
+  }
+
+  started(): void {
+    this.#allowance.started()
+  }
+
+  succeeded(): void {
+    this.#allowance.succeeded()
+  }
+
+  failed(): void {
+    this.#allowance.failed()
+  }
+
+  spend(): boolean {
+    return this.#allowance.spend()
+  }
+}
+
+function tokenBucket({ maxTokens, tokenRatio }: TokenBudgetOptions): TokenBucket {
+  checkNumber('RetryBudget', 'maxTokens', maxTokens, 'a number above 0 and at most 1000', (n) => n > 0 && n <= 1000)
+  checkNumber('RetryBudget', 'tokenRatio', tokenRatio, 'a number above 0', (n) => n > 0)
+  return new TokenBucket(maxTokens, tokenRatio)
+}
+
+function ratioBudget(options: RatioBudgetOptions): RatioBudget {
+  const { ratio = 0.2, minRetriesPerSecond = 10, windowMs = 10_000, clock = systemClock } = options
+  checkNumber('RetryBudget', 'ratio', ratio, 'a number ≥ 0', (n) => n >= 0 && Number.isFinite(n))
+  checkNumber(
+    'RetryBudget',
+    'minRetriesPerSecond',
+    minRetriesPerSecond,
+    'a number ≥ 0',
+    (n) => n >= 0 && Number.isFinite(n),
+  )
+  checkNumber('RetryBudget', 'windowMs', windowMs, 'a number above 0', (n) => n > 0 && Number.isFinite(n))
+  if (typeof clock?.now !== 'function')
+    throw invalid('RetryBudget', 'clock', 'an object with now, setTimeout and clearTimeout', clock)
+  return new RatioBudget(ratio, minRetriesPerSecond, windowMs, clock)
+}

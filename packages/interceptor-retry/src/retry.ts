@@ -1,0 +1,69 @@
+import type { CallOptions } from '@grpc/grpc-js'
+import { CallOption, type ClientCall, type Interceptor, type MethodInfo } from '@grpc-stack/grpc-core'
+import { Attempts, firstAttempt, limitAttempt } from './attempts.ts'
+import { ChannelBudgets } from './channel-budgets.ts'
+import type { RetryOptions, RetryOverrides } from './retry-options.ts'
+import { checkOverrides, type MethodPlan, override, readOptions } from './retry-settings.ts'
+
+const PER_CALL: CallOption<RetryOverrides> = new CallOption('retry')
+
+export interface RetryFactory {
+  /**
+   * A client interceptor that tries a failed call again, for all four patterns, by the rules of gRFC A6. Whatever runs
+   * inside it runs again with each attempt; whatever stands outside sees one call.
+   *
+   * A call can be tried again until something of its response belongs to the application: its first response message or,
+   * where requests stream, the response headers. Streamed requests are kept for replay up to a bound; a stream that
+   * outgrows it goes on without a second chance.
+   *
+   * The final error carries `attempts`, and the earlier failures as an `AggregateError` in `cause`.
+   *
+   *     const channel = interceptChannel(createChannel(target, credentials), retry({ idempotent: '/shop.v1.Catalog/*' }))
+   *
+   * @throws TypeError for an option that is unknown or out of range.
+   */
+  (options?: RetryOptions): Interceptor<ClientCall>
+  /**
+   * Call options that change the policy for one call: `stub.get(request, retry.perCall({ maxAttempts: 1 }), callback)`.
+   * @throws TypeError for an override that is unknown or out of range.
+   */
+  perCall(overrides: RetryOverrides): CallOptions
+}
+
+export const retry: RetryFactory = Object.assign(createRetry, {
+  perCall(overrides: RetryOverrides): CallOptions {
+    checkOverrides(overrides)
+    return PER_CALL.with(overrides)
+  },
+})
+
+function createRetry(options: RetryOptions = {}): Interceptor<ClientCall> {
+  const settings = readOptions(options)
+  const budgets = new ChannelBudgets(settings)
+  const methods = new WeakMap<MethodInfo, MethodPlan>()
+
+  const methodPlan = (method: MethodInfo): MethodPlan => {
+    let entry = methods.get(method)
+    if (entry === undefined) {
+      entry = { plan: settings.planFor(method), channelSeen: false }
+      methods.set(method, entry)
+    }
+    return entry
+  }
+
+  return function retry(call, next) {
+    if (call.side !== 'client') return next()
+    const entry = methodPlan(call.method)
+    let { plan } = entry
+    if (plan === undefined) return next()
+    const overrides = call.option(PER_CALL)
+    if (overrides !== undefined) plan = override(plan, overrides)
+    const { deadline } = call
+    limitAttempt(call, plan, deadline)
+    if (plan.maxAttempts === 1) return next()
+    const { budget, limits } = budgets.of(call.target)
+    budget?.started()
+    call.makeReplayable(limits)
+    return firstAttempt(new Attempts(call, next, settings, plan, budget, deadline), entry)
+  }
+}
