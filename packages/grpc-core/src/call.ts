@@ -25,6 +25,9 @@ export type MessageTap = (message: unknown) => unknown
 /** Sees the response metadata as it passes. Returning another `Metadata` replaces it. Must be synchronous. */
 export type MetadataTap = (metadata: Metadata) => Metadata | undefined | void
 
+/** Hears how the RPC ended. Must be synchronous; what it throws changes nothing and becomes a process warning. */
+export type StatusTap = (status: Status) => void
+
 /** One RPC, as interceptors see it on either side. */
 export interface Call {
   readonly side: 'client' | 'server'
@@ -49,6 +52,11 @@ export interface Call {
   onResponse(tap: MessageTap): void
   /** Sees the response metadata. Register before `next()`; taps run last-registered first. */
   onResponseMetadata(tap: MetadataTap): void
+  /**
+   * Hears what `next()` resolves to, once, without the cost of awaiting it: an observer that registers this and returns
+   * `next()` itself adds next to nothing to a call. Register before `next()`.
+   */
+  onStatus(tap: StatusTap): void
   /**
    * Answers with a message of the interceptor's own; it still returns the status. Repeatable where responses stream.
    * Resolves when the receiver is ready for more. Passes the response taps of outer interceptors.

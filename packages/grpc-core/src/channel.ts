@@ -54,18 +54,32 @@ export function createChannel(target: string, credentials: ChannelCredentials, o
  * Without interceptors: the very same channel.
  * @throws TypeError for something that is not an interceptor or not a channel.
  */
-export function interceptChannel<C extends ChannelInterface>(
-  channel: C,
+export function interceptChannel<C extends ChannelInterface>(channel: C): C
+export function interceptChannel(channel: ChannelInterface, ...interceptors: readonly ClientInterceptorLike[]): Channel
+export function interceptChannel(
+  channel: ChannelInterface,
   ...interceptors: readonly ClientInterceptorLike[]
-): C | Channel {
-  if (typeof channel?.createCall !== 'function') {
+): ChannelInterface {
+  if (!isChannel(channel)) {
     throw new TypeError(`interceptChannel: the first argument must be a channel, got ${show(channel)}`)
   }
   const added = validateInterceptors(interceptors, 'interceptChannel')
   if (added.length === 0) return channel
   if (channel instanceof StackChannel) return channel.with(added)
-  return new StackChannel(channel, { secure: undefined, compression: undefined }, added)
+  return new StackChannel(channel, NOTHING_KNOWN, added)
 }
+
+/** Whether a value is a channel, of ours or grpc-js's own. */
+export function isChannel(value: unknown): value is ChannelInterface {
+  return typeof (value as ChannelInterface | undefined)?.createCall === 'function'
+}
+
+/** A channel of ours over this one, or the channel itself if it is one. */
+export function wrapChannel(channel: ChannelInterface): Channel {
+  return channel instanceof StackChannel ? channel : new StackChannel(channel, NOTHING_KNOWN, [])
+}
+
+const NOTHING_KNOWN: Pick<ChannelFacts, 'secure' | 'compression'> = { secure: undefined, compression: undefined }
 
 class StackChannel implements Channel {
   readonly #base: ChannelInterface

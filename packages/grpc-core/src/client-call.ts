@@ -20,9 +20,10 @@ import { type ChannelFacts, channelBelow, secureBelow } from './channel-facts.ts
 import { Context, contextStorage } from './context.ts'
 import { type DeadlineTimer, startDeadlineTimer, toEpochMs } from './deadline.ts'
 import { abortReason, FusedCall, internalStatus, type Layer } from './fused-call.ts'
+import { newMetadata } from './metadata.ts'
 import type { MethodInfo } from './method.ts'
 import { type RequestEntry, RequestLog } from './request-log.ts'
-import { LocalStatus, RemoteStatus, type Status, show } from './status.ts'
+import { LocalStatus, RemoteStatus, type Status, show, UnattemptedStatus } from './status.ts'
 
 /** What grpc-js calls below us; its type has no exported name since 1.14.2. */
 type BaseCall = ReturnType<NextCall>
@@ -252,7 +253,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
   }
 
   cancelWithStatus(code: Code, details: string): void {
-    const status = new LocalStatus({ code, details })
+    const status = new UnattemptedStatus(code, details, newMetadata())
     if (this.finished) {
       this.#application.cutShort(status)
       return
@@ -287,7 +288,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
       attempt.call = this.#facts.open(this.#nextCall, this.#settings.applyTo(this.#options))
       attempt.call.start(this.#settings.outgoing, attempt)
     } catch (error) {
-      return Promise.resolve(this.#failedToStart(error))
+      return this.settledAtOnce(this.#failedToStart(error))
     }
     this.#attempt = attempt
     this.#response = undefined
@@ -321,7 +322,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     if (attempt.ended) return
     let tapped: Metadata
     try {
-      tapped = this.metadataTaps === undefined ? metadata : this.#inContext(() => this.tapMetadata(metadata))
+      tapped = !this.taps?.seeMetadata ? metadata : this.#inContext(() => this.tapMetadata(metadata))
     } catch (error) {
       this.#failAttempt(attempt, error)
       return
@@ -345,7 +346,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     }
     let tapped: unknown
     try {
-      tapped = this.responseTaps === undefined ? message : this.#inContext(() => this.tapResponse(message))
+      tapped = !this.taps?.seeResponses ? message : this.#inContext(() => this.tapResponse(message))
     } catch (error) {
       this.#failAttempt(attempt, error)
       return
@@ -365,7 +366,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     attempt.ended = true
     const status = attempt.failure ?? this.complete(new RemoteStatus(raw.code, raw.details, raw.metadata))
     this.#wire = { status, raw }
-    this.depth = this.waiting
+    this.passOut(status, this.stack.length)
     if (this.#direct && !this.finished) {
       this.finished = true
       this.finish(status, true)
@@ -431,7 +432,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     entry?: RequestEntry,
   ): void {
     let tapped: unknown = message
-    if (this.requestTaps !== undefined) {
+    if (this.taps?.seeRequests) {
       try {
         tapped = this.#inContext(() => this.#tapInStages(message, entry))
       } catch (error) {
@@ -500,7 +501,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
   }
 
   protected again(layer: Layer): Promise<Status> {
-    const refuse = (what: string) => Promise.resolve(this.misuse(layer, what))
+    const refuse = (what: string) => this.settledAtOnce(this.misuse(layer, what))
     if (!this.#replayPoints?.includes(layer.index)) {
       return refuse('called next() again without call.makeReplayable() before the first')
     }
@@ -526,8 +527,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     this.#scopeDeadline = deadline
     this.#scopes ??= []
     this.#scopes.push(scope)
-    this.dropTapsInside(layer)
-    this.waiting = layer.index
+    this.taps?.dropDeeperThan(layer.index)
     return this.enter(layer.index + 1).then((status) => {
       this.#leaveScope(scope)
       return status
@@ -540,7 +540,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     this.#settings = scope.settings
     this.#scopeDeadline = scope.outerDeadline
     this.controller = scope.controller
-    this.depth = this.waiting = scope.layer.index
+    this.depth = scope.layer.index
     if (this.block?.outside === scope.layer.index) this.block = undefined
   }
 
@@ -605,7 +605,7 @@ function propagates(options: InterceptorOptions, flag: number): boolean {
 }
 
 function deadlineExceeded(): Status {
-  return new LocalStatus({ code: Code.DEADLINE_EXCEEDED, details: 'Deadline exceeded' })
+  return new UnattemptedStatus(Code.DEADLINE_EXCEEDED, 'Deadline exceeded', newMetadata())
 }
 
 function messageContext(flags: number | undefined, callback: (() => void) | undefined): MessageContext {

@@ -1,14 +1,9 @@
 import { status as Code, type Metadata } from '@grpc/grpc-js'
-import type { Call, Interceptor, MessageTap, MetadataTap, Next } from './call.ts'
+import type { Call, Interceptor, MessageTap, MetadataTap, Next, StatusTap } from './call.ts'
 import { Context } from './context.ts'
 import type { MethodInfo } from './method.ts'
 import { LocalStatus, RemoteStatus, RpcError, rubbishStatus, type Status, show } from './status.ts'
-
-/** A tap and the index of the interceptor that registered it: a new attempt drops those of inner interceptors. */
-export interface Tap<T> {
-  readonly depth: number
-  readonly tap: T
-}
+import { CallTaps } from './taps.ts'
 
 /** One run of one interceptor. */
 export class Layer {
@@ -16,6 +11,8 @@ export class Layer {
   /** What the latest `next()` of this run returned. */
   given: Promise<Status> | undefined
   calls = 0
+  /** The interceptor function has returned; what it still does, it does from a promise. */
+  returned = false
   /** The run has ended, or cancel or a deadline has spoken for it: nothing it still does matters. */
   left = false
   /** Set when the interceptor answered with a promise of its own; tells the layer outside. */
@@ -46,16 +43,15 @@ export abstract class FusedCall implements Call {
   protected readonly stack: readonly Interceptor[]
   protected finished = false
   protected block: Block | undefined
-  protected requestTaps: Tap<MessageTap>[] | undefined
-  protected responseTaps: Tap<MessageTap>[] | undefined
-  protected metadataTaps: Tap<MetadataTap>[] | undefined
+  protected taps: CallTaps | undefined
   /** Index of the interceptor that acts now. */
   protected depth = -1
-  /** Innermost layer that will act again when what it awaits resolves. */
-  protected waiting = -1
   protected controller: AbortController | undefined
   protected rpcContext: Context | undefined
-  #layers: (Layer | undefined)[] | undefined
+  /** By index, the layers that owe an answer. */
+  #waiting: (Layer | undefined)[] | undefined
+  /** The status of what is inside, if it was known before the interceptor outside had returned. */
+  #known: Status | undefined
 
   constructor(method: MethodInfo, stack: readonly Interceptor[]) {
     this.method = method
@@ -64,12 +60,16 @@ export abstract class FusedCall implements Call {
 
   /** Starts the RPC proper. Must resolve, never reject. */
   protected abstract attempt(): Promise<Status>
-  /** Takes the status the outermost interceptor settled on. Called exactly once, `sync` only from `settleAttempt`. */
+  /** Takes the status the outermost interceptor settled on. Called exactly once, `sync` only within an event of grpc-js. */
   protected abstract finish(status: Status, sync: boolean): void
   /** What an RPC must have besides a status to count as this status. */
   protected abstract complete(status: Status): Status
+  /** A layer's second or later `next()`. */
+  protected abstract again(layer: Layer): Promise<Status>
   abstract respond(message: unknown): Promise<void>
   abstract peer(): string
+
+  // ── The call of interceptors ──────────────────────────────────────────────────────────────────────────────────
 
   get signal(): AbortSignal {
     if (this.controller === undefined) {
@@ -85,30 +85,44 @@ export abstract class FusedCall implements Call {
   }
 
   onRequest(tap: MessageTap): void {
-    this.requestTaps = register(this.requestTaps, this.depth, tap, 'onRequest')
+    this.taps ??= new CallTaps()
+    this.taps.addRequest(this.depth, tap)
   }
 
   onResponse(tap: MessageTap): void {
-    this.responseTaps = register(this.responseTaps, this.depth, tap, 'onResponse')
+    this.taps ??= new CallTaps()
+    this.taps.addResponse(this.depth, tap)
   }
 
   onResponseMetadata(tap: MetadataTap): void {
-    this.metadataTaps = register(this.metadataTaps, this.depth, tap, 'onResponseMetadata')
+    this.taps ??= new CallTaps()
+    this.taps.addMetadata(this.depth, tap)
   }
+
+  onStatus(tap: StatusTap): void {
+    this.taps ??= new CallTaps()
+    this.taps.addStatus(this.depth, tap)
+  }
+
+  // ── Running the stack ─────────────────────────────────────────────────────────────────────────────────────────
 
   /** Runs the whole stack. The end of it is `finish`. */
   protected run(): void {
     const outcome = this.enter(0)
-    if (outcome !== NEVER && !this.finished) this.follow(outcome)
+    if (outcome === NEVER || this.finished) return
+    if (this.#known === undefined) this.follow(outcome)
+    else this.#end(this.#known, false)
   }
 
   /** The outermost layer handed its `next()` on. */
   protected follow(outcome: Promise<Status>): void {
-    void outcome.then((status) => {
-      if (this.finished) return
-      this.finished = true
-      this.finish(status, false)
-    })
+    void outcome.then((status) => this.#end(status, false))
+  }
+
+  #end(status: Status, sync: boolean): void {
+    if (this.finished) return
+    this.finished = true
+    this.finish(status, sync)
   }
 
   protected enter(index: number): Promise<Status> {
@@ -121,17 +135,20 @@ export abstract class FusedCall implements Call {
     try {
       answer = interceptor(this, next)
     } catch (error) {
+      this.#tellLayer(layer)
       return this.#answered(layer, thrownStatus(error, interceptor, this.side))
     }
+    layer.returned = true
+    this.#tellLayer(layer)
     if (answer !== undefined && answer === layer.given) return layer.given
     if (!isThenable(answer)) return this.#answered(layer, this.#judge(layer, answer, interceptor))
     return this.#await(layer, answer, interceptor)
   }
 
   #await(layer: Layer, answer: PromiseLike<unknown>, interceptor: Interceptor): Promise<Status> {
-    if (layer.index > this.waiting) this.waiting = layer.index
-    this.#layers ??= new Array<Layer | undefined>(this.stack.length).fill(undefined)
-    this.#layers[layer.index] = layer
+    this.#known = undefined
+    this.#waiting ??= new Array<Layer | undefined>(this.stack.length).fill(undefined)
+    this.#waiting[layer.index] = layer
     answer.then(
       (value) => this.#leave(layer, this.#judge(layer, value, interceptor)),
       (error: unknown) => this.#leave(layer, thrownStatus(error, interceptor, this.side)),
@@ -147,31 +164,51 @@ export abstract class FusedCall implements Call {
   #answered(layer: Layer, status: Status): Promise<Status> {
     layer.left = true
     this.depth = layer.index - 1
-    if (layer.index === 0 && !this.finished) {
-      this.finished = true
-      this.finish(status, false)
-    }
+    return this.settledAtOnce(status)
+  }
+
+  /** What is inside a layer has ended before `next()` returns. */
+  protected settledAtOnce(status: Status): Promise<Status> {
+    this.#known = status
     return Promise.resolve(status)
+  }
+
+  /** Tells a layer's status tap what is known by the time its interceptor returns. */
+  #tellLayer(layer: Layer): void {
+    if (this.#known === undefined || layer.calls === 0) return
+    this.depth = layer.index
+    this.taps?.status(this.#known, layer.index, layer.index + 1)
   }
 
   #leave(layer: Layer, status: Status): void {
     if (layer.left) return
     layer.left = true
-    const layers = this.#layers
-    if (layers?.[layer.index] === layer) layers[layer.index] = undefined
-    this.depth = this.waiting = layer.index - 1
+    const waiting = this.#waiting
+    if (waiting?.[layer.index] === layer) waiting[layer.index] = undefined
+    this.passOut(status, layer.index)
     if (layer.index > 0) layer.resolve?.(status)
-    else if (!this.finished) {
-      this.finished = true
-      this.finish(status, false)
-    }
+    else this.#end(status, false)
+  }
+
+  /** A status comes out of the layer or attempt at an index: status taps hear it, up to the next layer that awaits it. */
+  protected passOut(status: Status, from: number): void {
+    let outer = from - 1
+    while (outer >= 0 && this.#waiting?.[outer] === undefined) outer--
+    this.depth = outer
+    this.taps?.status(status, outer, from)
   }
 
   #proceed(layer: Layer): Promise<Status> {
-    const block = this.block
-    if (block !== undefined && layer.index > block.outside) return Promise.resolve(block.status)
-    if (layer.left || this.finished) return Promise.resolve(this.misuse(layer, 'called next() after it had returned'))
-    layer.given = layer.calls++ === 0 ? this.first(layer) : this.again(layer)
+    const { block } = this
+    if (block !== undefined && layer.index > block.outside) layer.given = this.settledAtOnce(block.status)
+    else if (layer.left || this.finished)
+      return Promise.resolve(this.misuse(layer, 'called next() after it had returned'))
+    else layer.given = layer.calls === 0 ? this.first(layer) : this.again(layer)
+    layer.calls++
+    if (layer.returned) {
+      this.#tellLayer(layer)
+      this.#known = undefined
+    }
     return layer.given
   }
 
@@ -180,27 +217,20 @@ export abstract class FusedCall implements Call {
     return this.enter(layer.index + 1)
   }
 
-  /** A layer's second or later `next()`. */
-  protected abstract again(layer: Layer): Promise<Status>
-
-  protected nameOf(layer: Layer): string {
-    return nameOf(this.stack[layer.index])
-  }
-
   protected misuse(layer: Layer, what: string): Status {
-    return internalStatus(this.side, `Interceptor ${this.nameOf(layer)} ${what}`)
+    return internalStatus(this.side, `Interceptor ${nameOf(this.stack[layer.index])} ${what}`)
   }
 
   #judge(layer: Layer, value: unknown, interceptor: Interceptor): Status {
     if (layer.calls > 0 && (value instanceof RemoteStatus || value instanceof LocalStatus)) return this.complete(value)
     const problem = rubbishStatus(value)
-    if (problem !== undefined) {
-      return internalStatus(this.side, `Interceptor ${nameOf(interceptor)} ${problem}`)
-    }
-    const status = value as Status
+    if (problem !== undefined) return internalStatus(this.side, `Interceptor ${nameOf(interceptor)} ${problem}`)
+    const status = value as Status // rubbishStatus has looked at every member
     const refused = layer.calls === 0 && status.code !== Code.OK
     return this.complete(new LocalStatus(status, refused ? nameOf(interceptor) : undefined))
   }
+
+  // ── Cancel and deadline ───────────────────────────────────────────────────────────────────────────────────────
 
   /**
    * Cancel or a deadline decided. Tells what may still start within, then speaks, innermost first, for every layer
@@ -219,10 +249,10 @@ export abstract class FusedCall implements Call {
   }
 
   #speakFor(outside: number, status: Status): void {
-    const layers = this.#layers
-    if (layers === undefined || this.finished) return
-    for (let i = layers.length - 1; i > outside; i--) {
-      const layer = layers[i]
+    const waiting = this.#waiting
+    if (waiting === undefined || this.finished) return
+    for (let i = waiting.length - 1; i > outside; i--) {
+      const layer = waiting[i]
       if (layer === undefined) continue
       this.#leave(layer, status)
       if (i - 1 > outside) setImmediate(() => this.#speakFor(outside, status))
@@ -230,43 +260,22 @@ export abstract class FusedCall implements Call {
     }
   }
 
-  /** Taps of inner interceptors go with the attempt they were made for. */
-  protected dropTapsInside(layer: Layer): void {
-    const outer = (tap: { readonly depth: number }): boolean => tap.depth <= layer.index
-    this.requestTaps = this.requestTaps?.filter(outer)
-    this.responseTaps = this.responseTaps?.filter(outer)
-    this.metadataTaps = this.metadataTaps?.filter(outer)
-  }
+  // ── Messages through the taps. Each throws what a tap throws. ─────────────────────────────────────────────────
 
-  /** Request messages pass the taps outermost first. Throws what a tap throws. */
   protected tapRequest(
     message: unknown,
     deeperThan: number = Number.NEGATIVE_INFINITY,
     upTo: number = Number.POSITIVE_INFINITY,
   ): unknown {
-    let seen = message
-    for (const { depth, tap } of this.requestTaps ?? []) {
-      if (depth > deeperThan && depth <= upTo) seen = tap(seen) ?? seen
-    }
-    return seen
+    return this.taps === undefined ? message : this.taps.request(message, deeperThan, upTo)
   }
 
-  /** Response messages pass the taps innermost first. */
   protected tapResponse(message: unknown, shallowerThan: number = Number.POSITIVE_INFINITY): unknown {
-    const taps = this.responseTaps
-    let seen = message
-    for (let i = (taps?.length ?? 0) - 1; i >= 0; i--) {
-      const entry = taps?.[i]
-      if (entry && entry.depth < shallowerThan) seen = entry.tap(seen) ?? seen
-    }
-    return seen
+    return this.taps === undefined ? message : this.taps.response(message, shallowerThan)
   }
 
   protected tapMetadata(metadata: Metadata): Metadata {
-    const taps = this.metadataTaps
-    let seen = metadata
-    for (let i = (taps?.length ?? 0) - 1; i >= 0; i--) seen = taps?.[i]?.tap(seen) ?? seen
-    return seen
+    return this.taps === undefined ? metadata : this.taps.metadata(metadata)
   }
 }
 
@@ -306,12 +315,4 @@ const captureResolve = (resolve: (status: Status) => void): void => {
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && typeof (value as PromiseLike<unknown>).then === 'function'
-}
-
-function register<T>(taps: Tap<T>[] | undefined, depth: number, tap: T, name: string): Tap<T>[] {
-  if (typeof tap !== 'function') throw new TypeError(`${name}: a tap must be a function, got ${show(tap)}`)
-  const entry = { depth, tap }
-  if (taps === undefined) return [entry]
-  taps.push(entry)
-  return taps
 }

@@ -9,6 +9,7 @@ export type {
   ReplayLimits,
   ReplayPool,
   ServerCall,
+  StatusTap,
 } from './call.ts'
 export { CallOption } from './call-option.ts'
 export { type Channel, createChannel, interceptChannel, type StubClass, type StubOptions } from './channel.ts'

@@ -35,7 +35,8 @@ export class FusedServerCall extends FusedCall implements ServerCall, ServerInte
   #outcome: Promise<Status> | undefined
   #resolveOutcome: ((status: Status) => void) | undefined
   /** The handler, or something in its place, has given its status. */
-  #settled = false
+  #settled: Status | undefined
+  #attempting = false
   /** The RPC has its status on the wire, or the wire is gone. */
   #over = false
   #direct = false
@@ -144,7 +145,7 @@ export class FusedServerCall extends FusedCall implements ServerCall, ServerInte
   onReceiveMessage(message: unknown): void {
     if (this.#over || this.#settled) return
     let tapped: unknown = message
-    if (this.requestTaps !== undefined) {
+    if (this.taps?.seeRequests) {
       try {
         tapped = this.#handlerScope?.runInAsyncScope(() => this.tapRequest(message))
       } catch (error) {
@@ -206,11 +207,14 @@ export class FusedServerCall extends FusedCall implements ServerCall, ServerInte
       this.#resolveOutcome = resolve
     })
     this.#handlerScope = new AsyncResource('GRPC_STACK_CALL', { requireManualDestroy: true })
+    this.#attempting = true
     try {
       this.#handlerScope.runInAsyncScope(this.#handler.onReceiveMetadata, this.#handler, this.#metadata)
     } catch (error) {
       this.#settle(internalStatus('server', 'The handler threw', error))
     }
+    this.#attempting = false
+    if (this.#settled !== undefined) return this.settledAtOnce(this.#settled)
     return this.#outcome
   }
 
@@ -221,7 +225,7 @@ export class FusedServerCall extends FusedCall implements ServerCall, ServerInte
 
   protected again(layer: Layer): Promise<Status> {
     this.#misuse = this.misuse(layer, 'called next() a second time; a server RPC runs once')
-    return Promise.resolve(this.#misuse)
+    return this.settledAtOnce(this.#misuse)
   }
 
   protected complete(status: Status): Status {
@@ -237,7 +241,7 @@ export class FusedServerCall extends FusedCall implements ServerCall, ServerInte
     if (this.#over || this.#settled || this.#headersSent) return
     this.#headersSent = true
     const merged = this.#responseMetadata === undefined ? metadata : mergeOver(metadata, this.#responseMetadata)
-    if (this.metadataTaps === undefined) {
+    if (!this.taps?.seeMetadata) {
       this.#base.sendMetadata(merged)
       return
     }
@@ -255,7 +259,7 @@ export class FusedServerCall extends FusedCall implements ServerCall, ServerInte
     // As in grpc-js, the callback of a message nobody will send never comes.
     if (this.#over || this.#settled) return
     let tapped: unknown = message
-    if (this.responseTaps !== undefined) {
+    if (this.taps?.seeResponses) {
       try {
         tapped = this.tapResponse(message)
       } catch (error) {
@@ -283,8 +287,10 @@ export class FusedServerCall extends FusedCall implements ServerCall, ServerInte
 
   #settle(status: Status): void {
     if (this.#settled) return
-    this.#settled = true
-    this.depth = this.waiting
+    this.#settled = status
+    // A handler may end the RPC before attempt() has returned: the interceptors are still on the stack then.
+    if (this.#attempting) return
+    this.passOut(status, this.stack.length)
     if (this.#direct && !this.finished) {
       this.finished = true
       this.finish(status, true)
@@ -300,7 +306,7 @@ export class FusedServerCall extends FusedCall implements ServerCall, ServerInte
   /** Headers go out by themselves before the first message, unless an interceptor has something to say in them. */
   #sendHeadersIfAny(): void {
     if (this.#headersSent) return
-    if (this.#responseMetadata === undefined && this.metadataTaps === undefined) this.#headersSent = true
+    if (this.#responseMetadata === undefined && !this.taps?.seeMetadata) this.#headersSent = true
     else this.sendMetadata(newMetadata())
   }
 

@@ -1,0 +1,116 @@
+import type { Metadata } from '@grpc/grpc-js'
+import type { MessageTap, MetadataTap, StatusTap } from './call.ts'
+import { type Status, show } from './status.ts'
+
+/** A tap and the index of the interceptor that registered it. */
+interface Tap<T> {
+  readonly depth: number
+  readonly tap: T
+}
+
+type Taps<T> = Tap<T>[] | undefined
+
+/**
+ * What interceptors want to see pass. Outgoing things (requests) pass the outermost interceptor's tap first, incoming ones
+ * (responses, the status) the innermost's. A call makes one of these when the first tap is registered.
+ */
+export class CallTaps {
+  #request: Taps<MessageTap>
+  #response: Taps<MessageTap>
+  #metadata: Taps<MetadataTap>
+  #status: Taps<StatusTap>
+
+  addRequest(depth: number, tap: MessageTap): void {
+    this.#request = add(this.#request, depth, tap, 'onRequest')
+  }
+
+  addResponse(depth: number, tap: MessageTap): void {
+    this.#response = add(this.#response, depth, tap, 'onResponse')
+  }
+
+  addMetadata(depth: number, tap: MetadataTap): void {
+    this.#metadata = add(this.#metadata, depth, tap, 'onResponseMetadata')
+  }
+
+  addStatus(depth: number, tap: StatusTap): void {
+    this.#status = add(this.#status, depth, tap, 'onStatus')
+  }
+
+  get seeRequests(): boolean {
+    return this.#request !== undefined
+  }
+
+  get seeResponses(): boolean {
+    return this.#response !== undefined
+  }
+
+  get seeMetadata(): boolean {
+    return this.#metadata !== undefined
+  }
+
+  /** A request message after the taps of interceptors deeper than one index and up to another. */
+  request(message: unknown, deeperThan: number, upTo: number): unknown {
+    let seen = message
+    for (const { depth, tap } of this.#request ?? []) {
+      if (depth > deeperThan && depth <= upTo) seen = tap(seen) ?? seen
+    }
+    return seen
+  }
+
+  /** A response message after the taps of interceptors outside an index. */
+  response(message: unknown, shallowerThan: number): unknown {
+    const taps = this.#response ?? []
+    let seen = message
+    for (let i = taps.length - 1; i >= 0; i--) {
+      const entry = taps[i]
+      if (entry !== undefined && entry.depth < shallowerThan) seen = entry.tap(seen) ?? seen
+    }
+    return seen
+  }
+
+  metadata(metadata: Metadata): Metadata {
+    const taps = this.#metadata ?? []
+    let seen = metadata
+    for (let i = taps.length - 1; i >= 0; i--) seen = taps[i]?.tap(seen) ?? seen
+    return seen
+  }
+
+  /**
+   * Tells a status to the interceptors from one index inwards to before another, each once. An observer that throws changes
+   * nothing for the RPC: it is reported as a process warning.
+   */
+  status(status: Status, from: number, before: number): void {
+    const taps = this.#status
+    if (taps === undefined) return
+    for (let i = taps.length - 1; i >= 0; i--) {
+      const entry = taps[i]
+      if (entry === undefined || entry.depth < from || entry.depth >= before) continue
+      taps.splice(i, 1)
+      try {
+        entry.tap(status)
+      } catch (error) {
+        process.emitWarning(
+          `An onStatus tap threw: ${error instanceof Error ? error.stack : show(error)}`,
+          'GrpcStackWarning',
+        )
+      }
+    }
+  }
+
+  /** Forgets the taps of interceptors deeper than an index: they go with the attempt they were made for. */
+  dropDeeperThan(depth: number): void {
+    const keep = (entry: { readonly depth: number }): boolean => entry.depth <= depth
+    this.#request = this.#request?.filter(keep)
+    this.#response = this.#response?.filter(keep)
+    this.#metadata = this.#metadata?.filter(keep)
+    this.#status = this.#status?.filter(keep)
+  }
+}
+
+function add<T>(taps: Taps<T>, depth: number, tap: T, name: string): Tap<T>[] {
+  if (typeof tap !== 'function') throw new TypeError(`${name}: a tap must be a function, got ${show(tap)}`)
+  const entry = { depth, tap }
+  if (taps === undefined) return [entry]
+  taps.push(entry)
+  return taps
+}
