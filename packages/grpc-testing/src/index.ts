@@ -4,6 +4,9 @@ export { type Failing, failing } from './failing.ts'
 export { type Clock, FakeClock } from './fake-clock.ts'
 export { Gate, settle } from './gate.ts'
 export { type EndStatus, metadataOf, type RawServerCall, ServerRpc } from './server-rpc.ts'
+export { interceptorSuite, type SuiteFactory } from './suite/interceptor-suite.ts'
+export type { SuiteRunner } from './suite/runner.ts'
+export type { SuiteSubject } from './suite/world.ts'
 export { startTestServer, TestServer, type TestServerOptions } from './test-server.ts'
 export {
   patterns,

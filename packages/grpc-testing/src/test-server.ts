@@ -160,7 +160,7 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   const interceptors = options.interceptors ?? []
   const server = options.stock
     ? new Server({ ...options.serverOptions, interceptors: core.serverInterceptors(...interceptors) })
-    : newServer(interceptors, options.serverOptions)
+    : core.createServer({ ...options.serverOptions, interceptors })
   const shared: Shared = {
     behaviour: options.behaviour ?? echo,
     behaviours: [],
@@ -193,10 +193,6 @@ function watchConnections(port: number): Connections {
   }
   subscribe('net.server.socket', onSocket)
   return { sockets, forget: () => unsubscribe('net.server.socket', onSocket) }
-}
-
-function newServer(interceptors: readonly core.ServerInterceptorLike[], options: ServerOptions | undefined): Server {
-  return new Server({ ...options, interceptors: core.serverInterceptors(...interceptors) })
 }
 
 function implementation(shared: Shared): UntypedServiceImplementation {
