@@ -38,8 +38,18 @@ export class RemoteStatus implements Status {
     this.metadata = metadata
   }
 
-  get origin(): 'remote' {
+  get origin(): 'remote' | 'local' {
     return 'remote'
+  }
+}
+
+/**
+ * A cancel or a deadline that came while no attempt was running, so that grpc-js had no status for it. The application
+ * must not be able to tell, which is why this adds no own properties either.
+ */
+export class UnattemptedStatus extends RemoteStatus {
+  override get origin(): 'local' {
+    return 'local'
   }
 }
 
