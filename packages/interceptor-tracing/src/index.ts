@@ -1,1 +1,5 @@
-export {}
+export type { SemanticConventions } from './conventions.ts'
+export type { FailureListener } from './failures.ts'
+export { GrpcTraceBinPropagator } from './grpc-trace-bin.ts'
+export type { TracedMetadata, TracingOptions } from './options.ts'
+export { type Tracing, tracing } from './tracing.ts'

@@ -1,0 +1,274 @@
+import type { Call, ClientCall, MethodInfo, ServerCall, Status } from '@grpc-stack/grpc-core'
+import {
+  type Attributes,
+  type Context,
+  isSpanContextValid,
+  type Link,
+  type Span,
+  type SpanKind,
+  type SpanOptions,
+  SpanStatusCode,
+  type Tracer,
+  trace,
+} from '@opentelemetry/api'
+import {
+  ATTEMPTS,
+  attemptNameOf,
+  codeName,
+  ERROR_TYPE,
+  isErrorByConvention,
+  methodAttributes,
+  NETWORK_PEER_ADDRESS,
+  NETWORK_PEER_PORT,
+  PREVIOUS_ATTEMPTS,
+  REFUSED_BY,
+  RPC_GRPC_STATUS_CODE,
+  RPC_STATUS_CODE,
+  SERVER_ADDRESS,
+  SERVER_PORT,
+  spanNameOf,
+} from './conventions.ts'
+import type { Failures } from './failures.ts'
+import { linkMessages, recordMessageEvents } from './message-taps.ts'
+import { MetadataCapture } from './metadata-capture.ts'
+import { PeerParser } from './network-peer.ts'
+import type { Settings } from './options.ts'
+import { serverOfTarget, splitHost } from './server-address.ts'
+
+/** What is the same for every call of a method. */
+export interface MethodTrace {
+  readonly traced: boolean
+  readonly name: string
+  readonly attributes: Attributes
+}
+
+/** One RPC, or attempt, on its way. */
+export interface RpcSpan {
+  /** Undefined when there is none: no provider, tracing suppressed, or the provider failed. */
+  readonly span: Span | undefined
+  /** What the rest of the RPC runs in, and what travels to the peer. */
+  readonly context: Context
+  readonly recording: boolean
+}
+
+/** How a span starts, beyond what its call says. */
+export interface SpanStart {
+  readonly kind: SpanKind
+  readonly parent: Context
+  readonly links?: readonly Link[]
+  /** Epoch milliseconds. Default: now. */
+  readonly startTime?: number
+}
+
+/** gRFC A6: set by whatever retries, from the second attempt on. */
+const PREVIOUS_ATTEMPTS_KEY = 'grpc-previous-rpc-attempts'
+
+/** Starts and ends the spans of one `tracing()`. Whatever fails on the way is counted, never thrown. */
+export class SpanRecorder {
+  readonly #settings: Settings
+  readonly #failures: Failures
+  readonly #methods = new WeakMap<MethodInfo, MethodTrace>()
+  readonly #peers = new PeerParser()
+  readonly #requestHeaders: MetadataCapture
+  readonly #responseHeaders: MetadataCapture
+  readonly #responseTrailers: MetadataCapture
+
+  constructor(settings: Settings, failures: Failures) {
+    this.#settings = settings
+    this.#failures = failures
+    const { metadata, semanticConventions: conventions } = settings
+    this.#requestHeaders = new MetadataCapture('requestHeaders', metadata.requestHeaders ?? [], conventions)
+    this.#responseHeaders = new MetadataCapture('responseHeaders', metadata.responseHeaders ?? [], conventions)
+    this.#responseTrailers = new MetadataCapture('responseTrailers', metadata.responseTrailers ?? [], conventions)
+  }
+
+  methodOf(call: Call): MethodTrace {
+    const known = this.#methods.get(call.method)
+    if (known !== undefined) return known
+    const method = this.#describe(call)
+    // Callers can mint paths nobody registered; a WeakMap lets go of them, but not before the next collection.
+    if (call.method.registered) this.#methods.set(call.method, method)
+    return method
+  }
+
+  #describe(call: Call): MethodTrace {
+    const { span, semanticConventions, traces, target } = this.#settings
+    let traced = true
+    try {
+      traced = traces(call.method)
+    } catch (error) {
+      this.#failures.note(error, 'option "methods"')
+    }
+    const attributes = methodAttributes(call.method, semanticConventions)
+    if (call.side === 'client') setServer(attributes, target ?? (call as ClientCall).target)
+    return { traced, name: span === 'attempt' ? attemptNameOf(call.method) : spanNameOf(call.method), attributes }
+  }
+
+  start(tracer: Tracer, call: Call, method: MethodTrace, { kind, parent, links, startTime }: SpanStart): RpcSpan {
+    let span: Span | undefined
+    try {
+      const options: SpanOptions = { kind, attributes: this.#attributesOf(call, method) }
+      if (startTime !== undefined) options.startTime = startTime
+      const all = this.#linksOf(call, links)
+      if (all !== undefined) options.links = all
+      span = tracer.startSpan(this.#nameOf(call, method), options, parent)
+      if (!span.isRecording()) {
+        // Without a valid context it would cut the trace that passes through: there is no SDK, or tracing is suppressed.
+        if (!isSpanContextValid(span.spanContext())) return { span: undefined, context: parent, recording: false }
+        return { span, context: trace.setSpan(parent, span), recording: false }
+      }
+    } catch (error) {
+      this.#failures.note(error, 'starting a span')
+      return { span: undefined, context: parent, recording: false }
+    }
+    this.#started(span, call)
+    return { span, context: trace.setSpan(parent, span), recording: true }
+  }
+
+  #nameOf(call: Call, method: MethodTrace): string {
+    const { spanName } = this.#settings
+    if (spanName === undefined) return method.name
+    try {
+      return spanName(call)
+    } catch (error) {
+      this.#failures.note(error, 'option "spanName"')
+      return method.name
+    }
+  }
+
+  #attributesOf(call: Call, method: MethodTrace): Attributes {
+    const attributes = { ...method.attributes }
+    const { attributes: given, span } = this.#settings
+    if (call.side === 'server') {
+      const { address, port } = splitHost((call as ServerCall).host)
+      if (address !== '') attributes[SERVER_ADDRESS] = address
+      if (address !== '' && port !== undefined) attributes[SERVER_PORT] = port
+      const peer = this.#peers.parse(call.peer())
+      if (peer !== undefined) {
+        attributes[NETWORK_PEER_ADDRESS] = peer.address
+        if (peer.port !== undefined) attributes[NETWORK_PEER_PORT] = peer.port
+      }
+    } else if (span === 'attempt') {
+      const [previous] = call.metadata.get(PREVIOUS_ATTEMPTS_KEY)
+      attributes[PREVIOUS_ATTEMPTS] = Number(previous ?? 0) || 0
+    }
+    if (given === undefined) return attributes
+    try {
+      return Object.assign(attributes, typeof given === 'function' ? given(call) : given)
+    } catch (error) {
+      this.#failures.note(error, 'option "attributes"')
+      return attributes
+    }
+  }
+
+  #linksOf(call: Call, links: readonly Link[] | undefined): Link[] | undefined {
+    const { links: linksOf } = this.#settings
+    let own: readonly Link[] | undefined
+    try {
+      own = linksOf?.(call)
+    } catch (error) {
+      this.#failures.note(error, 'option "links"')
+    }
+    return links === undefined && own === undefined ? undefined : [...(links ?? []), ...(own ?? [])]
+  }
+
+  #started(span: Span, call: Call): void {
+    const { messageEvents, messageLinks, requestHook } = this.#settings
+    try {
+      if (!this.#requestHeaders.isEmpty) this.#requestHeaders.record(span, call.metadata)
+      if (!this.#responseHeaders.isEmpty) {
+        call.onResponseMetadata((metadata) => {
+          try {
+            this.#responseHeaders.record(span, metadata)
+          } catch (error) {
+            this.#failures.note(error, 'recording response headers')
+          }
+        })
+      }
+      if (messageEvents) recordMessageEvents(span, call, this.#failures)
+      if (messageLinks !== undefined) linkMessages(span, call, messageLinks, this.#failures)
+    } catch (error) {
+      this.#failures.note(error, 'recording the start of a call')
+    }
+    if (requestHook === undefined) return
+    try {
+      this.#failures.watch(requestHook(span, call), 'option "requestHook"')
+    } catch (error) {
+      this.#failures.note(error, 'option "requestHook"')
+    }
+  }
+
+  /** Ends a recording span with how the RPC ended. */
+  end(span: Span, call: Call, method: MethodTrace, status: Status): void {
+    try {
+      this.#describeEnd(span, call, method, status)
+    } catch (error) {
+      this.#failures.note(error, 'recording the end of a call')
+    }
+    const { responseHook } = this.#settings
+    if (responseHook !== undefined) {
+      try {
+        this.#failures.watch(responseHook(span, status, call), 'option "responseHook"')
+      } catch (error) {
+        this.#failures.note(error, 'option "responseHook"')
+      }
+    }
+    try {
+      span.end()
+    } catch (error) {
+      this.#failures.note(error, 'ending a span')
+    }
+  }
+
+  #describeEnd(span: Span, call: Call, method: MethodTrace, status: Status): void {
+    const { semanticConventions: conventions, recordExceptions } = this.#settings
+    const { code } = status
+    const name = codeName(code)
+    if (conventions !== 'legacy') span.setAttribute(RPC_STATUS_CODE, name)
+    if (conventions !== 'stable') span.setAttribute(RPC_GRPC_STATUS_CODE, code)
+    if (call.side === 'client') this.#describeConnection(span, call as ClientCall, method)
+    if (status.attempts !== undefined) span.setAttribute(ATTEMPTS, status.attempts)
+    if (status.refusedBy !== undefined) span.setAttribute(REFUSED_BY, status.refusedBy)
+    if (!this.#responseTrailers.isEmpty) {
+      const over = call.side === 'server' ? (call as ServerCall).trailers : undefined
+      this.#responseTrailers.record(span, status.metadata, over)
+    }
+    if (!this.#isError(status, call)) return
+    span.setAttribute(ERROR_TYPE, name)
+    span.setStatus(
+      status.details ? { code: SpanStatusCode.ERROR, message: status.details } : { code: SpanStatusCode.ERROR },
+    )
+    if (recordExceptions && status.cause instanceof Error) span.recordException(status.cause)
+  }
+
+  #describeConnection(span: Span, call: ClientCall, method: MethodTrace): void {
+    const peer = this.#peers.parse(call.peer())
+    if (peer !== undefined) {
+      span.setAttribute(NETWORK_PEER_ADDRESS, peer.address)
+      if (peer.port !== undefined) span.setAttribute(NETWORK_PEER_PORT, peer.port)
+    }
+    if (method.attributes[SERVER_ADDRESS] === undefined && call.target !== undefined) {
+      const late: Attributes = {}
+      setServer(late, call.target)
+      span.setAttributes(late)
+    }
+  }
+
+  #isError(status: Status, call: Call): boolean {
+    const { isError } = this.#settings
+    if (isError === undefined) return isErrorByConvention(status.code, call.side)
+    try {
+      return isError(status, call)
+    } catch (error) {
+      this.#failures.note(error, 'option "isError"')
+      return isErrorByConvention(status.code, call.side)
+    }
+  }
+}
+
+function setServer(attributes: Attributes, target: string | undefined): void {
+  if (target === undefined) return
+  const { address, port } = serverOfTarget(target)
+  attributes[SERVER_ADDRESS] = address
+  if (port !== undefined) attributes[SERVER_PORT] = port
+}

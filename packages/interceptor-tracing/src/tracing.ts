@@ -1,0 +1,227 @@
+import type { Call, ClientCall, Interceptor, Next, ServerCall, Status } from '@grpc-stack/grpc-core'
+import {
+  type Context,
+  context,
+  propagation,
+  ROOT_CONTEXT,
+  type Span,
+  SpanKind,
+  type TextMapPropagator,
+  type Tracer,
+  trace,
+} from '@opentelemetry/api'
+import { Failures } from './failures.ts'
+import { GrpcTraceBinPropagator } from './grpc-trace-bin.ts'
+import { isTracedByInstrumentation, serversAreInstrumented, warnOfInstrumentation } from './instrumentation-grpc.ts'
+import { metadataGetter, metadataSetter } from './metadata-carrier.ts'
+import { resolveOptions, type Settings, type TracingOptions } from './options.ts'
+import { type MethodTrace, type RpcSpan, SpanRecorder } from './span-recorder.ts'
+import { TracerSource } from './tracer-source.ts'
+
+/** The interceptor, and what it had to swallow. */
+export interface Tracing extends Interceptor {
+  /**
+   * How often something that belongs to tracing threw: a hook, a propagator, a sampler, a processor. The RPC never
+   * notices. Each failure also goes to `onFailure` and to OpenTelemetry's `diag` logger.
+   */
+  readonly failures: number
+}
+
+const traceBin = new GrpcTraceBinPropagator()
+
+/** Spans of the calls under way: a second `tracing()` on the same call must make no second span. */
+const callSpans = new WeakMap<Call, Span | undefined>()
+
+/**
+ * One OpenTelemetry span per RPC, on the client and on the server, however the RPC ends, named and described after the
+ * stable semantic conventions for RPC; the trace context travels in the metadata.
+ *
+ *     const channel = interceptChannel(createChannel('localhost:50051', credentials.createInsecure()), tracing())
+ *     const server = createServer({ interceptors: [tracing()] })
+ *
+ * It belongs outermost, so that the span covers refusals of other interceptors and every attempt of a retry. For a span per
+ * attempt besides, put a second one inside: `tracing(), retry(), tracing({ span: 'attempt' })`.
+ *
+ * Nothing that fails in here reaches the RPC. Without an OpenTelemetry SDK it does nothing.
+ *
+ * @throws TypeError for an option that is wrong or unknown.
+ */
+export function tracing(options: TracingOptions = {}): Tracing {
+  const settings = resolveOptions(options)
+  const failures = new Failures(settings.onFailure)
+  const tracer = new RpcTracer(settings, failures)
+  const interceptor: Interceptor = function tracing(call, next) {
+    return tracer.run(call, next)
+  }
+  Object.defineProperty(interceptor, 'failures', { get: () => failures.count, enumerable: true })
+  return interceptor as Tracing
+}
+
+class RpcTracer {
+  readonly #settings: Settings
+  readonly #failures: Failures
+  readonly #recorder: SpanRecorder
+  readonly #source: TracerSource
+
+  constructor(settings: Settings, failures: Failures) {
+    this.#settings = settings
+    this.#failures = failures
+    this.#recorder = new SpanRecorder(settings, failures)
+    this.#source = new TracerSource(settings.tracerProvider, settings.propagator !== undefined || settings.grpcTraceBin)
+  }
+
+  run(call: Call, next: Next): Promise<Status> {
+    let tracer: Tracer | undefined
+    try {
+      tracer = this.#source.get()
+    } catch (error) {
+      this.#failures.note(error, 'getting a tracer')
+    }
+    if (tracer === undefined) return next()
+    const method = this.#recorder.methodOf(call)
+    if (!method.traced) return next()
+    if (this.#settings.span === 'attempt') {
+      return call.side === 'client' ? this.#attempt(tracer, call as ClientCall, method, next) : next()
+    }
+    if (callSpans.has(call)) return next()
+    return call.side === 'client'
+      ? this.#client(tracer, call as ClientCall, method, next)
+      : this.#server(tracer, call as ServerCall, method, next)
+  }
+
+  #client(tracer: Tracer, call: ClientCall, method: MethodTrace, next: Next): Promise<Status> {
+    const parent = this.#active()
+    if (isTracedByInstrumentation(trace.getSpan(parent), call.method)) {
+      const records = this.#settings.instrumentationGrpc === 'record'
+      warnOfInstrumentation('client', records)
+      if (!records) return next()
+    }
+    const rpc = this.#recorder.start(tracer, call, method, { kind: SpanKind.CLIENT, parent })
+    callSpans.set(call, rpc.span)
+    return this.#outgoing(rpc, call, method, next)
+  }
+
+  #attempt(tracer: Tracer, call: ClientCall, method: MethodTrace, next: Next): Promise<Status> {
+    const active = this.#active()
+    // Without a context manager the span of the call is not the active one.
+    const span = trace.getSpan(active) === undefined ? callSpans.get(call) : undefined
+    const parent = span === undefined ? active : trace.setSpan(active, span)
+    const rpc = this.#recorder.start(tracer, call, method, { kind: SpanKind.INTERNAL, parent })
+    return this.#outgoing(rpc, call, method, next)
+  }
+
+  #outgoing(
+    { context: inside, span, recording }: RpcSpan,
+    call: ClientCall,
+    method: MethodTrace,
+    next: Next,
+  ): Promise<Status> {
+    this.#inject(inside, call)
+    const outcome = this.#enter(inside, next)
+    if (span === undefined || !recording) return outcome
+    // Before the application hears of the end: it may flush the exporter and exit.
+    return outcome.then((status) => {
+      this.#recorder.end(span, call, method, status)
+      return status
+    })
+  }
+
+  #server(tracer: Tracer, call: ServerCall, method: MethodTrace, next: Next): Promise<Status> {
+    const yields = call.method.registered && serversAreInstrumented() && this.#leaveToInstrumentation()
+    const remote = this.#extract(call)
+    if (yields) return this.#onlyRefusals(tracer, call, method, remote, next)
+    const start = { kind: SpanKind.SERVER, ...this.#parentOf(call, remote) }
+    const { span, context: inside, recording } = this.#recorder.start(tracer, call, method, start)
+    callSpans.set(call, span)
+    const outcome = this.#enter(inside, next)
+    // Handed on as it is: the status need not wait for the span.
+    if (span !== undefined && recording) void outcome.then((status) => this.#recorder.end(span, call, method, status))
+    return outcome
+  }
+
+  #leaveToInstrumentation(): boolean {
+    const records = this.#settings.instrumentationGrpc === 'record'
+    warnOfInstrumentation('server', records)
+    return !records
+  }
+
+  /** The instrumentation's span starts with the handler: what an interceptor refuses before has none. */
+  #onlyRefusals(tracer: Tracer, call: ServerCall, method: MethodTrace, remote: Context, next: Next): Promise<Status> {
+    const startTime = Date.now()
+    const start = { kind: SpanKind.SERVER, startTime, ...this.#parentOf(call, remote) }
+    const outcome = next()
+    void outcome.then((status) => {
+      if (status.refusedBy === undefined) return
+      const { span, recording } = this.#recorder.start(tracer, call, method, start)
+      if (span !== undefined && recording) this.#recorder.end(span, call, method, status)
+    })
+    return outcome
+  }
+
+  #parentOf(
+    call: ServerCall,
+    remote: Context,
+  ): { parent: Context; links?: [{ context: ReturnType<Span['spanContext']> }] } {
+    const { publicEndpoint = false } = this.#settings
+    const caller = publicEndpoint === false ? undefined : trace.getSpanContext(remote)
+    if (caller === undefined) return { parent: remote }
+    try {
+      if (publicEndpoint !== true && publicEndpoint !== false && !publicEndpoint(call)) return { parent: remote }
+    } catch (error) {
+      // Whoever asked to keep strangers out gets that when in doubt.
+      this.#failures.note(error, 'option "publicEndpoint"')
+    }
+    return { parent: trace.deleteSpan(remote), links: [{ context: caller }] }
+  }
+
+  #active(): Context {
+    try {
+      return context.active()
+    } catch (error) {
+      this.#failures.note(error, 'asking for the active context')
+      return ROOT_CONTEXT
+    }
+  }
+
+  #propagator(): Pick<TextMapPropagator, 'inject' | 'extract'> {
+    return this.#settings.propagator ?? propagation
+  }
+
+  #inject(inside: Context, call: ClientCall): void {
+    try {
+      this.#propagator().inject(inside, call, metadataSetter)
+    } catch (error) {
+      this.#failures.note(error, 'writing the trace context')
+    }
+    if (!this.#settings.grpcTraceBin) return
+    try {
+      traceBin.inject(inside, call, metadataSetter)
+    } catch (error) {
+      this.#failures.note(error, 'writing grpc-trace-bin')
+    }
+  }
+
+  /** From the root: grpc-js reports calls in the context in which the server was started, which is nobody's. */
+  #extract(call: ServerCall): Context {
+    let remote = ROOT_CONTEXT
+    try {
+      remote = this.#propagator().extract(ROOT_CONTEXT, call.metadata, metadataGetter)
+    } catch (error) {
+      this.#failures.note(error, 'reading the trace context')
+    }
+    if (!this.#settings.grpcTraceBin || trace.getSpanContext(remote) !== undefined) return remote
+    return traceBin.extract(remote, call.metadata, metadataGetter)
+  }
+
+  #enter(inside: Context, next: Next): Promise<Status> {
+    let outcome: Promise<Status> | undefined
+    try {
+      context.with(inside, () => {
+        outcome = next()
+      })
+    } catch (error) {
+      this.#failures.note(error, 'entering the context of a span')
+    }
+    return outcome ?? next()
+  }
+}
