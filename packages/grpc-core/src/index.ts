@@ -11,8 +11,21 @@ export type {
   ServerCall,
   StatusTap,
 } from './call.ts'
+export type { CallHandle, StreamCall, UnaryCall } from './call-handle.ts'
 export { CallOption } from './call-option.ts'
 export { type Channel, createChannel, interceptChannel, type StubClass, type StubOptions } from './channel.ts'
+export { createClient } from './client.ts'
+export type {
+  BidiMethod,
+  ClientCallOptions,
+  ClientMethod,
+  ClientStreamMethod,
+  DynamicMethod,
+  Requests,
+  ServerStreamMethod,
+  ServiceClient,
+  UnaryMethod,
+} from './client-types.ts'
 export {
   type ClientInterceptorLike,
   chain,
