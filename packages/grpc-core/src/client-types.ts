@@ -34,7 +34,7 @@ export type ClientMethod<M> = M extends {
   readonly requestStream: infer QS
   readonly responseStream: infer RS
 }
-  ? boolean extends QS | RS
+  ? boolean extends QS
     ? DynamicMethod<Q, R>
     : QS extends true
       ? RS extends true

@@ -32,7 +32,7 @@ export type MethodHandler<M> = M extends {
   readonly requestStream: infer QS
   readonly responseStream: infer RS
 }
-  ? boolean extends QS | RS
+  ? boolean extends QS
     ? UnaryHandler<Q, R> | ClientStreamHandler<Q, R> | ServerStreamHandler<Q, R> | BidiHandler<Q, R>
     : QS extends true
       ? RS extends true
