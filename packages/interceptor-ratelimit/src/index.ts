@@ -1,1 +1,26 @@
-export {}
+export type { Clock } from './clock.ts'
+export type { Quota } from './gcra.ts'
+export {
+  type ByPeerOptions,
+  byEach,
+  byMetadata,
+  byMethod,
+  byPeer,
+  byPrincipal,
+  type FallbackOptions,
+  type KeyFunction,
+  peerAddress,
+  unlimited,
+} from './keys.ts'
+export type { LimitOptions, QuotaOptions } from './limit-options.ts'
+export { type MemoryStore, type MemoryStoreOptions, memoryStore } from './memory-store.ts'
+export type { PerMessageOptions } from './message-limit.ts'
+export {
+  type RateLimitCounters,
+  type RateLimitEvents,
+  type RateLimitInterceptor,
+  type RefusedEvent,
+  rateLimit,
+} from './rate-limit.ts'
+export type { RateLimitOptions } from './rate-limit-options.ts'
+export type { Decision, Limiter, LimitState, Store, StoredLimit } from './store.ts'

@@ -1,0 +1,153 @@
+import type { Call, ContextVar } from '@grpc-stack/grpc-core'
+import { addressMatcher, networkOf, parseForwarded, withoutPort } from './addresses.ts'
+import { checkFunction, checkNames, checkNumber, invalid } from './option-checks.ts'
+
+/** What a key function returns for a call that the limit does not concern. */
+export const unlimited: unique symbol = Symbol('grpc-stack.ratelimit.unlimited')
+
+/**
+ * Whom a call is counted against. A call for which it returns undefined or an empty string is counted against its peer
+ * address, so that nobody escapes a limit by leaving something out; only `unlimited` exempts.
+ */
+export type KeyFunction = (call: Call) => string | undefined | typeof unlimited
+
+/** The peer address without its port. The default. */
+export function peerAddress(call: Call): string {
+  return withoutPort(call.peer())
+}
+
+export interface ByPeerOptions {
+  /**
+   * Which proxies to believe about whom they speak for: their addresses and networks, or how many there are in
+   * front of this server. Default: none, since anybody can write the header.
+   */
+  readonly trustedProxies?: readonly string[] | number
+  /** Where they write it. Default: `x-forwarded-for`. */
+  readonly header?: string
+  /**
+   * How many leading bits of an IPv6 address make one caller. Default: 128, the address, as hosts of one cluster often
+   * share a /64. At a public edge take 64: whoever has one address there has them all.
+   */
+  readonly ipv6Prefix?: number
+}
+
+/** Longer chains of proxies are not followed: a caller can write as much into the header as fits. */
+const MAX_HOPS = 32
+
+/** By the address of the caller, seen through trusted proxies. */
+export function byPeer(options: ByPeerOptions = {}): (call: Call) => string {
+  const where = 'byPeer'
+  checkNames(where, options, ['trustedProxies', 'header', 'ipv6Prefix'])
+  const { trustedProxies = [], header = 'x-forwarded-for', ipv6Prefix = 128 } = options
+  checkNumber(where, 'ipv6Prefix', ipv6Prefix, 'an integer from 1 to 128', (n) => {
+    return Number.isInteger(n) && n >= 1 && n <= 128
+  })
+  checkHeaderName(where, 'header', header)
+  const spokenFor = throughProxies(trustedProxies, header)
+  return (call) => networkOf(spokenFor(call), ipv6Prefix)
+}
+
+function throughProxies(trusted: readonly string[] | number, header: string): (call: Call) => string {
+  if (typeof trusted === 'number') {
+    checkNumber('byPeer', 'trustedProxies', trusted, 'a list of addresses or an integer from 0 to 32', (n) => {
+      return Number.isInteger(n) && n >= 0 && n <= MAX_HOPS
+    })
+    return trusted === 0 ? peerAddress : (call) => lastHops(call, header, trusted).at(-1) ?? peerAddress(call)
+  }
+  if (!Array.isArray(trusted)) throw invalid('byPeer', 'trustedProxies', 'a list of addresses or a number', trusted)
+  if (trusted.length === 0) return peerAddress
+  const isTrusted = addressMatcher(trusted, 'byPeer: option "trustedProxies"')
+  return (call) => {
+    let address = peerAddress(call)
+    if (!isTrusted(address)) return address
+    for (const hop of lastHops(call, header, MAX_HOPS)) {
+      address = hop
+      if (!isTrusted(address)) break
+    }
+    return address
+  }
+}
+
+/** The last addresses in the header, last first, up to the first that is none. */
+function lastHops(call: Call, header: string, count: number): string[] {
+  const hops: string[] = []
+  const lines = call.metadata.get(header)
+  for (let i = lines.length - 1; i >= 0 && hops.length < count; i--) {
+    let line = String(lines[i])
+    while (hops.length < count) {
+      const comma = line.lastIndexOf(',')
+      const address = parseForwarded(line.slice(comma + 1))
+      if (address === undefined) return hops
+      hops.push(address)
+      if (comma < 0) break
+      line = line.slice(0, comma)
+    }
+  }
+  return hops
+}
+
+export interface FallbackOptions {
+  /** For a call that has no such value. Default: the peer address. */
+  readonly otherwise?: KeyFunction
+}
+
+/** By the value of a metadata entry, such as an API key; the first, if there are several. */
+export function byMetadata(name: string, options: FallbackOptions = {}): KeyFunction {
+  checkHeaderName('byMetadata', 'name', name)
+  checkNames('byMetadata', options, ['otherwise'])
+  checkFunction('byMetadata', 'otherwise', options.otherwise)
+  return (call) => {
+    const [value] = call.metadata.get(name)
+    if (value === undefined || value.length === 0) return options.otherwise?.(call)
+    return `${name}=${typeof value === 'string' ? value : value.toString('base64')}`
+  }
+}
+
+/**
+ * By who the caller proved to be: the `subject` in a context variable that an authenticating interceptor set.
+ *
+ *     stack: [serverAuth({ … }), rateLimit({ rate: 50, key: byPrincipal(principalVar) })]
+ */
+export function byPrincipal<T extends { readonly subject: string }>(
+  variable: ContextVar<T>,
+  options: FallbackOptions = {},
+): KeyFunction {
+  const given: unknown = (variable as ContextVar<T> | undefined)?.get
+  if (typeof given !== 'function') throw new TypeError('byPrincipal: expected a ContextVar, such as principalVar')
+  checkNames('byPrincipal', options, ['otherwise'])
+  checkFunction('byPrincipal', 'otherwise', options.otherwise)
+  return (call) => {
+    const subject = call.context.get(variable)?.subject
+    return typeof subject === 'string' && subject !== '' ? `subject=${subject}` : options.otherwise?.(call)
+  }
+}
+
+/** By what is called: one count per method, whoever calls. */
+export function byMethod(call: Call): string {
+  return call.method.path
+}
+
+/** By several things at once, such as principal and method. Exempt if one of them exempts. */
+export function byEach(...parts: readonly KeyFunction[]): KeyFunction {
+  for (const [i, part] of parts.entries()) {
+    if (typeof part !== 'function') throw new TypeError(`byEach: part ${i} must be a function`)
+  }
+  if (parts.length === 0) throw new TypeError('byEach: expected at least one key function')
+  return (call) => {
+    let key = ''
+    for (const part of parts) {
+      const value = part(call)
+      if (value === unlimited) return unlimited
+      const text = value === undefined || value === '' ? peerAddress(call) : value
+      // With the lengths nobody can choose one part so that the whole looks like another caller's.
+      key += `${text.length}:${text} `
+    }
+    return key
+  }
+}
+
+function checkHeaderName(where: string, option: string, name: unknown): void {
+  if (typeof name !== 'string' || !/^[0-9a-z_.-]+$/.test(name)) {
+    throw invalid(where, option, 'the lower-case name of a metadata entry', name)
+  }
+}

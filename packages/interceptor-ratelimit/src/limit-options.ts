@@ -1,0 +1,99 @@
+import type { Call } from '@grpc-stack/grpc-core'
+import { type Quota, quotaOf } from './gcra.ts'
+import { type KeyFunction, peerAddress } from './keys.ts'
+import { checkFunction, checkNames, checkNumber, checkPositive, invalid } from './option-checks.ts'
+
+/** One limit. */
+export interface LimitOptions {
+  /** Calls of cost 1 per period, in the long run. Fractions are allowed. */
+  readonly rate: number
+  /** The period in milliseconds. Default: 1000. */
+  readonly perMs?: number
+  /**
+   * How many calls a caller at rest may make at once, ≥ 1. In any span of time a key is admitted at most
+   * `burst + rate × span / perMs`. Default: `rate` (or 1, if that is less): a caller may spend its period at once.
+   */
+  readonly burst?: number
+  /** Whom a call counts against. Default: the peer address without its port. See `byPeer`, `byMetadata`, `byPrincipal`. */
+  readonly key?: KeyFunction
+  /**
+   * What a call costs, ≥ 0, or how to tell from its metadata and method. Default: 1. More than `burst` is never
+   * admitted, and the refusal says so instead of naming a wait.
+   */
+  readonly cost?: number | ((call: Call) => number)
+  /**
+   * Appears in refusals, headers and events, and names the counters in the store: limits with the same name on one store
+   * are one limit. Default: from the numbers, such as `100/1000ms`, so that processes with the same options share it.
+   */
+  readonly name?: string
+  /**
+   * How a refusal names the caller to the caller (`QuotaFailure.subject`). Default: not at all, only the limit: a key
+   * may be a secret, and error details end up in logs.
+   */
+  readonly subject?: (key: string) => string
+}
+
+/** A limit ready for use. */
+export interface Limit {
+  readonly name: string
+  readonly rate: number
+  readonly perMs: number
+  readonly burst: number
+  readonly quota: Quota
+  readonly key: KeyFunction
+  readonly cost: number | ((call: Call) => number)
+  readonly subject: ((key: string) => string) | undefined
+}
+
+export const LIMIT_NAMES: readonly string[] = ['rate', 'perMs', 'burst', 'key', 'cost', 'name', 'subject']
+
+/** @throws TypeError naming the option. */
+export function resolveLimit(where: string, options: LimitOptions): Limit {
+  checkNames(where, options, LIMIT_NAMES)
+  const { key = peerAddress, cost = 1, subject } = options
+  checkFunction(where, 'key', key)
+  checkFunction(where, 'subject', subject)
+  const { rate, perMs, burst, quota } = resolveQuota(where, options)
+  if (typeof cost !== 'function') {
+    checkNumber(
+      where,
+      'cost',
+      cost,
+      `a function or a number from 0 to the burst, ${burst}`,
+      (n) => n >= 0 && n <= burst,
+    )
+  }
+  const { name = nameOf({ rate, perMs, burst }) } = options
+  // These characters mean the same in a header, a Redis key and a log.
+  if (typeof name !== 'string' || !/^[\w.:/-]{1,64}$/.test(name)) {
+    throw invalid(where, 'name', '1 to 64 letters, digits and _ . : / -', name)
+  }
+  return { name, rate, perMs, burst, quota, key, cost, subject }
+}
+
+export interface QuotaOptions {
+  readonly rate: number
+  readonly perMs?: number
+  readonly burst?: number
+}
+
+/** The numbers of a limit, checked. */
+export function resolveQuota(where: string, options: QuotaOptions): Required<QuotaOptions> & { quota: Quota } {
+  const { rate, perMs = 1000, burst = Math.max(1, rate) } = options
+  checkPositive(where, 'rate', rate)
+  checkPositive(where, 'perMs', perMs)
+  checkNumber(where, 'burst', burst, 'a number ≥ 1', (n) => n >= 1)
+  const quota = quotaOf(rate, perMs, burst)
+  if (quota === undefined) {
+    throw new TypeError(
+      `${where}: options "rate" ${rate}, "perMs" ${perMs} and "burst" ${burst} cannot be counted exactly`,
+    )
+  }
+  return { rate, perMs, burst, quota }
+}
+
+/** The same for the same numbers, in every process. */
+export function nameOf({ rate, perMs, burst }: Required<QuotaOptions>): string {
+  const numbers = `${rate}/${perMs}ms`
+  return burst === Math.max(1, rate) ? numbers : `${numbers}:${burst}`
+}
