@@ -1,0 +1,28 @@
+import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { PaymentsService, type Receipt } from '../generated/shop/payments.ts'
+import { hop } from './hop.ts'
+import type { Service } from './service.ts'
+import { serverStack, type Tools } from './stack.ts'
+
+const BANK_MS = 8
+
+export function payments(tools: Tools): Service {
+  const receipts = new Map<string, string>()
+  return {
+    interceptors: [serverStack(tools)],
+    channels: [],
+    register(server) {
+      server.addService(PaymentsService, {
+        charge: async (call): Promise<Receipt> => {
+          const { orderId } = call.request
+          await sleep(BANK_MS)
+          // An order is charged once, however often its charge is tried.
+          const id = receipts.get(orderId) ?? randomUUID().slice(0, 8)
+          receipts.set(orderId, id)
+          return { id, hops: [hop('payments', call)] }
+        },
+      })
+    },
+  }
+}
