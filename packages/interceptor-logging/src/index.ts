@@ -1,1 +1,7 @@
-export {}
+export { type CodeName, clientLevels, type LevelRule, type LevelTable, serverLevels } from './level.ts'
+export { type JsonLoggerOptions, jsonLogger, type Level, type LogFields, type Logger } from './logger.ts'
+export { type LoggingInterceptor, logging } from './logging.ts'
+export type { Clock, FailurePlace, LoggingOptions, PayloadOptions } from './options.ts'
+export { type RequestIdInterceptor, type RequestIdOptions, requestId } from './request-id.ts'
+export { requestIdVar } from './request-id-var.ts'
+export type { TraceContext } from './trace-parent.ts'

@@ -1,0 +1,83 @@
+/** How serious a record is, lowest first. */
+export type Level = 'debug' | 'info' | 'warn' | 'error'
+
+export const levels: readonly Level[] = ['debug', 'info', 'warn', 'error']
+
+/** What a record consists of beside its message. */
+export type LogFields = Record<string, unknown>
+
+/**
+ * A logger, by shape: pino and bunyan loggers are ones, and so is `console`. Whatever a method returns is ignored, except
+ * that the rejection of a promise is caught and counted.
+ */
+export interface Logger {
+  debug(fields: LogFields, message: string): void
+  info(fields: LogFields, message: string): void
+  warn(fields: LogFields, message: string): void
+  error(fields: LogFields, message: string): void
+  /** Where it exists (pino has it), a record nobody would see is not even put together. */
+  isLevelEnabled?(level: Level): boolean
+}
+
+/** Options of `jsonLogger`. */
+export interface JsonLoggerOptions {
+  /** The lowest level that is written. Default: `info`, so that successful client calls, which are `debug`, stay quiet. */
+  readonly level?: Level
+  /** Takes each line, line break included. Default: standard output. */
+  readonly write?: (line: string) => void
+}
+
+/**
+ * The default logger: one JSON object per line, `time`, `level` and `msg` first.
+ *
+ *     {"time":"2026-01-31T09:30:00.000Z","level":"info","msg":"finished call","grpc.service":"shop.v1.Cart",…}
+ *
+ * Values JSON has no form for are written as text, so that no record is lost over one: errors as
+ * `{ type, message, stack, code }`, bigints as digits, what refers to itself as `[circular]`.
+ */
+export function jsonLogger(options: JsonLoggerOptions = {}): Logger {
+  const least = levels.indexOf(options.level ?? 'info')
+  if (least < 0) {
+    throw new TypeError(`jsonLogger: option "level" must be one of ${levels.join(', ')}, got ${String(options.level)}`)
+  }
+  const write = options.write ?? ((line: string) => void process.stdout.write(line))
+  if (typeof write !== 'function') throw new TypeError('jsonLogger: option "write" must be a function')
+  const isLevelEnabled = (level: Level): boolean => levels.indexOf(level) >= least
+  const at =
+    (level: Level) =>
+    (fields: LogFields, message: string): void => {
+      if (!isLevelEnabled(level)) return
+      write(`${stringify({ time: new Date().toISOString(), level, msg: message, ...fields })}\n`)
+    }
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error'), isLevelEnabled }
+}
+
+function stringify(record: LogFields): string {
+  try {
+    return JSON.stringify(record, plainValue)
+  } catch {
+    // A cycle, or a toJSON or getter that throws: keep what can be kept.
+    return JSON.stringify(Object.fromEntries(Object.entries(record).map(([key, value]) => [key, alone(value)])))
+  }
+}
+
+function alone(value: unknown): unknown {
+  try {
+    return JSON.parse(JSON.stringify(value, plainValue) ?? 'null')
+  } catch (error) {
+    return error instanceof TypeError && /circular/i.test(error.message) ? '[circular]' : '[unreadable]'
+  }
+}
+
+function plainValue(_key: string, value: unknown): unknown {
+  if (typeof value === 'bigint') return value.toString()
+  if (!(value instanceof Error)) return value
+  const { code, cause } = value as { code?: unknown; cause?: unknown }
+  return {
+    type: value.name,
+    message: value.message,
+    stack: value.stack,
+    ...(code !== undefined && { code }),
+    ...(cause !== undefined && { cause }),
+  }
+}

@@ -1,0 +1,48 @@
+import type { Interceptor, Status } from '@grpc-stack/grpc-core'
+import { CallLog } from './call-log.ts'
+import { Containment } from './containment.ts'
+import { MethodFieldsCache } from './fields.ts'
+import { type LoggingOptions, readLoggingOptions } from './options.ts'
+
+/** What `logging()` returns: an interceptor that tells how its logger does. */
+export interface LoggingInterceptor extends Interceptor {
+  /** How often a logger or another function from the options threw, rejected or returned rubbish. No RPC noticed. */
+  readonly failures: number
+}
+
+/**
+ * Logs RPCs: one record when each ends, however it ends, with the fields of go-grpc-middleware. For clients and servers.
+ * Put it outside whatever refuses or repeats calls, so that refusals are seen and a retried call is one record;
+ * inside `retry()` it logs each attempt.
+ *
+ *     createServer({ interceptors: [requestId(), logging({ logger: pino() })] })
+ *
+ * @throws TypeError for an option that does not exist or has a wrong value.
+ */
+export function logging(options: LoggingOptions = {}): LoggingInterceptor {
+  const settings = readLoggingOptions(options)
+  const contained = new Containment('logging', settings.onFailure)
+  const methods = new MethodFieldsCache()
+  const interceptor: Interceptor = function logging(call, next) {
+    const log = new CallLog(settings, contained, call, methods.get(call.side, call.method))
+    try {
+      log.begin()
+    } catch (error) {
+      contained.failed(error, 'logger')
+    }
+    const finish = (status: Status): Status => {
+      try {
+        log.finish(status)
+      } catch (error) {
+        contained.failed(error, 'logger')
+      }
+      return status
+    }
+    const outcome = next()
+    const recorded = outcome.then(finish)
+    // On a client the application goes on as soon as it has the status, and must find the record written. A server's peer
+    // is a network away, and handing on the very promise of next() is cheaper.
+    return call.side === 'client' ? recorded : outcome
+  }
+  return Object.defineProperty(interceptor, 'failures', { get: () => contained.failures }) as LoggingInterceptor
+}

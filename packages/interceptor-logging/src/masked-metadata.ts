@@ -1,0 +1,38 @@
+import type { Metadata } from '@grpc/grpc-js'
+import { cleanText } from './clean-text.ts'
+
+const MASKED = '[masked]'
+const MAX_VALUE = 256
+const MAX_KEYS = 64
+
+/**
+ * Headers that carry credentials, whoever asks for them: `authorization`, `cookie`, `x-api-key`, and whatever calls itself
+ * a token, a secret, a password, a signature, a session.
+ */
+const CREDENTIALS =
+  /(?:^|[-_.])(?:\w*authorization|auth|set-cookie2?|cookie|\w*api-?key|access-?key|\w*token|\w*secret|\w*passw(?:or)?d|\w*credentials?|signature|session(?:-?id)?|jwt|bearer)(?:$|[-_.])/
+
+export function isCredential(key: string): boolean {
+  return CREDENTIALS.test(key)
+}
+
+/**
+ * Metadata as a record may show it: every key, but the values only of keys on the allow-list and never of credentials.
+ * Several values of a key are a list, bytes are base64, and text is cleaned and bounded.
+ */
+export function maskedMetadata(metadata: Metadata, allowed: ReadonlySet<string>): Record<string, string | string[]> {
+  const shown: Record<string, string | string[]> = Object.create(null)
+  let keys = 0
+  for (const key of Object.keys(metadata.getMap())) {
+    if (++keys > MAX_KEYS) break
+    shown[key] = allowed.has(key) && !isCredential(key) ? valuesOf(metadata, key) : MASKED
+  }
+  return shown
+}
+
+function valuesOf(metadata: Metadata, key: string): string | string[] {
+  const values = metadata
+    .get(key)
+    .map((value) => cleanText(typeof value === 'string' ? value : value.toString('base64'), MAX_VALUE))
+  return values.length === 1 ? (values[0] as string) : values
+}
