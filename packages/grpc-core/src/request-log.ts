@@ -35,11 +35,16 @@ export class RequestLog {
 
   /** From now on sent messages are kept. The larger of two limits holds. */
   keep(limits: ReplayLimits): void {
-    const pool = this.#keep?.pool ?? limits.pool
+    const before = this.#keep
+    if (before === undefined) {
+      this.#keep = limits
+      return
+    }
+    const pool = before.pool ?? limits.pool
     this.#keep = {
+      maxBytes: Math.max(limits.maxBytes, before.maxBytes),
+      maxMessages: Math.max(limits.maxMessages, before.maxMessages),
       ...(pool && { pool }),
-      maxBytes: Math.max(limits.maxBytes, this.#keep?.maxBytes ?? 0),
-      maxMessages: Math.max(limits.maxMessages, this.#keep?.maxMessages ?? 0),
     }
   }
 
