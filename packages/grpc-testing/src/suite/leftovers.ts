@@ -15,7 +15,7 @@ export function resources(): Resources {
 }
 
 // grpc-js and Node need a moment to close a connection; more than this is not closing.
-const PATIENCE_MS = 2000
+const PATIENCE_MS = 1000
 
 /** Fails unless the process holds no more than it did before. */
 export async function assertNothingLeft(before: Resources): Promise<void> {

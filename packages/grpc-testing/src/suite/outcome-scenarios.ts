@@ -126,7 +126,6 @@ export const outcomeScenarios: readonly Scenario[] = [
   },
   {
     name: 'a response that cannot be serialized',
-    detailsVary: true,
     handlersVary: true,
     async play(world, pattern) {
       const behaviour: Behaviour = async (rpc) => {
@@ -134,7 +133,9 @@ export const outcomeScenarios: readonly Scenario[] = [
         await rpc.write(unserializable)
         rpc.end()
       }
-      await world.start(pattern, { requests: someRequests(pattern), behaviour }).done
+      // Who has something to say in the headers has said it by then, and grpc-js takes back its own.
+      const rpc = await world.startAside(pattern, { requests: someRequests(pattern), behaviour }).done
+      return { same: [rpc.status?.code, rpc.messages] }
     },
   },
   {
