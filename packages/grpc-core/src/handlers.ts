@@ -1,5 +1,6 @@
 import {
   status as Code,
+  type Metadata,
   type ServerDuplexStream,
   type ServerErrorResponse,
   type ServerReadableStream,
@@ -145,6 +146,7 @@ function thrownError(error: unknown): ServerErrorResponse {
  * (grpc-js's convention), plain objects with details and no code. All others become INTERNAL without their text.
  */
 function wireError(error: unknown): ServerErrorResponse {
+  if (error instanceof WireError) return error
   const given = (typeof error === 'object' && error !== null ? error : {}) as Partial<RpcError>
   const metadata = isMetadata(given.metadata) ? given.metadata.clone() : newMetadata()
   rememberCause(metadata, error)
@@ -156,9 +158,28 @@ function wireError(error: unknown): ServerErrorResponse {
   return answer(Code.INTERNAL, 'Internal error', metadata)
 }
 
-function answer(code: Code, details: unknown, metadata: ServerErrorResponse['metadata']): ServerErrorResponse {
+function answer(code: Code, details: unknown, metadata: Metadata): ServerErrorResponse {
   const text = typeof details === 'string' ? details : String(details)
-  return { name: 'Error', message: text, code, details: text, ...(metadata && { metadata }) }
+  return new WireError(text, code, metadata)
+}
+
+/**
+ * An error that has been made fit for the wire: passing it on again changes nothing. Not an `Error`, since its stack
+ * would cost more than the rest of the call.
+ */
+class WireError implements ServerErrorResponse {
+  readonly name = 'WireError'
+  readonly message: string
+  readonly details: string
+  readonly code: Code
+  readonly metadata: Metadata
+
+  constructor(details: string, code: Code, metadata: Metadata) {
+    this.message = details
+    this.details = details
+    this.code = code
+    this.metadata = metadata
+  }
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
