@@ -1,0 +1,100 @@
+import { status as Code } from '@grpc/grpc-js'
+import type { ClientCall, Interceptor, Next, Status } from '@grpc-stack/grpc-core'
+import { type ClientAuthOptions, type ClientAuthSettings, checkClientAuth } from './client-auth-options.ts'
+import { refusePlaintext, sendIfEncrypted } from './encrypted-only.ts'
+import { LruMap } from './lru-map.ts'
+import type { TokenProvider } from './token.ts'
+import { TokenCache } from './token-cache.ts'
+
+/**
+ * Puts a token on every call, of all four patterns:
+ *
+ *     clientAuth({ token: process.env.API_TOKEN })
+ *     clientAuth({ token: async () => ({ token: await login(), expiresAt: Date.now() + 3_600_000 }) })
+ *
+ * A call waits for its token no longer than its deadline. Put it innermost, inside retry, so that each attempt has the
+ * token of its time.
+ *
+ * Fails calls with UNAUTHENTICATED where the connection is not encrypted (see `allowInsecure`) or the provider returns
+ * no usable token, with UNAVAILABLE where the provider fails, or with the status of the `RpcError` it throws.
+ *
+ * @throws TypeError for a wrong option.
+ */
+export function clientAuth(options: ClientAuthOptions): Interceptor<ClientCall> {
+  const settings = checkClientAuth(options)
+  const { token, header, allowInsecure } = settings
+  const caches = typeof token === 'function' ? new TokenCaches(token, settings) : undefined
+
+  const send = (call: ClientCall, next: Next, credential: string): Promise<Status> => {
+    const value = settings.prefix + credential
+    if (call.secure !== true && !allowInsecure) return sendIfEncrypted(call, next, header, [value])
+    call.metadata.set(header, value)
+    return next()
+  }
+
+  return function clientAuth(call, next) {
+    if (call.secure === false && !allowInsecure) return refusePlaintext()
+    if (!settings.replaceHeader) {
+      const own = call.metadata.get(header)
+      if (own.length > 0) {
+        return call.secure || allowInsecure ? next() : sendIfEncrypted(call, next, header, own)
+      }
+    }
+    if (typeof token === 'string' || caches === undefined) return send(call, next, token as string)
+    const cache = caches.of(call)
+    if (settings.refreshes(call.method)) {
+      call.makeReplayable(settings.replay)
+      return sendTwiceAtMost(call, next, cache, send)
+    }
+    const current = cache.get()
+    return typeof current === 'string' ? send(call, next, current) : current.then((late) => send(call, next, late))
+  }
+}
+
+async function sendTwiceAtMost(
+  call: ClientCall,
+  next: Next,
+  cache: TokenCache,
+  send: (call: ClientCall, next: Next, credential: string) => Promise<Status>,
+): Promise<Status> {
+  const current = cache.get()
+  const token = typeof current === 'string' ? current : await current
+  const status = await send(call, next, token)
+  if (status.code === Code.OK) cache.accepted()
+  // A refusal by an interceptor of this process says nothing about the token.
+  if (status.code !== Code.UNAUTHENTICATED || status.origin !== 'remote' || call.committed) return status
+  const replacement = await replace(cache, token)
+  return replacement === undefined || replacement === token ? status : send(call, next, replacement)
+}
+
+async function replace(cache: TokenCache, rejected: string): Promise<string | undefined> {
+  try {
+    return await cache.replace(rejected)
+  } catch {
+    return undefined // the server's refusal says more than the failure to get another token
+  }
+}
+
+/** A cache for each audience. */
+class TokenCaches {
+  readonly #provider: TokenProvider
+  readonly #settings: ClientAuthSettings
+  readonly #byAudience: LruMap<string | undefined, TokenCache>
+
+  constructor(provider: TokenProvider, settings: ClientAuthSettings) {
+    this.#provider = provider
+    this.#settings = settings
+    this.#byAudience = new LruMap(settings.maxAudiences)
+  }
+
+  of(call: ClientCall): TokenCache {
+    const { audience: option } = this.#settings
+    const audience = typeof option === 'function' ? option(call) : option
+    let cache = this.#byAudience.get(audience)
+    if (cache === undefined) {
+      cache = new TokenCache(this.#provider, audience, this.#settings)
+      this.#byAudience.set(audience, cache)
+    }
+    return cache
+  }
+}

@@ -1,0 +1,203 @@
+import { status as Code } from '@grpc/grpc-js'
+import type { Interceptor, Next, ServerCall, Status } from '@grpc-stack/grpc-core'
+import { type Clock, callAt } from './clock.ts'
+import { MISSING, type Outcome, type Refusal, type Refused, worse } from './outcome.ts'
+import { type Principal, principalVar } from './principal.ts'
+import {
+  checkServerAuth,
+  type Decision,
+  type ServerAuthOptions,
+  type ServerAuthSettings,
+} from './server-auth-options.ts'
+import { VerdictCache } from './verdict-cache.ts'
+import { isPromise, Verification } from './verification.ts'
+import { failureOf, VerifierUnavailableError } from './verifier-errors.ts'
+
+/**
+ * Lets a call through only when it is known who makes it and that they may:
+ *
+ *     serverAuth({
+ *       verify: jwt({ jwks: 'https://id.example.com/keys', issuer: 'https://id.example.com/', audience: 'shop' }),
+ *       public: healthAndReflection,
+ *       authorize: policy({ allow: [{ name: 'readers', methods: 'shop.v1.Catalog', claims: { role: 'reader' } }] }),
+ *     })
+ *
+ * Decides on metadata, before anything of the request is read, the same way for all four patterns. What it answers:
+ *
+ *     UNAUTHENTICATED      no valid credential, always with the same text
+ *     PERMISSION_DENIED    a valid credential, and `authorize` said no
+ *     UNAVAILABLE          the verifier could not be asked, or not in time
+ *     RESOURCE_EXHAUSTED   too many credentials of this peer were refused (`failureLimit`)
+ *     INTERNAL             a verifier or `authorize` misbehaved
+ *
+ * Handlers and inner interceptors find the principal in `principalVar`.
+ *
+ * @throws TypeError for a wrong option.
+ */
+export function serverAuth(options: ServerAuthOptions): Interceptor<ServerCall> {
+  const settings = checkServerAuth(options)
+  principalVar.enable()
+  const { cache, clock } = settings
+  const verifications = settings.authenticators.map((authenticator) => {
+    const verdicts = cache && authenticator.cacheable ? new VerdictCache(cache, clock) : undefined
+    return new Verification(authenticator, verdicts, settings.verification)
+  })
+
+  return function serverAuth(call, next) {
+    if (settings.isPublic(call.method)) {
+      tell(settings, { call, allowed: true, reason: 'public' })
+      return next()
+    }
+    const outcome = authenticate(verifications, call, 0, MISSING)
+    return isPromise(outcome)
+      ? outcome.then((late) => authenticated(settings, call, next, late))
+      : authenticated(settings, call, next, outcome)
+  }
+}
+
+/** Asks the authenticators from the nth on, in order, until one accepts. */
+function authenticate(
+  verifications: readonly Verification[],
+  call: ServerCall,
+  from: number,
+  refused: Refused,
+): Outcome | Promise<Outcome> {
+  let worst = refused
+  for (let n = from; n < verifications.length; n++) {
+    const outcome = verifications[n]?.of(call)
+    if (outcome === undefined) continue
+    if (isPromise(outcome)) {
+      const before = worst
+      return outcome.then((late) =>
+        late.principal !== undefined ? late : authenticate(verifications, call, n + 1, worse(before, late)),
+      )
+    }
+    // What is malformed is not for the next one to try: a header with two values must not be read leniently by anyone.
+    if (outcome.principal !== undefined || outcome.refusal === 'malformed') return outcome
+    worst = worse(worst, outcome)
+  }
+  return worst
+}
+
+function authenticated(
+  settings: ServerAuthSettings,
+  call: ServerCall,
+  next: Next,
+  outcome: Outcome,
+): Status | Promise<Status> {
+  if (outcome.principal === undefined) {
+    const { refusal, by, cause } = outcome
+    if (refusal !== 'missing' && refusal !== 'unavailable' && refusal !== 'limited') settings.failureLimit?.failed(call)
+    tell(settings, {
+      call,
+      allowed: false,
+      reason: refusal,
+      ...(by !== undefined && { authenticator: by }),
+      ...(cause !== undefined && { cause }),
+    })
+    return cause === undefined ? ANSWERS[refusal] : { ...ANSWERS[refusal], cause }
+  }
+  const { principal, by } = outcome
+  const { authorize } = settings
+  if (authorize === undefined) return proceed(settings, call, next, principal, by)
+  const conclude = (allowed: unknown): Status | Promise<Status> => {
+    // Only true is a yes: an object or a text is an authorize that was meant to be read differently.
+    if (allowed === true) return proceed(settings, call, next, principal, by)
+    tell(settings, { call, allowed: false, reason: 'unauthorized', principal, authenticator: by })
+    return ANSWERS.denied
+  }
+  let allowed: boolean | Promise<boolean>
+  try {
+    allowed = authorize(principal, call)
+  } catch (error) {
+    return broken(settings, call, principal, by, error)
+  }
+  if (!isPromise(allowed)) return conclude(allowed)
+  return inTime(allowed, settings).then(conclude, (error: unknown) => broken(settings, call, principal, by, error))
+}
+
+/** `authorize` threw: whatever it meant, it did not say yes. */
+function broken(
+  settings: ServerAuthSettings,
+  call: ServerCall,
+  principal: Principal,
+  by: string,
+  cause: unknown,
+): Status {
+  const failure = failureOf(cause)
+  const reason = failure === 'invalid' ? 'rubbish' : failure
+  tell(settings, { call, allowed: false, reason, principal, authenticator: by, cause })
+  return { ...ANSWERS[reason], cause }
+}
+
+function proceed(
+  settings: ServerAuthSettings,
+  call: ServerCall,
+  next: Next,
+  principal: Principal,
+  by: string,
+): Promise<Status> {
+  call.context.set(principalVar, principal)
+  tell(settings, { call, allowed: true, reason: 'authorized', principal, authenticator: by })
+  const { method } = call
+  const limited = settings.endStreamsOnExpiry && principal.expiresAt !== undefined
+  // A path nobody registered has no pattern; it has no handler that could run on either.
+  if (!limited || !(method.requestStream || method.responseStream)) return next()
+  return untilExpiry(settings, call, next, principal, by)
+}
+
+function untilExpiry(
+  settings: ServerAuthSettings,
+  call: ServerCall,
+  next: Next,
+  principal: Principal,
+  by: string,
+): Promise<Status> {
+  return new Promise((resolve) => {
+    const callOff = callAt(settings.clock, principal.expiresAt ?? 0, () => {
+      tell(settings, { call, allowed: false, reason: 'expired', principal, authenticator: by })
+      resolve(ANSWERS.invalid)
+    })
+    void next().then((status) => {
+      callOff()
+      resolve(status)
+    })
+  })
+}
+
+async function inTime<T>(answer: Promise<T>, { clock, timeoutMs }: { clock: Clock; timeoutMs: number }): Promise<T> {
+  let timer: unknown
+  const late = new Promise<never>((_, reject) => {
+    timer = clock.setTimeout(
+      () => reject(new VerifierUnavailableError(`serverAuth: authorize gave no answer within ${timeoutMs} ms`)),
+      timeoutMs,
+    )
+  })
+  try {
+    return await Promise.race([answer, late])
+  } finally {
+    clock.clearTimeout(timer)
+  }
+}
+
+function tell({ onDecision }: ServerAuthSettings, decision: Decision): void {
+  if (onDecision === undefined) return
+  // An audit log that fails must not decide about calls.
+  try {
+    const logged: unknown = onDecision(decision)
+    if (isPromise(logged)) logged.catch(() => undefined)
+  } catch {}
+}
+
+// One text for every reason a credential can fail: which one it was would help whoever is guessing.
+const UNAUTHENTICATED: Status = { code: Code.UNAUTHENTICATED, details: 'No valid credentials' }
+
+const ANSWERS: Readonly<Record<Refusal, Status>> = {
+  missing: UNAUTHENTICATED,
+  malformed: UNAUTHENTICATED,
+  invalid: UNAUTHENTICATED,
+  denied: { code: Code.PERMISSION_DENIED, details: 'Permission denied' },
+  limited: { code: Code.RESOURCE_EXHAUSTED, details: 'Too many failed attempts' },
+  unavailable: { code: Code.UNAVAILABLE, details: 'Credentials cannot be verified at the moment' },
+  rubbish: { code: Code.INTERNAL, details: 'Internal error' },
+}
