@@ -6,10 +6,13 @@ import { show } from './status.ts'
 
 export type Side = 'client' | 'server'
 
-/** What composition functions take: a plain interceptor or an object with the reference's contract. */
-export type ClientInterceptorLike = Interceptor<Call> | Interceptor<ClientCall> | ClientContract
-export type ServerInterceptorLike = Interceptor<Call> | Interceptor<ServerCall> | ServerContract
-export type InterceptorLike = ClientInterceptorLike | ServerInterceptorLike
+/**
+ * What composition functions take: a plain interceptor or an object with the reference's contract. An interceptor of any
+ * `Call` is one of either side too. One function type each, so that the compiler knows the parameters of one written in place.
+ */
+export type ClientInterceptorLike = Interceptor<ClientCall> | ClientContract
+export type ServerInterceptorLike = Interceptor<ServerCall> | ServerContract
+export type InterceptorLike<C extends Call = Call> = Interceptor<C> | ClientContract | ServerContract
 
 /** A composite answers this with what it comes to for one method; the engine asks once per method. */
 const RESOLVE: unique symbol = Symbol('grpc-stack.resolve')
@@ -26,13 +29,16 @@ interface Absorbing extends Interceptor {
 }
 
 /** Several interceptors as one, first outermost. */
-export function chain(...interceptors: readonly InterceptorLike[]): Interceptor {
+export function chain<C extends Call = Call>(...interceptors: readonly InterceptorLike<C>[]): Interceptor<C> {
   const list = validateInterceptors(interceptors, 'chain')
   return composite('chain', (method, side) => resolveStack(list, method, side))
 }
 
 /** These interceptors for the methods that match, nothing for the others. */
-export function select(matcher: Matcher, ...interceptors: readonly InterceptorLike[]): Interceptor {
+export function select<C extends Call = Call>(
+  matcher: Matcher,
+  ...interceptors: readonly InterceptorLike<C>[]
+): Interceptor<C> {
   const matches = compileMatcher(matcher, 'select: matcher')
   const list = validateInterceptors(interceptors, 'select')
   return composite('select', (method, side) => (matches(method) ? resolveStack(list, method, side) : []))
@@ -42,7 +48,9 @@ export function select(matcher: Matcher, ...interceptors: readonly InterceptorLi
  * A stack per service. Exactly one entry applies to a method, the most specific: the method's path, its service, the
  * longest package wildcard, then `*`. A method that no entry names has no interceptors.
  */
-export function stacks(table: Readonly<Record<string, InterceptorLike | readonly InterceptorLike[]>>): Interceptor {
+export function stacks<C extends Call = Call>(
+  table: Readonly<Record<string, InterceptorLike<C> | readonly InterceptorLike<C>[]>>,
+): Interceptor<C> {
   const entries = Object.entries(table).map(([key, value]) => ({
     matches: compileMatcher(key, 'stacks'),
     rank: specificity(key),
