@@ -16,6 +16,7 @@ import {
   failing,
   Gate,
   heldBy,
+  interceptorSuite,
   manual,
   metadataOf,
   patterns,
@@ -61,6 +62,22 @@ async function closedPort(): Promise<number> {
   await new Promise((resolve) => server.close(resolve))
   return port
 }
+
+const silent = () => ({ debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined })
+
+interceptorSuite('logging()', () => logging({ logger: silent() }))
+
+interceptorSuite('logging() of all there is to log', () =>
+  logging({
+    logger: silent(),
+    start: true,
+    slowMs: 0,
+    sample: 0.5,
+    metadata: ['x-tenant'],
+    payload: { redact: ['**.data'] },
+    sizeOf: (message) => JSON.stringify(message).length,
+  }),
+)
 
 describe('one record per RPC on a client', () => {
   it('flaw 18: a failed call is never logged as completed', async () => {
@@ -273,7 +290,7 @@ describe('one record per RPC on a server', () => {
     expect(records).toHaveLength(1)
     // The client gives up at the same moment: whose word comes first is open.
     expect(records[0]?.fields['grpc.code']).toMatch(/^(?:DEADLINE_EXCEEDED|CANCELLED)$/)
-    expect(records[0]?.fields['grpc.deadline_left_ms']).toBeLessThanOrEqual(5)
+    expect(records[0]?.fields['grpc.deadline_left_ms']).toBeLessThan(40)
   })
 
   it('flaw 58: a call whose connection breaks is logged once', async () => {

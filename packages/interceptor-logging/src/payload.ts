@@ -80,8 +80,8 @@ class Copier {
       const member: unknown = map ? map.get(key) : (value as Record<string, unknown>)[key]
       // Members with a $ are what protobuf-es notes about a message.
       if (typeof member === 'function' || member === undefined || (!map && key.startsWith('$'))) continue
-      const name = cleanText(String(key), MAX_NAME)
-      const below = map ? redaction : enterMember(redaction, key)
+      const name = typeof key === 'object' ? '[object]' : cleanText(String(key), MAX_NAME)
+      const below = memberRedaction(redaction, name, map !== undefined)
       if (!this.#take(separator + jsonLength(name) + 1)) break
       separator = 1
       const copied = below === 'redacted' ? this.#text(REDACTED) : this.copy(member, below, depth)
@@ -128,6 +128,12 @@ class Copier {
     this.truncated = true
     return false
   }
+}
+
+/** An entry of a map is an element, as of a list, and a member by its key. */
+function memberRedaction(redaction: RedactionState, name: string, inMap: boolean): RedactionState | 'redacted' {
+  const below = enterMember(redaction, name)
+  return inMap && below !== 'redacted' ? [...redaction, ...below] : below
 }
 
 const MAX_NAME = 128

@@ -15,6 +15,8 @@ export interface RequestIdOptions {
    * and comes once: longer ones bloat logs and other characters forge them. Default: true.
    */
   readonly accept?: boolean | ((id: string, call: Call) => boolean)
+  /** Told of each failure of `generate` and `accept`. Default: a process warning about the first. */
+  readonly onFailure?: (error: unknown, where: 'accept' | 'generate') => void
 }
 
 /** What `requestId()` returns: an interceptor that tells how its options do. */
@@ -37,16 +39,19 @@ const VALID = /^[A-Za-z0-9._:/+=@~-]{1,128}$/
  * @throws TypeError for an option that does not exist or has a wrong value.
  */
 export function requestId(options: RequestIdOptions = {}): RequestIdInterceptor {
-  checkNames('requestId', options, ['header', 'generate', 'accept'])
+  checkNames('requestId', options, ['header', 'generate', 'accept', 'onFailure'])
   const { generate = () => randomUUID(), accept = true } = options
   const header = checkHeader(options.header ?? 'x-request-id')
   if (typeof generate !== 'function') throw new TypeError('requestId: option "generate" must be a function')
   if (typeof accept !== 'boolean' && typeof accept !== 'function') {
     throw new TypeError(`requestId: option "accept" must be true, false or a function, got ${String(accept)}`)
   }
+  if (options.onFailure !== undefined && typeof options.onFailure !== 'function') {
+    throw new TypeError('requestId: option "onFailure" must be a function')
+  }
   requestIdVar.enable()
 
-  const contained = new Containment<'accept' | 'generate'>('requestId', undefined)
+  const contained = new Containment<'accept' | 'generate'>('requestId', options.onFailure)
   const accepted = (id: unknown, call: Call): id is string => {
     if (typeof id !== 'string' || !VALID.test(id) || accept === false) return false
     return accept === true || contained.run('accept', () => accept(id, call)) === true

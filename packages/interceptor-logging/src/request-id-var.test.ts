@@ -1,0 +1,20 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
+import { runRpc, startTestServer } from '@grpc-stack/grpc-testing'
+import { expect, it, vi } from 'vitest'
+import { RecordingLogger } from '../test/recording-logger.ts'
+import { logging, requestId, requestIdVar } from './index.ts'
+
+it('contexts are entered once requestId() is used, not because the package is there', async () => {
+  const run = vi.spyOn(AsyncLocalStorage.prototype, 'run')
+  const logger = new RecordingLogger()
+  const server = await startTestServer({ interceptors: [logging({ logger })] })
+  try {
+    await runRpc(server.client(logging({ logger })), 'unary')
+    expect(requestIdVar.get('none')).toBe('none')
+    expect(run).not.toHaveBeenCalled()
+    await runRpc(server.client(requestId(), logging({ logger })), 'unary')
+    expect(run).toHaveBeenCalled()
+  } finally {
+    await server.stop()
+  }
+})
