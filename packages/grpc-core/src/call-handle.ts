@@ -13,7 +13,7 @@ import {
 import { Later } from './later.ts'
 import { RequestPump, requestIterator } from './request-pump.ts'
 import { ResponseIterator } from './response-iterator.ts'
-import { LocalStatus, RemoteStatus, RpcError, type Status } from './status.ts'
+import { LocalStatus, RemoteStatus, RpcError, receivedStatus, type Status } from './status.ts'
 
 /** The application's side of a call. Its promises never reject; the response itself is what fails. */
 export interface CallHandle {
@@ -44,6 +44,9 @@ export interface StreamCall<R> extends CallHandle, AsyncIterable<R, undefined> {
   [Symbol.asyncIterator](): AsyncIterableIterator<R, undefined>
 }
 
+/** A call, with what only this library uses of it. */
+export type AnyCall<R> = OpenedCall & (UnaryCall<R> | StreamCall<R>)
+
 /** What a call needs to know of its method. */
 export type CallMethod<Q, R> = Pick<
   MethodDefinition<Q, R>,
@@ -64,7 +67,7 @@ export function openCall<Q, R>(
   metadata: Metadata,
   options: CallOptions,
   signal?: AbortSignal,
-): UnaryCall<R> | StreamCall<R> {
+): AnyCall<R> {
   const requests = method.requestStream ? requestIterator<Q>(input, method.path) : undefined
   const call = method.responseStream ? new ResponseStream<R>() : new SingleResponse<R>()
   try {
@@ -79,7 +82,7 @@ export function openCall<Q, R>(
 }
 
 /** A call that ended before it began. */
-export function failedCall<R>(responseStream: boolean, status: Status): UnaryCall<R> | StreamCall<R> {
+export function failedCall<R>(responseStream: boolean, status: Status): AnyCall<R> {
   const call = responseStream ? new ResponseStream<R>() : new SingleResponse<R>()
   call.fail(status)
   return call
@@ -104,10 +107,14 @@ function closedChannel(error: unknown): Status {
 /** The call objects of grpc-js, as far as the four kinds are alike. */
 type Surface = ClientUnaryCall
 
-abstract class OpenedCall implements CallHandle {
+/** What the two kinds of calls share. */
+export abstract class OpenedCall implements CallHandle {
+  /** Hears of the response headers as they arrive. */
+  onHeaders: ((headers: Metadata) => void) | undefined
   protected surface: Surface | undefined
   readonly #headers = new Later<Metadata>()
   readonly #status = new Later<Status>()
+  #received = false
   #trace: string | undefined
   #error: RpcError | undefined
   #cancelCause: unknown
@@ -124,6 +131,11 @@ abstract class OpenedCall implements CallHandle {
 
   get status(): Promise<Status> {
     return this.#status.promise
+  }
+
+  /** The response headers, if any have arrived. */
+  get receivedHeaders(): Metadata | undefined {
+    return this.#received ? this.#headers.value : undefined
   }
 
   /** How the call ended, if it has. */
@@ -155,6 +167,10 @@ abstract class OpenedCall implements CallHandle {
     return this.surface?.getPeer() ?? 'unknown'
   }
 
+  authContext(): ReturnType<Surface['getAuthContext']> {
+    return this.surface?.getAuthContext() ?? null
+  }
+
   follow(signal: AbortSignal): void {
     if (this.ending !== undefined) return
     const onAbort = (): void => this.#cancelBecause('Cancelled by a signal', signal.reason)
@@ -180,8 +196,11 @@ abstract class OpenedCall implements CallHandle {
     pump.start()
   }
 
-  protected receiveHeaders(metadata: Metadata): void {
-    this.#headers.set(metadata)
+  protected receiveHeaders(headers: Metadata): void {
+    if (this.#headers.known) return
+    this.#received = true
+    this.#headers.set(headers)
+    this.onHeaders?.(headers)
   }
 
   protected settle(status: Status, trace: string | undefined): void {
@@ -277,7 +296,7 @@ class SingleResponse<R> extends OpenedCall implements UnaryCall<R> {
     const error = this.#outcome?.error
     // grpc-js reports OK for a call that ended well without a response, and tells the caller otherwise.
     const known = error && status.code === Code.OK ? error : status
-    this.settle(asStatus(known), error?.stack)
+    this.settle(receivedStatus(known), error?.stack)
   }
 
   protected settled(): void {
@@ -326,7 +345,7 @@ class ResponseStream<R> extends OpenedCall implements StreamCall<R> {
     stream.on('error', (error) => {
       this.#trace ??= error.stack
     })
-    stream.on('status', (status) => this.settle(asStatus(status), this.#trace))
+    stream.on('status', (status) => this.settle(receivedStatus(status), this.#trace))
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<R, undefined> {
@@ -343,12 +362,4 @@ class ResponseStream<R> extends OpenedCall implements StreamCall<R> {
   protected settled(): void {
     this.#iterator?.deliver()
   }
-}
-
-/** Statuses made in this process are passed on as they are; those of grpc-js get what a `Status` has. */
-function asStatus(status: StatusObject): Status {
-  if (status instanceof LocalStatus || status instanceof RemoteStatus) return status
-  const known = status as Status
-  if (known.origin === 'local') return new LocalStatus(known)
-  return new RemoteStatus(status.code, status.details, status.metadata)
 }

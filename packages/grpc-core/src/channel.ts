@@ -63,7 +63,7 @@ export function interceptChannel(
   if (!isChannel(channel)) {
     throw new TypeError(`interceptChannel: the first argument must be a channel, got ${show(channel)}`)
   }
-  const added = validateInterceptors(interceptors, 'interceptChannel')
+  const added = validateInterceptors(interceptors, 'interceptChannel', 'client')
   if (added.length === 0) return channel
   if (channel instanceof StackChannel) return channel.with(added)
   return new StackChannel(channel, NOTHING_KNOWN, added)

@@ -23,7 +23,7 @@ import { abortReason, FusedCall, internalStatus, type Layer } from './fused-call
 import { newMetadata } from './metadata.ts'
 import type { MethodInfo } from './method.ts'
 import { type RequestEntry, RequestLog } from './request-log.ts'
-import { LocalStatus, RemoteStatus, type Status, show, UnattemptedStatus } from './status.ts'
+import { LocalStatus, receivedStatus, type Status, show, UnattemptedStatus } from './status.ts'
 
 /** What grpc-js calls below us; its type has no exported name since 1.14.2. */
 type BaseCall = ReturnType<NextCall>
@@ -168,7 +168,10 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
         throw new TypeError(`makeReplayable: ${name} must be a number ≥ 0, got ${show(limit)}`)
       }
     }
-    if (this.#attempt !== undefined) throw new Error('makeReplayable: call it before the first next()')
+    // An interceptor that an outer one runs again asks again; what it needs is being kept.
+    if (this.#attempt !== undefined && !this.#log?.keeping) {
+      throw new Error('makeReplayable: call it before the first next()')
+    }
     this.#replayPoints ??= []
     if (!this.#replayPoints.includes(this.depth)) this.#replayPoints.push(this.depth)
     this.#log ??= new RequestLog()
@@ -364,7 +367,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
   receiveStatus(attempt: Attempt, raw: StatusObject): void {
     if (attempt.ended) return
     attempt.ended = true
-    const status = attempt.failure ?? this.complete(new RemoteStatus(raw.code, raw.details, raw.metadata))
+    const status = attempt.failure ?? this.complete(receivedStatus(raw))
     this.#wire = { status, raw }
     this.passOut(status, this.stack.length)
     if (this.#direct && !this.finished) {

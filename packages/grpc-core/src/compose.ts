@@ -1,8 +1,7 @@
 import type { Call, ClientCall, Interceptor, Next, ServerCall } from './call.ts'
-import { adaptContract, type ClientContract, type ServerContract } from './contracts/adapt.ts'
+import { adaptContract, type ClientContract, notAnInterceptor, type ServerContract } from './contracts/adapt.ts'
 import { compileMatcher, type Matcher } from './match.ts'
 import type { MethodInfo } from './method.ts'
-import { show } from './status.ts'
 
 export type Side = 'client' | 'server'
 
@@ -17,15 +16,8 @@ export type InterceptorLike<C extends Call = Call> = Interceptor<C> | ClientCont
 /** A composite answers this with what it comes to for one method; the engine asks once per method. */
 const RESOLVE: unique symbol = Symbol('grpc-stack.resolve')
 
-/** An interceptor whose work includes everything inside it: given the rest of the stack, it becomes a plain one. */
-export const ABSORB: unique symbol = Symbol('grpc-stack.absorb')
-
 interface Composite extends Interceptor {
   [RESOLVE](method: MethodInfo, side: Side): readonly Interceptor[]
-}
-
-interface Absorbing extends Interceptor {
-  [ABSORB](rest: readonly Interceptor[], method: MethodInfo, side: Side): Interceptor | undefined
 }
 
 /** Several interceptors as one, first outermost. */
@@ -99,8 +91,8 @@ export function fold(list: readonly Interceptor[]): Interceptor {
 }
 
 /**
- * The plain interceptors that apply to one method, outermost first: composites flattened, contract objects that do not
- * care for the method's pattern dropped, and everything inside one that does care folded into it.
+ * The interceptors that apply to one method, outermost first: composites flattened. Contract objects are still among
+ * them.
  */
 export function resolveStack(list: readonly Interceptor[], method: MethodInfo, side: Side): readonly Interceptor[] {
   return list.flatMap((interceptor) =>
@@ -108,32 +100,17 @@ export function resolveStack(list: readonly Interceptor[], method: MethodInfo, s
   )
 }
 
-/** Folds what stands inside an absorbing interceptor into it, innermost first. Call it on a whole resolved stack. */
-export function absorb(list: readonly Interceptor[], method: MethodInfo, side: Side): readonly Interceptor[] {
-  let rest: readonly Interceptor[] = []
-  for (const interceptor of list.toReversed()) {
-    if (!(ABSORB in interceptor)) rest = [interceptor, ...rest]
-    else {
-      const absorbed = (interceptor as Absorbing)[ABSORB](rest, method, side)
-      rest = absorbed === undefined ? rest : [absorbed]
-    }
-  }
-  return rest
-}
-
 /**
  * Checks what a composition function was given and turns contract objects into interceptors.
+ * @param side where the list is for one side only, the side
  * @throws TypeError naming the culprit's position.
  */
-export function validateInterceptors(given: readonly unknown[], where: string): readonly Interceptor[] {
+export function validateInterceptors(given: readonly unknown[], where: string, side?: Side): readonly Interceptor[] {
   return given.map((item, i) => {
     // An Interceptor<ClientCall> on a server, or the reverse, is a mistake the types catch at composition.
     if (typeof item === 'function') return item as Interceptor
-    const adapted = adaptContract(item)
+    const adapted = adaptContract(item, side)
     if (adapted !== undefined) return adapted
-    throw new TypeError(
-      `${where}: interceptor ${i} must be a function, or an object with interceptUnaryUnary, interceptUnaryStream, ` +
-        `interceptStreamUnary, interceptStreamStream or interceptService, got ${show(item)}`,
-    )
+    throw new TypeError(`${where}: interceptor ${i} ${notAnInterceptor(item, side)}`)
   })
 }

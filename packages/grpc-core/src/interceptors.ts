@@ -1,15 +1,15 @@
 import type * as grpc from '@grpc/grpc-js'
 import type { Interceptor } from './call.ts'
 import { type ChannelFacts, UNKNOWN_CHANNEL } from './channel-facts.ts'
-import { FusedClientCall } from './client-call.ts'
 import {
-  absorb,
   type ClientInterceptorLike,
   resolveStack,
   type ServerInterceptorLike,
   validateInterceptors,
 } from './compose.ts'
 import { contextStorage } from './context.ts'
+import { type ClientPlan, planClient } from './contracts/client-plan.ts'
+import { openPlanned } from './contracts/contract-call.ts'
 import { describeMethod, type MethodInfo } from './method.ts'
 import { FusedServerCall } from './server-call.ts'
 import { isUnregistered } from './unregistered.ts'
@@ -31,23 +31,22 @@ const STACK: unique symbol = Symbol('grpc-stack.interceptors')
  */
 export function clientInterceptors(...interceptors: readonly ClientInterceptorLike[]): grpc.Interceptor[] {
   if (interceptors.length === 0) return []
-  return [fuseClient(validateInterceptors(interceptors, 'clientInterceptors'), UNKNOWN_CHANNEL)]
+  return [fuseClient(validateInterceptors(interceptors, 'clientInterceptors', 'client'), UNKNOWN_CHANNEL)]
 }
 
 /** One grpc-js interceptor for a whole client stack. */
 export function fuseClient(list: readonly Interceptor[], facts: ChannelFacts): grpc.Interceptor {
-  const methods = new Map<string, MethodStack>()
+  const plans = new Map<string, ClientPlan>()
   const fused: grpc.Interceptor = (options, nextCall) => {
     const definition = options.method_definition
-    let entry = methods.get(definition.path)
-    if (entry === undefined) {
-      const method = describeMethod(definition.path, definition.requestStream, definition.responseStream)
-      entry = { method, stack: absorb(resolveStack(list, method, 'client'), method, 'client') }
-      methods.set(definition.path, entry)
+    let plan = plans.get(definition.path)
+    if (plan === undefined) {
+      plan = planClient(list, describeMethod(definition.path, definition.requestStream, definition.responseStream))
+      plans.set(definition.path, plan)
     }
     // grpc-js asks for its class, whose private members a type of ours cannot have; it uses only the interface.
-    if (entry.stack.length === 0) return nextCall(options) as grpc.InterceptingCall
-    const call: unknown = new FusedClientCall(options, nextCall, entry.method, entry.stack, facts)
+    if (plan.stack.length === 0 && plan.layer === undefined) return nextCall(options) as grpc.InterceptingCall
+    const call: unknown = openPlanned(plan, options, nextCall, facts)
     return call as grpc.InterceptingCall
   }
   return Object.assign(fused, { [STACK]: list })
@@ -69,7 +68,7 @@ export function stackOf(interceptor: grpc.Interceptor): readonly Interceptor[] |
  */
 export function serverInterceptors(...interceptors: readonly ServerInterceptorLike[]): grpc.ServerInterceptor[] {
   if (interceptors.length === 0) return []
-  return [fuseServer(validateInterceptors(interceptors, 'serverInterceptors'))]
+  return [fuseServer(validateInterceptors(interceptors, 'serverInterceptors', 'server'))]
 }
 
 /**
@@ -83,7 +82,7 @@ export function fuseServer(list: readonly Interceptor[], active?: Set<FusedServe
     if (entry === undefined) {
       const registered = !isUnregistered(definition)
       const method = describeMethod(definition.path, definition.requestStream, definition.responseStream, registered)
-      entry = { method, stack: absorb(resolveStack(list, method, 'server'), method, 'server') }
+      entry = { method, stack: resolveStack(list, method, 'server') }
       // Callers can mint paths nobody registered: remembering them would let them fill the memory.
       if (registered) methods.set(definition.path, entry)
     }

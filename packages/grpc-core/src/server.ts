@@ -100,7 +100,7 @@ export function createServer(options: CreateServerOptions = {}): StackServer {
   if (!Array.isArray(interceptors)) {
     throw new TypeError(`createServer: option "interceptors" must be a list, got ${show(interceptors)}`)
   }
-  const list = validateInterceptors(interceptors, 'createServer: option "interceptors"')
+  const list = validateInterceptors(interceptors, 'createServer: option "interceptors"', 'server')
   const active = new Set<FusedServerCall>()
   const server = new StackServer({ ...grpcOptions, interceptors: [fuseServer(list, active)] }, active)
   if (list.length > 0) showUnregistered(server)

@@ -1,4 +1,4 @@
-import { status as Code, Metadata } from '@grpc/grpc-js'
+import { status as Code, Metadata, type StatusObject } from '@grpc/grpc-js'
 
 /**
  * How an RPC ended. An interceptor may return `{ code }` alone; what `next()` resolves to always has
@@ -51,6 +51,12 @@ export class UnattemptedStatus extends RemoteStatus {
   override get origin(): 'local' {
     return 'local'
   }
+}
+
+/** A status that came up a call, whoever made it: one of this library is passed on as it is. */
+export function receivedStatus(raw: StatusObject): Status {
+  if (raw instanceof RemoteStatus || raw instanceof LocalStatus) return raw
+  return new RemoteStatus(raw.code, raw.details, raw.metadata)
 }
 
 /** A complete status made in this process. Members that have no value are absent. */

@@ -1,0 +1,3 @@
+export interface ServerInterceptor {
+  interceptService(continuation: unknown, details: unknown): unknown
+}
