@@ -44,9 +44,9 @@ describe('default levels', () => {
     for (const [name, level] of expected) expect(defaultLevel(side, Code[name as keyof typeof Code])).toBe(level)
   })
 
-  it('take a code nobody knows seriously', () => {
+  it('cover a code nobody knows', () => {
     expect(defaultLevel('server', 99 as Code)).toBe('error')
-    expect(defaultLevel('client', 99 as Code)).toBe('warn')
+    expect(defaultLevel('client', 99 as Code)).toBe('info')
   })
 })
 

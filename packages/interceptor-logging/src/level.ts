@@ -61,10 +61,10 @@ export const clientLevels: Readonly<Record<CodeName, Level>> = Object.freeze({
 
 const codeNames = Object.keys(Code).filter((name) => Number.isNaN(Number(name))) as readonly CodeName[]
 
-/** The level by the defaults of a side. A code gRPC does not know is a fault of whoever made it. */
+/** The level by the defaults of a side. For a code gRPC does not know: as in go-grpc-middleware. */
 export function defaultLevel(side: 'client' | 'server', code: Code): Level {
   const name = Code[code] as CodeName | undefined
-  if (name === undefined) return side === 'server' ? 'error' : 'warn'
+  if (name === undefined) return side === 'server' ? 'error' : 'info'
   return (side === 'server' ? serverLevels : clientLevels)[name]
 }
 
