@@ -1,1 +1,5 @@
-export {}
+export type { Fetch } from './bounded-fetch.ts'
+export { type ClientCredentialsOptions, clientCredentials } from './client-credentials.ts'
+export type { ClientIdentity } from './client-identity.ts'
+export { type Introspected, type IntrospectionOptions, introspection } from './introspection.ts'
+export { type TokenFileOptions, tokenFile } from './token-file.ts'

@@ -3,6 +3,7 @@ import type { Interceptor, Next, ServerCall, Status } from '@grpc-stack/grpc-cor
 import { type Clock, callAt } from './clock.ts'
 import { MISSING, type Outcome, type Refusal, type Refused, worse } from './outcome.ts'
 import { type Principal, principalVar } from './principal.ts'
+import { isPromise } from './promise.ts'
 import {
   checkServerAuth,
   type Decision,
@@ -10,7 +11,7 @@ import {
   type ServerAuthSettings,
 } from './server-auth-options.ts'
 import { VerdictCache } from './verdict-cache.ts'
-import { isPromise, Verification } from './verification.ts'
+import { Verification } from './verification.ts'
 import { failureOf, VerifierUnavailableError } from './verifier-errors.ts'
 
 /**

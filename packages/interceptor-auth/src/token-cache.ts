@@ -2,6 +2,7 @@ import { status as Code } from '@grpc/grpc-js'
 import { RpcError } from '@grpc-stack/grpc-core'
 import { type Backoff, backoffDelay } from './backoff.ts'
 import type { Clock } from './clock.ts'
+import { isPromise } from './promise.ts'
 import { noToken, type Token, type TokenProvider, type TokenRequest, tokenOf } from './token.ts'
 
 export interface TokenCacheSettings {
@@ -203,8 +204,4 @@ class Request implements TokenRequest {
   abort(reason: unknown): void {
     this.#controller?.abort(reason)
   }
-}
-
-function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
-  return typeof (value as { then?: unknown } | undefined | null)?.then === 'function'
 }

@@ -5,6 +5,7 @@ import { malformed } from './authorization-header.ts'
 import type { Clock } from './clock.ts'
 import { MALFORMED, type Outcome } from './outcome.ts'
 import { principalOf } from './principal.ts'
+import { isPromise } from './promise.ts'
 import { Semaphore } from './semaphore.ts'
 import type { VerdictCache } from './verdict-cache.ts'
 import { failureOf, VerifierUnavailableError } from './verifier-errors.ts'
@@ -136,8 +137,4 @@ export class Verification {
     const cause = new VerifierUnavailableError(`serverAuth: ${this.#authenticator.name}: ${why}`)
     return { refusal: 'unavailable', by: this.#authenticator.name, cause }
   }
-}
-
-export function isPromise<T>(value: T | Promise<T>): value is Promise<T> {
-  return typeof (value as { then?: unknown } | undefined | null)?.then === 'function'
 }

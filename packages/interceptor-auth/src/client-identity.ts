@@ -1,0 +1,50 @@
+import { checkText, invalid } from './option-checks.ts'
+
+/** How this process identifies itself to an OAuth 2.0 server. */
+export interface ClientIdentity {
+  readonly clientId: string
+  readonly clientSecret: string
+  /**
+   * Where the two go: `basic`, the Authorization header, which RFC 6749 requires servers to take; or `post`, the body, for
+   * servers that do not. Default: `basic`.
+   */
+  readonly clientAuthentication?: 'basic' | 'post'
+}
+
+/** A form with these fields, authenticated. */
+export function formOf(identity: ClientIdentity, fields: Readonly<Record<string, string | undefined>>): RequestInit {
+  const form = new URLSearchParams()
+  for (const [name, value] of Object.entries(fields)) if (value !== undefined) form.set(name, value)
+  const headers: Record<string, string> = {
+    accept: 'application/json',
+    'content-type': 'application/x-www-form-urlencoded',
+  }
+  const { clientId, clientSecret } = identity
+  if (identity.clientAuthentication === 'post') {
+    form.set('client_id', clientId)
+    form.set('client_secret', clientSecret)
+  } else {
+    // Form-encoded first, RFC 6749 §2.3.1: a colon in the id would end it.
+    const pair = `${formEncoded(clientId)}:${formEncoded(clientSecret)}`
+    headers.authorization = `Basic ${Buffer.from(pair).toString('base64')}`
+  }
+  return { method: 'POST', headers, body: form.toString() }
+}
+
+function formEncoded(text: string): string {
+  return new URLSearchParams([['', text]]).toString().slice(1)
+}
+
+/** @throws TypeError naming the option. */
+export function checkIdentity(where: string, given: ClientIdentity): ClientIdentity {
+  const { clientId, clientSecret, clientAuthentication = 'basic' } = given
+  checkText(where, 'clientId', clientId)
+  // The secret itself stays out of the message.
+  if (typeof clientSecret !== 'string' || clientSecret === '') {
+    throw invalid(where, 'clientSecret', 'a non-empty string', typeof clientSecret)
+  }
+  if (clientAuthentication !== 'basic' && clientAuthentication !== 'post') {
+    throw invalid(where, 'clientAuthentication', '"basic" or "post"', clientAuthentication)
+  }
+  return { clientId, clientSecret, clientAuthentication }
+}

@@ -1,0 +1,163 @@
+import {
+  errors,
+  type JSONWebKeySet,
+  type JWTPayload,
+  type JWTVerifyGetKey,
+  type JWTVerifyOptions,
+  jwtVerify,
+} from 'jose'
+import type { Verdict } from './authenticator.ts'
+import { endpointUrl } from './bounded-fetch.ts'
+import { type Clock, systemClock } from './clock.ts'
+import { keySetOf } from './key-set.ts'
+import { checkBoolean, checkFunction, checkNames, checkNumber, checkText, invalid } from './option-checks.ts'
+import type { Principal } from './principal.ts'
+import { RemoteKeySet, type RemoteKeySetOptions } from './remote-key-set.ts'
+import { InvalidTokenError } from './verifier-errors.ts'
+
+/** Options of `jwt`. */
+export interface JwtOptions {
+  /** The issuer's public keys: where its JSON Web Key Set is, or the set itself. */
+  readonly jwks: string | URL | JSONWebKeySet
+  /** Who must have issued the token: the claim `iss`, or several that may. */
+  readonly issuer: string | readonly string[]
+  /** Whom the token must be for: one of these must be in the claim `aud`. `false` for issuers that write none. */
+  readonly audience: string | readonly string[] | false
+  /**
+   * Signature algorithms that are taken. Default: RS, PS and ES with SHA-256, -384 and -512, EdDSA and Ed25519. Only
+   * asymmetric ones: with a shared secret whoever can verify a token can also make one.
+   */
+  readonly algorithms?: readonly string[]
+  /** How far clocks may differ, in milliseconds. Default: 5000. */
+  readonly clockToleranceMs?: number
+  /** Oldest token that is taken, by the claim `iat`, in milliseconds. Default: as long as it has not expired. */
+  readonly maxTokenAgeMs?: number
+  /** The header `typ` a token must have, such as `at+jwt` (RFC 9068). Default: any. */
+  readonly typ?: string
+  /** Claims a token must have besides `exp`. Default: none. */
+  readonly requiredClaims?: readonly string[]
+  /** The principal's subject; undefined refuses the token. Default: the claim `sub`. */
+  readonly subject?: (claims: JWTPayload) => string | undefined
+  /** How a key set is fetched. */
+  readonly remote?: RemoteKeySetOptions
+  /** Take keys over http from other machines. Default: false, since whoever is on the path could put in their own. */
+  readonly allowInsecure?: boolean
+  /** Default: wall-clock time. `now()` is epoch milliseconds. */
+  readonly clock?: Clock
+  /** Numbers in [0, 1) for the jitter of retries. Default: `Math.random`. */
+  readonly random?: () => number
+}
+
+const WHERE = 'jwt'
+const NAMES = [
+  'jwks',
+  'issuer',
+  'audience',
+  'algorithms',
+  'clockToleranceMs',
+  'maxTokenAgeMs',
+  'typ',
+  'requiredClaims',
+  'subject',
+  'remote',
+  'allowInsecure',
+  'clock',
+  'random',
+] as const satisfies readonly (keyof JwtOptions)[]
+
+const ALGORITHMS = [
+  ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
+]
+
+/**
+ * A verifier of JSON Web Tokens for `serverAuth({ verify })`. The principal's subject is the claim `sub`, its claims are the
+ * token's.
+ *
+ * A token must be signed by one of the issuer's keys with an allowed algorithm, be from the issuer, for the audience, and
+ * neither expired nor from the future; it must say when it expires. Keys that a token brings along (`jwk`, `jku`, `x5c`) are
+ * ignored.
+ *
+ * @throws TypeError for a wrong option.
+ */
+export function jwt(options: JwtOptions): (token: string) => Promise<Verdict> {
+  checkNames(WHERE, options, NAMES)
+  const { clock = systemClock, subject = (claims) => claims.sub } = options
+  checkFunction(WHERE, 'subject', subject)
+  const clockToleranceMs = checkNumber(WHERE, 'clockToleranceMs', options.clockToleranceMs ?? 5000, 0)
+  const findKey = keysOf(options, clock)
+  const checks: JWTVerifyOptions = {
+    issuer: texts('issuer', options.issuer),
+    ...(options.audience !== false && { audience: texts('audience', options.audience) }),
+    algorithms: algorithmsOf(options.algorithms ?? ALGORITHMS),
+    clockTolerance: clockToleranceMs / 1000,
+    requiredClaims: [
+      'exp',
+      ...(options.requiredClaims === undefined ? [] : texts('requiredClaims', options.requiredClaims)),
+    ],
+    ...(options.typ !== undefined && { typ: checkText(WHERE, 'typ', options.typ) }),
+    ...(options.maxTokenAgeMs !== undefined && {
+      maxTokenAge: checkNumber(WHERE, 'maxTokenAgeMs', options.maxTokenAgeMs, 1) / 1000,
+    }),
+  }
+
+  return async function jwt(token) {
+    const claims = await verified(token, findKey, { ...checks, currentDate: new Date(clock.now()) })
+    const name = subject(claims)
+    if (typeof name !== 'string' || name === '') throw new InvalidTokenError('jwt: the token names no subject')
+    // Checked by jose to be a number.
+    const expiresAt = (claims.exp as number) * 1000 + clockToleranceMs
+    return { subject: name, claims, expiresAt } satisfies Principal
+  }
+}
+
+async function verified(token: string, findKey: JWTVerifyGetKey, checks: JWTVerifyOptions): Promise<JWTPayload> {
+  try {
+    const { payload } = await jwtVerify(token, findKey, checks)
+    return payload
+  } catch (error) {
+    if (!(error instanceof errors.JOSEError)) throw error
+    throw new InvalidTokenError(`jwt: ${error.message}`, { cause: error })
+  }
+}
+
+function keysOf(options: JwtOptions, clock: Clock): JWTVerifyGetKey {
+  const { jwks, remote = {} } = options
+  const allowInsecure = checkBoolean(WHERE, 'allowInsecure', options.allowInsecure ?? false)
+  checkNames(`${WHERE}: option "remote"`, remote, [
+    ...['maxAgeMs', 'cooldownMs', 'timeoutMs', 'staleIfErrorMs', 'maxBytes', 'maxKeys', 'headers', 'fetch'],
+  ])
+  const number = (
+    name: Exclude<keyof RemoteKeySetOptions, 'headers' | 'fetch'>,
+    otherwise: number,
+    min: number,
+  ): number => checkNumber(WHERE, `remote.${name}`, remote[name] ?? otherwise, min)
+  const maxKeys = number('maxKeys', 100, 1)
+  if (typeof jwks === 'object' && !(jwks instanceof URL)) return keySetOf(jwks, maxKeys)
+  if (typeof jwks !== 'string' && !(jwks instanceof URL)) throw invalid(WHERE, 'jwks', 'a URL or a key set', jwks)
+  const keySet = new RemoteKeySet(endpointUrl(WHERE, 'jwks', jwks, allowInsecure), {
+    maxAgeMs: number('maxAgeMs', 600_000, 1),
+    cooldownMs: number('cooldownMs', 30_000, 0),
+    timeoutMs: number('timeoutMs', 5000, 1),
+    staleIfErrorMs: number('staleIfErrorMs', 86_400_000, 0),
+    maxBytes: number('maxBytes', 256 * 1024, 1),
+    maxKeys,
+    headers: remote.headers ?? {},
+    fetch: remote.fetch ?? ((url, init) => fetch(url, init)),
+    clock,
+    random: options.random ?? Math.random,
+  })
+  return keySet.find
+}
+
+function algorithmsOf(given: readonly string[]): string[] {
+  const list = texts('algorithms', given)
+  const wrong = list.find((name) => !/^(RS|PS|ES)(256|384|512)$|^(EdDSA|Ed25519|ML-DSA-\d+)$/.test(name))
+  if (wrong !== undefined) throw invalid(WHERE, 'algorithms', 'a list of asymmetric signature algorithms', wrong)
+  return list
+}
+
+function texts(name: string, given: string | readonly string[]): string[] {
+  const list: readonly unknown[] = Array.isArray(given) ? given : [given]
+  if (list.length === 0) throw invalid(WHERE, name, 'a text or a list of texts', 'an empty list')
+  return list.map((text) => checkText(WHERE, name, text))
+}

@@ -1,0 +1,100 @@
+import type { PeerCertificate } from 'node:tls'
+import type { ServerCall } from '@grpc-stack/grpc-core'
+import type { Authenticator, Verdict } from './authenticator.ts'
+import { checkNames, invalid, show } from './option-checks.ts'
+import { type AltNames, parseAltNames } from './subject-alt-name.ts'
+
+/** Which name of a client certificate says who it is. */
+export type CertificateIdentity = 'uri' | 'dns' | 'subject'
+
+/** Options of `mtls`. */
+export interface MtlsOptions {
+  /**
+   * The names that identify, in order of preference: the first kind the certificate has is taken. Default: URI, then DNS,
+   * then subject, as in gRFC A43. Name only those your authority vouches for.
+   */
+  readonly identity?: CertificateIdentity | readonly CertificateIdentity[]
+  /** Whether this identity is known here, such as `(id) => id.startsWith('spiffe://example.org/')`. Default: all are. */
+  readonly accept?: (identity: string) => boolean
+}
+
+const KINDS: readonly CertificateIdentity[] = ['uri', 'dns', 'subject']
+
+/**
+ * Accepts calls over connections with a client certificate that TLS found valid; the server must ask for one
+ * (`ServerCredentials.createSsl(ca, keys, true)`). The subject of the principal is the name; its claims are all names and
+ * the fingerprint.
+ *
+ * A certificate with several URIs identifies nobody by URI (SPIFFE X.509-SVID §2); of several DNS names the first counts.
+ *
+ * @throws TypeError for a wrong option.
+ */
+export function mtls(options: MtlsOptions = {}): Authenticator {
+  checkNames('mtls', options, ['identity', 'accept'])
+  const kinds = [options.identity ?? KINDS].flat() as readonly CertificateIdentity[]
+  const unknown = kinds.find((kind) => !KINDS.includes(kind))
+  if (unknown !== undefined || kinds.length === 0) {
+    throw invalid('mtls', 'identity', '"uri", "dns", "subject" or a list of them', unknown ?? kinds)
+  }
+  const { accept } = options
+  if (accept !== undefined && typeof accept !== 'function') throw invalid('mtls', 'accept', 'a function', accept)
+  // Each look at the certificate makes Node decode it anew.
+  const seen = new WeakMap<ServerCall, PeerCertificate>()
+  return {
+    name: 'mtls',
+    // The fingerprint stands for the certificate; grpc-js shows one only if it was verified (server-interceptors.ts).
+    credential: (call) => {
+      const certificate = certificateOf(call)
+      if (certificate !== undefined) seen.set(call, certificate)
+      return certificate?.fingerprint256
+    },
+    verify: (_fingerprint, call) => {
+      const certificate = seen.get(call)
+      return certificate && principalOf(certificate, kinds, accept)
+    },
+    cacheable: false,
+  }
+}
+
+function certificateOf(call: ServerCall): PeerCertificate | undefined {
+  const { transportSecurityType, sslPeerCertificate } = call.authContext
+  return transportSecurityType === 'ssl' ? sslPeerCertificate : undefined
+}
+
+function principalOf(
+  certificate: PeerCertificate,
+  kinds: readonly CertificateIdentity[],
+  accept: MtlsOptions['accept'],
+): Verdict {
+  const names = parseAltNames(certificate.subjectaltname)
+  if (names === undefined)
+    throw new Error(`cannot read the subject alternative name ${show(certificate.subjectaltname)}`)
+  const subject = distinguishedName(certificate.subject)
+  const identity = kinds.map((kind) => nameOf(kind, names, subject)).find((name) => name !== undefined)
+  if (!identity || (accept !== undefined && accept(identity) !== true)) return null
+  const expiresAt = Date.parse(certificate.valid_to)
+  return {
+    subject: identity,
+    claims: { uri: names.uri, dns: names.dns, subject, fingerprint256: certificate.fingerprint256 },
+    ...(Number.isNaN(expiresAt) ? {} : { expiresAt }),
+  }
+}
+
+/** Undefined when the certificate has no name of this kind, empty when it has too many to mean one. */
+function nameOf(kind: CertificateIdentity, names: AltNames, subject: string): string | undefined {
+  if (kind === 'subject') return subject === '' ? undefined : subject
+  if (kind === 'uri' && names.uri.length > 1) return ''
+  return names[kind][0]
+}
+
+/** A distinguished name by RFC 4514: most specific first, special characters escaped. */
+function distinguishedName(subject: object): string {
+  return Object.entries(subject)
+    .flatMap(([type, values]) => [values].flat().map((value) => `${type}=${escaped(String(value))}`))
+    .reverse()
+    .join(',')
+}
+
+function escaped(value: string): string {
+  return value.replace(/[,+"\\<>;=]|^[# ]| $/g, (character) => `\\${character}`).replaceAll('\0', '\\00')
+}

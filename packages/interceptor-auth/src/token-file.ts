@@ -1,0 +1,68 @@
+import { open } from 'node:fs/promises'
+import { type Clock, systemClock } from './clock.ts'
+import { checkNames, checkNumber, checkText } from './option-checks.ts'
+import type { Token } from './token.ts'
+
+/** Options of `tokenFile`. */
+export interface TokenFileOptions {
+  /**
+   * How long what was read is used, in milliseconds, at most until the token's own expiry. Default: 60 000, so that a
+   * token rotated on disk is in use within a minute, as in Kubernetes clients.
+   */
+  readonly maxAgeMs?: number
+  /** Largest file in bytes. Default: 65 536. */
+  readonly maxBytes?: number
+  /** Default: wall-clock time. `now()` is epoch milliseconds. */
+  readonly clock?: Clock
+}
+
+/**
+ * A provider for `clientAuth({ token })` that reads the token from a file somebody else rotates, such as a projected service
+ * account token. Of a JSON Web Token the claim `exp` counts (gRFC A97); anything else is sent as it is.
+ *
+ * Calls fail with UNAVAILABLE while the file cannot be read, with UNAUTHENTICATED while it holds no token.
+ *
+ * @throws TypeError for a wrong option.
+ */
+export function tokenFile(path: string, options: TokenFileOptions = {}): () => Promise<Token> {
+  checkText('tokenFile', 'path', path)
+  checkNames('tokenFile', options, ['maxAgeMs', 'maxBytes', 'clock'])
+  const maxAgeMs = checkNumber('tokenFile', 'maxAgeMs', options.maxAgeMs ?? 60_000, 0)
+  const maxBytes = checkNumber('tokenFile', 'maxBytes', options.maxBytes ?? 64 * 1024, 1)
+  const { clock = systemClock } = options
+  return async function tokenFile() {
+    const token = (await readAtMost(path, maxBytes)).trim()
+    return { token, expiresAt: Math.min(clock.now() + maxAgeMs, expiryOf(token)) }
+  }
+}
+
+async function readAtMost(path: string, maxBytes: number): Promise<string> {
+  const file = await open(path, 'r')
+  try {
+    // Not by the file's size, which says nothing about a pipe and may change meanwhile.
+    const buffer = Buffer.alloc(maxBytes + 1)
+    let size = 0
+    for (;;) {
+      const { bytesRead } = await file.read(buffer, size, buffer.length - size)
+      size += bytesRead
+      if (bytesRead === 0 || size > maxBytes) break
+    }
+    if (size > maxBytes) throw new Error(`${path} is larger than ${maxBytes} bytes`)
+    return buffer.toString('utf8', 0, size)
+  } finally {
+    await file.close()
+  }
+}
+
+/** The claim `exp` of a JSON Web Token in epoch milliseconds; `Infinity` for anything else. Its signature is the server's concern. */
+function expiryOf(token: string): number {
+  const parts = token.split('.')
+  if (parts.length !== 3) return Number.POSITIVE_INFINITY
+  try {
+    const claims: unknown = JSON.parse(Buffer.from(parts[1] ?? '', 'base64url').toString('utf8'))
+    const exp = (claims as { exp?: unknown } | null)?.exp
+    return typeof exp === 'number' && Number.isFinite(exp) ? exp * 1000 : Number.POSITIVE_INFINITY
+  } catch {
+    return Number.POSITIVE_INFINITY
+  }
+}
