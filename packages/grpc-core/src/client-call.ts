@@ -175,7 +175,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     this.#replayPoints ??= []
     if (!this.#replayPoints.includes(this.depth)) this.#replayPoints.push(this.depth)
     this.#log ??= new RequestLog()
-    this.#log.keep(limits)
+    this.#log.keep(this.method.requestStream ? limits : SINGLE_REQUEST)
   }
 
   async respond(message: unknown): Promise<void> {
@@ -602,6 +602,9 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     return storage && this.rpcContext ? storage.run(this.rpcContext, work) : work()
   }
 }
+
+/** It is kept by reference and costs nothing: no limit is meant for it. */
+const SINGLE_REQUEST: ReplayLimits = { maxBytes: Number.POSITIVE_INFINITY, maxMessages: Number.POSITIVE_INFINITY }
 
 function propagates(options: InterceptorOptions, flag: number): boolean {
   return ((options.propagate_flags ?? propagate.DEFAULTS) & flag) !== 0
