@@ -90,7 +90,10 @@ export function introspection(options: IntrospectionOptions): (token: string) =>
       throw new InvalidTokenError(`${WHERE}: the token is not valid yet`)
     }
     if (issuer !== undefined && iss !== issuer) throw new InvalidTokenError(`${WHERE}: the token is of another issuer`)
-    if (options.audience !== undefined && ![aud].flat().some((one) => typeof one === 'string' && audiences.includes(one))) {
+    if (
+      options.audience !== undefined &&
+      ![aud].flat().some((one) => typeof one === 'string' && audiences.includes(one))
+    ) {
       throw new InvalidTokenError(`${WHERE}: the token is for another audience`)
     }
     const name = subject(body)
