@@ -1,1 +1,57 @@
-export {}
+import { mkdirSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { parseArgs } from 'node:util'
+import { measure } from './measure.ts'
+import { measureMemory } from './memory.ts'
+import { measureMicro } from './micro.ts'
+import { chart, results, table } from './report.ts'
+import { type Scenario, scenarios, type VariantName, variants } from './variant.ts'
+
+const { values } = parseArgs({
+  options: {
+    quick: { type: 'boolean', default: false },
+    json: { type: 'boolean', default: false },
+    variants: { type: 'string' },
+    scenarios: { type: 'string' },
+    rounds: { type: 'string' },
+    'slice-ms': { type: 'string' },
+  },
+})
+
+/** A comma-separated choice from a list; all of it when nothing is chosen. */
+function choose<T extends string>(given: string | undefined, all: readonly T[], what: string): T[] {
+  if (given === undefined) return [...all]
+  return given.split(',').map((name) => {
+    if (!all.includes(name as T)) throw new TypeError(`bench: no ${what} "${name}"; there are ${all.join(', ')}`)
+    return name as T
+  })
+}
+
+const chosen = choose(values.variants, variants, 'variant')
+const plan = {
+  // Everything is compared with bare.
+  variants: ['bare' as VariantName, ...chosen.filter((name) => name !== 'bare')],
+  scenarios: choose<Scenario>(values.scenarios, scenarios, 'scenario'),
+  rounds: Number(values.rounds ?? (values.quick ? 5 : 9)),
+  sliceMs: Number(values['slice-ms'] ?? (values.quick ? 120 : 800)),
+}
+// Progress on stderr: with --json, stdout holds the array and nothing else.
+const say = (line: string): void => console.error(`· ${line}`)
+
+const rows = await measure(plan, say)
+if (values.json) {
+  console.log(JSON.stringify(rows))
+} else {
+  for (const scenario of plan.scenarios) console.log(`\n${scenario}\n\n${table(rows, scenario)}`)
+}
+
+const everything = values.variants === undefined && values.scenarios === undefined
+if (!values.json && !values.quick && everything) {
+  const micro = await measureMicro(say)
+  const memory = await measureMemory(1_000_000, say)
+  const folder = fileURLToPath(new URL('..', import.meta.url))
+  mkdirSync(`${folder}/charts`, { recursive: true })
+  for (const scenario of plan.scenarios) writeFileSync(`${folder}/charts/${scenario}.svg`, chart(rows, scenario))
+  writeFileSync(`${folder}/RESULTS.md`, results(rows, micro, memory, plan.rounds))
+  console.log('\nwritten: bench/RESULTS.md, bench/charts/*.svg')
+}

@@ -1,0 +1,150 @@
+import { Pair } from './pair.ts'
+import { type Scenario, scenarios, type VariantName } from './variant.ts'
+
+/** One line of the results. Cost of a streaming scenario is per message. */
+export interface Row {
+  readonly scenario: Scenario
+  readonly variant: VariantName
+  readonly side: 'client' | 'server' | 'both'
+  /** Median over the rounds of this side's CPU time, from the processes' own accounting. */
+  readonly cpuUsPerOp: number
+  /** Median over the rounds of this variant's cost over that of `bare` in the same round. */
+  readonly ratioToBare: number
+  readonly opsPerSec: number
+  /** Latency of one call, which in a streaming scenario is one stream. */
+  readonly p50Ms: number
+  readonly p99Ms: number
+  /** Bytes allocated per operation, in a run of its own that is too short for a collection. */
+  readonly heapBytesPerOp: number
+}
+
+export interface Plan {
+  readonly variants: readonly VariantName[]
+  readonly scenarios: readonly Scenario[]
+  readonly rounds: number
+  /** How long one measured slice should take. */
+  readonly sliceMs: number
+}
+
+interface Sample {
+  readonly client: number
+  readonly server: number
+  readonly opsPerSec: number
+  readonly p50Ms: number
+  readonly p99Ms: number
+}
+
+/**
+ * Measures every scenario of every variant. All pairs of processes live side by side; in each round each has its slice, one
+ * after the other, so that a machine that slows down slows all of them.
+ */
+export async function measure(plan: Plan, say: (line: string) => void): Promise<Row[]> {
+  const pairs: Pair[] = []
+  try {
+    for (const name of plan.variants) pairs.push(await Pair.start(name))
+    const rows: Row[] = []
+    for (const scenario of plan.scenarios) {
+      say(scenario)
+      rows.push(...(await measureScenario(scenario, pairs, plan)))
+    }
+    return await addHeap(rows, plan, say)
+  } finally {
+    for (const pair of pairs) await pair.stop()
+  }
+}
+
+async function measureScenario(scenario: Scenario, all: readonly Pair[], plan: Plan): Promise<Row[]> {
+  // Where nothing can be refused, a refusal is compared with bare's success.
+  const takesPart = (pair: Pair): boolean => scenario !== 'refused' || pair.refuses || pair.name === 'bare'
+  const pairs = all.filter(takesPart)
+  const run = (pair: Pair): Scenario => (scenario === 'refused' && !pair.refuses ? 'unary' : scenario)
+  const operations = new Map<Pair, number>()
+  for (const pair of pairs) operations.set(pair, await calibrate(pair, run(pair), plan.sliceMs))
+  const samples = new Map<Pair, Sample[]>(pairs.map((pair) => [pair, []]))
+  for (let round = 0; round < plan.rounds; round++) {
+    for (const pair of pairs) {
+      const result = await pair.load(run(pair), operations.get(pair) ?? 1)
+      samples.get(pair)?.push({
+        client: result.cpuUs / result.operations,
+        server: result.serverCpuUs / result.operations,
+        opsPerSec: (result.operations / result.elapsedMs) * 1000,
+        p50Ms: result.p50Ms,
+        p99Ms: result.p99Ms,
+      })
+    }
+  }
+  const bare = samples.get(pairs[0] as Pair) ?? []
+  return pairs.flatMap((pair) => toRows(scenario, pair.name, samples.get(pair) ?? [], bare))
+}
+
+/** How many operations fill a slice; warms the pair up on the way. */
+async function calibrate(pair: Pair, scenario: Scenario, sliceMs: number): Promise<number> {
+  let operations = scenario === 'connectCold' ? 8 : 400
+  for (let i = 0; i < 8; i++) {
+    const { operations: done, elapsedMs } = await pair.load(scenario, operations)
+    if (elapsedMs >= sliceMs * 0.8) return done
+    operations = Math.ceil(done * Math.min(4, (sliceMs * 1.1) / Math.max(1, elapsedMs)))
+  }
+  return operations
+}
+
+function toRows(scenario: Scenario, variant: VariantName, samples: readonly Sample[], bare: readonly Sample[]): Row[] {
+  const costs = {
+    client: (sample: Sample) => sample.client,
+    server: (sample: Sample) => sample.server,
+    both: (sample: Sample) => sample.client + sample.server,
+  }
+  return (Object.keys(costs) as (keyof typeof costs)[]).map((side) => {
+    const cost = costs[side]
+    return {
+      scenario,
+      variant,
+      side,
+      cpuUsPerOp: median(samples.map(cost)),
+      ratioToBare: median(samples.map((sample, i) => cost(sample) / cost(bare[i] ?? sample))),
+      opsPerSec: median(samples.map((sample) => sample.opsPerSec)),
+      p50Ms: median(samples.map((sample) => sample.p50Ms)),
+      p99Ms: median(samples.map((sample) => sample.p99Ms)),
+      heapBytesPerOp: 0,
+    }
+  })
+}
+
+/** With a young generation this large, the run below sees no collection: what the heap grows by is what was allocated. */
+const NO_COLLECTION = ['--max-semi-space-size=256', '--min-semi-space-size=256']
+
+async function addHeap(rows: readonly Row[], plan: Plan, say: (line: string) => void): Promise<Row[]> {
+  say('heap')
+  const bytes = new Map<string, number>()
+  for (const name of plan.variants) {
+    const pair = await Pair.start(name, NO_COLLECTION)
+    try {
+      for (const scenario of plan.scenarios) {
+        if (!rows.some((row) => row.variant === name && row.scenario === scenario)) continue
+        const actual = scenario === 'refused' && !pair.refuses ? 'unary' : scenario
+        const operations = scenario === 'connectCold' ? 20 : scenario === 'unaryLarge' ? 200 : 1_000
+        await pair.load(actual, operations)
+        const before = await pair.heap(true)
+        const { operations: done } = await pair.load(actual, operations)
+        const after = await pair.heap(false)
+        const client = (after.client - before.client) / done
+        const server = (after.server - before.server) / done
+        bytes.set(`${name} ${scenario} client`, client)
+        bytes.set(`${name} ${scenario} server`, server)
+        bytes.set(`${name} ${scenario} both`, client + server)
+      }
+    } finally {
+      await pair.stop()
+    }
+  }
+  return rows.map((row) => ({ ...row, heapBytesPerOp: bytes.get(`${row.variant} ${row.scenario} ${row.side}`) ?? 0 }))
+}
+
+export function median(values: readonly number[]): number {
+  const sorted = values.toSorted((a, b) => a - b)
+  const middle = sorted.length >> 1
+  const upper = sorted[middle] ?? 0
+  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? 0) + upper) / 2
+}
+
+export const allScenarios: readonly Scenario[] = scenarios

@@ -1,0 +1,46 @@
+import { clientInterceptors, createServer, type Interceptor } from '@grpc-stack/grpc-core'
+import { clientAuth, serverAuth } from '@grpc-stack/interceptor-auth'
+import { jwt } from '@grpc-stack/interceptor-auth/jwt'
+import { logging, requestId } from '@grpc-stack/interceptor-logging'
+import { rateLimit } from '@grpc-stack/interceptor-ratelimit'
+import { retry } from '@grpc-stack/interceptor-retry'
+import { tracing } from '@grpc-stack/interceptor-tracing'
+import { openGrpcJs, serveGrpcJs } from './grpc-js-peer.ts'
+import { nullLogger, startTracing } from './telemetry.ts'
+import { AUDIENCE, ISSUER, jwks, token, WRONG_TOKEN } from './token.ts'
+import type { Variant } from './variant.ts'
+
+startTracing()
+const logger = nullLogger()
+
+/** The three that watch, the same on both sides. */
+const observers = (): Interceptor[] => [tracing(), logging({ logger })]
+
+export const oursObservers: Variant = {
+  startServer: () => serveGrpcJs(createServer({ interceptors: observers() })),
+  openClient: (port) => openGrpcJs(port, { interceptors: clientInterceptors(...observers()) }),
+}
+
+/** The stacks of the README, in the recommended order. */
+export const oursFull: Variant = {
+  refuses: true,
+  startServer: () =>
+    serveGrpcJs(
+      createServer({
+        interceptors: [
+          requestId(),
+          ...observers(),
+          serverAuth({ verify: jwt({ jwks, issuer: ISSUER, audience: AUDIENCE }) }),
+          rateLimit({ rate: 1e9, perMs: 1000 }),
+        ],
+      }),
+    ),
+  openClient: (port, mayEnter) =>
+    openGrpcJs(port, {
+      interceptors: clientInterceptors(
+        ...observers(),
+        retry(),
+        clientAuth({ token: mayEnter ? token : WRONG_TOKEN, allowInsecure: true }),
+      ),
+    }),
+}

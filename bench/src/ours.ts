@@ -1,0 +1,23 @@
+import { createServer, clientInterceptors, type Interceptor } from '@grpc-stack/grpc-core'
+import { openGrpcJs, serveGrpcJs } from './grpc-js-peer.ts'
+import type { Variant } from './variant.ts'
+
+/** Hands on: the cheapest thing an interceptor can be. */
+const passThrough: Interceptor = (_call, next) => next()
+
+/** Awaits, as an observer written without thought for cost does. */
+const awaiting: Interceptor = async (_call, next) => {
+  const status = await next()
+  return status
+}
+
+export function ours(interceptors: readonly Interceptor[]): Variant {
+  return {
+    startServer: () => serveGrpcJs(createServer({ interceptors })),
+    openClient: (port) => openGrpcJs(port, { interceptors: clientInterceptors(...interceptors) }),
+  }
+}
+
+export const ours0: Variant = ours([])
+export const oursPassThrough8: Variant = ours(Array.from({ length: 8 }, () => passThrough))
+export const oursPassThrough8Async: Variant = ours(Array.from({ length: 8 }, () => awaiting))

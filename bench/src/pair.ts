@@ -1,0 +1,78 @@
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import type { LoadResult } from './load.ts'
+import type { Question } from './peer.ts'
+import type { Scenario, VariantName } from './variant.ts'
+
+const PEER = fileURLToPath(new URL('./peer.js', import.meta.url))
+
+/** A client process and a server process of one variant. */
+export class Pair {
+  readonly name: VariantName
+  readonly refuses: boolean
+  readonly #server: ChildProcess
+  readonly #client: ChildProcess
+
+  private constructor(name: VariantName, refuses: boolean, server: ChildProcess, client: ChildProcess) {
+    this.name = name
+    this.refuses = refuses
+    this.#server = server
+    this.#client = client
+  }
+
+  static async start(name: VariantName, nodeFlags: readonly string[] = []): Promise<Pair> {
+    const options = { execArgv: ['--expose-gc', ...nodeFlags], stdio: ['ignore', 'ignore', 'inherit', 'ipc'] as never }
+    const server = fork(PEER, ['server', name], options)
+    const { port, refuses } = (await firstMessage(server)) as { port: number; refuses: boolean }
+    const client = fork(PEER, ['client', name, String(port)], options)
+    await firstMessage(client)
+    return new Pair(name, refuses, server, client)
+  }
+
+  async load(scenario: Scenario, operations: number): Promise<LoadResult & { readonly serverCpuUs: number }> {
+    const before = (await ask(this.#server, { ask: 'cpu' })) as number
+    const result = (await ask(this.#client, { ask: 'load', scenario, operations })) as LoadResult
+    const after = (await ask(this.#server, { ask: 'cpu' })) as number
+    return { ...result, serverCpuUs: after - before }
+  }
+
+  /** Bytes of heap in use on the client and on the server, after a collection if asked. */
+  async heap(collect: boolean): Promise<{ client: number; server: number }> {
+    const question: Question = { ask: 'heap', collect }
+    return {
+      client: (await ask(this.#client, question)) as number,
+      server: (await ask(this.#server, question)) as number,
+    }
+  }
+
+  async hold(kind: 'unary' | 'bidi', count: number): Promise<void> {
+    await ask(this.#client, { ask: 'hold', kind, count })
+  }
+
+  async stop(): Promise<void> {
+    for (const child of [this.#client, this.#server]) {
+      if (child.exitCode !== null) continue
+      const gone = once(child, 'exit')
+      child.disconnect()
+      await gone
+    }
+  }
+}
+
+async function firstMessage(child: ChildProcess): Promise<unknown> {
+  return await new Promise((resolve, reject) => {
+    const onExit = (code: number | null): void => reject(new Error(`a benchmark process ended with code ${code}`))
+    child.once('exit', onExit)
+    child.once('message', (message) => {
+      child.off('exit', onExit)
+      resolve(message)
+    })
+  })
+}
+
+function ask(child: ChildProcess, question: Question): Promise<unknown> {
+  const answer = firstMessage(child)
+  child.send(question)
+  return answer
+}

@@ -1,0 +1,90 @@
+import { arch, cpus, platform } from 'node:os'
+import type { MemoryResult } from './memory.ts'
+import type { Row } from './measure.ts'
+import type { MicroResult } from './micro.ts'
+import type { Scenario } from './variant.ts'
+
+const number = (value: number, digits: number): string => value.toFixed(digits)
+
+/** One scenario as lines of a table, both sides together. */
+export function table(rows: readonly Row[], scenario: Scenario): string {
+  const lines = [
+    '| variant | client µs | server µs | both µs | × bare | ops/s | p50 ms | p99 ms | bytes |',
+    '|---|--:|--:|--:|--:|--:|--:|--:|--:|',
+  ]
+  for (const both of rows.filter((row) => row.scenario === scenario && row.side === 'both')) {
+    const side = (name: Row['side']): number =>
+      rows.find((row) => row.scenario === scenario && row.variant === both.variant && row.side === name)?.cpuUsPerOp ?? 0
+    const cells = [
+      both.variant,
+      number(side('client'), 1),
+      number(side('server'), 1),
+      number(both.cpuUsPerOp, 1),
+      number(both.ratioToBare, 2),
+      number(both.opsPerSec, 0),
+      number(both.p50Ms, 2),
+      number(both.p99Ms, 2),
+      number(both.heapBytesPerOp, 0),
+    ]
+    lines.push(`| ${cells.join(' | ')} |`)
+  }
+  return lines.join('\n')
+}
+
+export function results(
+  rows: readonly Row[],
+  micro: readonly MicroResult[],
+  memory: readonly MemoryResult[],
+  rounds: number,
+): string {
+  const scenarios = [...new Set(rows.map((row) => row.scenario))]
+  const cpu = cpus()
+  return `# Results
+
+Made by \`npm run bench\` on Node ${process.version}, ${platform()} ${arch()}, ${cpu.length} × ${cpu[0]?.model.trim() ?? 'unknown CPU'}.
+Client and server are processes of their own. Costs are CPU time per operation as the operating system accounts it, medians of
+${rounds} rounds in which every variant has its turn; "× bare" is the median of the ratios within each round. One operation of a
+streaming scenario is one message. "bytes" are allocated per operation, both sides. [README.md](README.md) says what the
+variants are.
+
+${scenarios.map((scenario) => `## ${scenario}\n\n![${scenario}](charts/${scenario}.svg)\n\n${table(rows, scenario)}`).join('\n\n')}
+
+## Decisions alone
+
+| what | library | ns per decision |
+|---|---|--:|
+${micro.map(({ what, library, nsPerOp }) => `| ${what} | ${library} | ${number(nsPerOp, 0)} |`).join('\n')}
+
+## Memory
+
+| what | variant | client | server |
+|---|---|--:|--:|
+${memory.map(({ what, variant, client, server }) => `| ${what} | ${variant} | ${number(client, 0)} | ${number(server, 0)} |`).join('\n')}
+`
+}
+
+const COLOURS = { ours: '#2563eb', bare: '#64748b', peer: '#d97706' }
+
+/** Bars of one scenario, shortest cost first as listed. Plain SVG, readable in light and dark. */
+export function chart(rows: readonly Row[], scenario: Scenario): string {
+  const bars = rows.filter((row) => row.scenario === scenario && row.side === 'both')
+  const most = Math.max(...bars.map((bar) => bar.cpuUsPerOp))
+  const height = bars.length * 28 + 40
+  const body = bars.map((bar, i) => {
+    const y = i * 28 + 34
+    const width = Math.max(2, (bar.cpuUsPerOp / most) * 380)
+    const colour = bar.variant === 'bare' ? COLOURS.bare : bar.variant.startsWith('ours') ? COLOURS.ours : COLOURS.peer
+    const label = `${bar.cpuUsPerOp.toFixed(1)} µs · ${bar.ratioToBare.toFixed(2)}×`
+    return (
+      `<text x="212" y="${y + 14}" text-anchor="end">${bar.variant}</text>` +
+      `<rect x="220" y="${y}" width="${width.toFixed(1)}" height="20" rx="3" fill="${colour}"/>` +
+      `<text x="${(228 + width).toFixed(1)}" y="${y + 14}">${label}</text>`
+    )
+  })
+  return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 ${height}" font-family="system-ui, sans-serif" font-size="13">
+<style>text{fill:#334155}@media(prefers-color-scheme:dark){text{fill:#cbd5e1}}</style>
+<text x="8" y="20" font-weight="600">${scenario}: CPU per operation, client and server</text>
+${body.join('\n')}
+</svg>
+`
+}

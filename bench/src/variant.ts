@@ -1,0 +1,52 @@
+/** What a scenario asks of a client, whatever library it is made with. Each resolves when its RPC has ended. */
+export interface BenchClient {
+  unary(large: boolean): Promise<void>
+  /** The server answers NOT_FOUND. Resolves when the client has seen it. */
+  fail(): Promise<void>
+  serverStream(): Promise<void>
+  clientStream(): Promise<void>
+  bidi(): Promise<void>
+  /** Makes a call the server never answers, or a stream that stays idle. Returns how to end it. */
+  hold(kind: 'unary' | 'bidi'): () => void
+  close(): void
+}
+
+export interface BenchServer {
+  readonly port: number
+  close(): void
+}
+
+/** One way to build a client and a server. `token` is false for a client whose credentials the server must refuse. */
+export interface Variant {
+  startServer(): Promise<BenchServer>
+  openClient(port: number, token: boolean): BenchClient
+  /** Whether the server asks for credentials, so that there is something to refuse. */
+  readonly refuses?: boolean
+}
+
+export const scenarios = [
+  'unary',
+  'serverStream',
+  'clientStream',
+  'bidi',
+  'unaryLarge',
+  'error',
+  'refused',
+  'connectCold',
+] as const
+export type Scenario = (typeof scenarios)[number]
+
+export const variants = [
+  'bare',
+  'ours-0',
+  'ours-passthrough-8',
+  'ours-passthrough-8-async',
+  'ours-observers',
+  'ours-full',
+  'native-passthrough-8',
+  'nice-grpc-passthrough-8',
+  'nice-grpc-full',
+  'connect-node-passthrough-8',
+  'instrumentation-grpc',
+] as const
+export type VariantName = (typeof variants)[number]
