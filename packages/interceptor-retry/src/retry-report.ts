@@ -40,7 +40,7 @@ export function openReport(call: Call): RetryReport {
 /** The status a call ends with: the last attempt's own, with the number of attempts and the failures before it. */
 export function finalStatus(last: Status, report: RetryReport, problem?: unknown): Status {
   // A call that was tried once ends as if nobody had watched it.
-  if (report.attempts === 1 && problem === undefined) return last
+  if (report.failures.length === 0 && problem === undefined) return last
   const own = problem ?? last.cause
   const { failures } = report
   const cause =
