@@ -1,8 +1,9 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import type { Peers, ServiceName } from '../services/service.ts'
-import type { FromService, ToService } from './messages.ts'
+import type { ServiceName } from '../services/service.ts'
+import type { Report } from '../telemetry/facts.ts'
+import type { FromService, Setup, ToService } from './messages.ts'
 
 const program = fileURLToPath(new URL('./run-service.js', import.meta.url))
 
@@ -18,26 +19,23 @@ export class ServiceProcess {
     this.#child = child
   }
 
-  /** @param address to listen on again after a restart; a free port otherwise */
-  static async start(
-    name: ServiceName,
-    peers: Peers,
-    hear: (message: FromService) => void,
-    address?: string,
-  ): Promise<ServiceProcess> {
+  /** Resolves when the service is listening. @param report hears what the service tells about itself */
+  static async start(name: ServiceName, setup: Setup, report: Report): Promise<ServiceProcess> {
     const child = fork(program, [name], {
-      env: { ...process.env, SHOP_PEERS: JSON.stringify(peers), ...(address && { SHOP_ADDRESS: address }) },
+      env: { ...process.env, SHOP_SETUP: JSON.stringify(setup) },
       stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     })
-    const bound = await new Promise<string>((resolve, reject) => {
+    const address = await new Promise<string>((resolve, reject) => {
       child.on('message', (message: FromService) => {
         if (message.type === 'ready') resolve(message.address)
-        else hear(message)
+        else report(message)
       })
       child.once('error', reject)
-      child.once('exit', (code, signal) => reject(new Error(`${name} ended at start with ${signal ?? code}`)))
+      child.once('exit', (code, signal) =>
+        reject(new Error(`${name} ended with ${signal ?? code} before it was ready`)),
+      )
     })
-    return new ServiceProcess(name, bound, child)
+    return new ServiceProcess(name, address, child)
   }
 
   get pid(): number | undefined {
@@ -48,7 +46,7 @@ export class ServiceProcess {
     return this.#child.exitCode === null && this.#child.signalCode === null
   }
 
-  /** Lets calls finish for up to `graceMs`, then ends. */
+  /** Lets calls finish for up to `graceMs` milliseconds, then ends. */
   async drain(graceMs: number): Promise<void> {
     const message: ToService = { type: 'drain', graceMs }
     if (this.running && this.#child.connected) this.#child.send(message)

@@ -1,14 +1,19 @@
-import type { Observation } from '../interceptors/observe.ts'
+import type { JSONWebKeySet } from 'jose'
 import type { Peers, ServiceName } from '../services/service.ts'
-import type { FromService } from './messages.ts'
+import type { Observatory } from '../telemetry/observatory.ts'
 import { ServiceProcess } from './service-process.ts'
-
-type Seen = Observation & { readonly service: ServiceName }
 
 /** The four services, each in a process of its own. */
 export class Shop {
+  readonly #keys: JSONWebKeySet
+  readonly #observatory: Observatory
   readonly #processes = new Map<ServiceName, ServiceProcess>()
-  readonly #seen: Seen[] = []
+
+  /** @param keys to verify tokens with */
+  constructor(keys: JSONWebKeySet, observatory: Observatory) {
+    this.#keys = keys
+    this.#observatory = observatory
+  }
 
   /** Starts the services, each after those it calls. */
   async open(): Promise<void> {
@@ -21,8 +26,8 @@ export class Shop {
   async start(name: ServiceName): Promise<void> {
     const before = this.#processes.get(name)
     if (before?.running) return
-    const started = await ServiceProcess.start(name, this.#peers(), (message) => this.#hear(message), before?.address)
-    this.#processes.set(name, started)
+    const setup = { peers: this.#peers(), keys: this.#keys, address: before?.address ?? '127.0.0.1:0' }
+    this.#processes.set(name, await ServiceProcess.start(name, setup, this.#observatory.at(name)))
   }
 
   service(name: ServiceName): ServiceProcess {
@@ -31,25 +36,18 @@ export class Shop {
     return found
   }
 
-  /** What the interceptors of all services have seen so far. */
-  get seen(): readonly Seen[] {
-    return this.#seen
-  }
-
+  /** Lets every service finish what it is doing, those first that call others. */
   async close(): Promise<void> {
-    await Promise.all([...this.#processes.values()].map((service) => service.drain(500)))
+    for (const name of ['storefront', 'orders'] as const) await this.#processes.get(name)?.drain(500)
+    await Promise.all((['inventory', 'payments'] as const).map((name) => this.#processes.get(name)?.drain(500)))
   }
 
-  /** Leaves no time for anything. For the moment before this process ends. */
-  killAll(): void {
-    for (const service of this.#processes.values()) void service.kill()
+  /** Ends all services at once. */
+  async kill(): Promise<void> {
+    await Promise.all([...this.#processes.values()].map((service) => service.kill()))
   }
 
   #peers(): Peers {
     return Object.fromEntries([...this.#processes].map(([name, { address }]) => [name, address]))
-  }
-
-  #hear(message: FromService): void {
-    if (message.type === 'observed') this.#seen.push({ service: message.service, ...message.observation })
   }
 }

@@ -1,6 +1,7 @@
+import { principalVar } from '@grpc-stack/interceptor-auth'
+import { requestIdVar } from '@grpc-stack/interceptor-logging'
+import { trace } from '@opentelemetry/api'
 import type { Hop } from '../generated/shop/hop.ts'
-import { principalVar } from '../interceptors/identify.ts'
-import { requestIdVar } from '../interceptors/request-id.ts'
 import type { ServiceName } from './service.ts'
 
 /** The RPC being handled, as this service sees it. */
@@ -10,7 +11,7 @@ export function hop(service: ServiceName, call: { getDeadline(): Date | number }
     service,
     customer: principalVar.get().subject,
     requestId: requestIdVar.get(),
-    traceId: '',
+    traceId: trace.getActiveSpan()?.spanContext().traceId ?? '',
     budgetMs: Number.isFinite(deadline) ? Math.max(0, Math.round(deadline - Date.now())) : 0,
   }
 }

@@ -1,20 +1,44 @@
 import { randomUUID } from 'node:crypto'
-import { createClient } from '@grpc-stack/grpc-core'
+import { createClient, propagate, stacks } from '@grpc-stack/grpc-core'
+import { RetryBudget, retry } from '@grpc-stack/interceptor-retry'
 import { InventoryService } from '../generated/shop/inventory.ts'
 import { type Order, OrdersService } from '../generated/shop/orders.ts'
 import { PaymentsService } from '../generated/shop/payments.ts'
+import { asCaller, keepCallerToken } from '../tokens/caller-token.ts'
 import { hop } from './hop.ts'
 import { peer } from './peer.ts'
-import type { Peers, Service } from './service.ts'
-import { clientStack, serverStack, type Tools } from './stack.ts'
+import type { Service, Tools } from './service.ts'
 
-export function orders(tools: Tools, peers: Peers): Service {
-  const toInventory = peer(peers.inventory, clientStack(tools))
-  const toPayments = peer(peers.payments, clientStack(tools))
+export function orders({ observers, admit, faults, peers }: Tools): Service {
+  // Retries of both connections are paid from one budget: an outage may add a little load, never multiply it.
+  const budget = new RetryBudget({ ratio: 0.5, minRetriesPerSecond: 5 })
+
+  const toInventory = peer(
+    peers.inventory,
+    ...observers,
+    propagate(),
+    retry({ maxAttempts: 4, initialBackoffMs: 20, budget }),
+    asCaller(),
+  )
+  const toPayments = peer(
+    peers.payments,
+    ...observers,
+    propagate(),
+    retry({ maxAttempts: 3, initialBackoffMs: 20, budget, idempotent: '/shop.payments.Payments/Charge' }),
+    asCaller(),
+  )
   const inventory = createClient(InventoryService, toInventory)
   const payments = createClient(PaymentsService, toPayments)
+
   return {
-    interceptors: [serverStack(tools)],
+    interceptors: [
+      stacks({
+        'grpc.health.v1.Health': [],
+        'shop.operations.Operations': [...observers, admit('operator')],
+        'shop.orders.Orders': [...observers, admit('customer', 'staff'), keepCallerToken(), faults],
+        '*': observers,
+      }),
+    ],
     channels: [toInventory, toPayments],
     register(server) {
       server.addService(OrdersService, {

@@ -1,19 +1,35 @@
-import { createClient } from '@grpc-stack/grpc-core'
+import { createClient, propagate, stacks } from '@grpc-stack/grpc-core'
+import { retry } from '@grpc-stack/interceptor-retry'
 import { InventoryService } from '../generated/shop/inventory.ts'
 import { type Order, OrdersService } from '../generated/shop/orders.ts'
 import { type Article, type BasketTotal, StorefrontService } from '../generated/shop/storefront.ts'
+import { asCaller, keepCallerToken } from '../tokens/caller-token.ts'
 import { hop } from './hop.ts'
 import { peer } from './peer.ts'
-import type { Peers, Service } from './service.ts'
-import { clientStack, serverStack, type Tools } from './stack.ts'
+import type { Service, Tools } from './service.ts'
 
-export function storefront(tools: Tools, peers: Peers): Service {
-  const toOrders = peer(peers.orders, clientStack(tools))
-  const toInventory = peer(peers.inventory, clientStack(tools))
+export function storefront({ observers, admit, faults, peers }: Tools): Service {
+  const toOrders = peer(
+    peers.orders,
+    ...observers,
+    propagate(),
+    // Together about three seconds: longer than orders takes to start again.
+    retry({ maxAttempts: 8, initialBackoffMs: 100, maxBackoffMs: 500, jitter: 'proportional' }),
+    asCaller(),
+  )
+  const toInventory = peer(peers.inventory, ...observers, propagate(), asCaller())
   const orders = createClient(OrdersService, toOrders)
   const inventory = createClient(InventoryService, toInventory)
+
   return {
-    interceptors: [serverStack(tools)],
+    interceptors: [
+      stacks({
+        'grpc.health.v1.Health': [],
+        'shop.operations.Operations': [...observers, admit('operator')],
+        'shop.storefront.Storefront': [...observers, admit('customer', 'staff'), keepCallerToken(), faults],
+        '*': observers,
+      }),
+    ],
     channels: [toOrders, toInventory],
     register(server) {
       server.addService(StorefrontService, {
@@ -22,22 +38,25 @@ export function storefront(tools: Tools, peers: Peers): Service {
           const order = await orders.place({ lines: call.request.lines })
           return { ...order, hops: [here, ...order.hops] }
         },
-        // Messages are read from inventory as the customer takes them, no faster.
+
+        // Articles are asked for as the customer reads them, no faster.
         async *browse(call): AsyncGenerator<Article> {
           yield* inventory.list({ limit: call.request.limit })
         },
+
         async *fillBasket(call): AsyncGenerator<BasketTotal> {
-          const quantities: number[] = []
-          async function* asked() {
+          const asked: number[] = []
+          async function* changes() {
             for await (const { sku, quantity } of call) {
-              quantities.push(quantity)
+              asked.push(quantity)
               yield { sku }
             }
           }
           let articles = 0
           let totalCents = 0
-          for await (const item of inventory.quote(asked())) {
-            const quantity = quantities.shift() ?? 0
+          // Quotes come in the order they were asked for.
+          for await (const item of inventory.quote(changes())) {
+            const quantity = asked.shift() ?? 0
             articles += quantity
             totalCents += quantity * item.priceCents
             yield { articles, totalCents, available: item.inStock >= quantity }

@@ -1,32 +1,37 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { status as Code } from '@grpc/grpc-js'
+import { withFault } from './fault.ts'
+import { newRequest, recordsOf } from './request.ts'
 import { eventually, expect, type Step } from './step.ts'
 
 export const cancel: Step = {
-  name: 'a cancel',
-  async run({ as, shop }) {
-    const operator = as('operator-1', 'operator')
-    const slow = operator.operations('payments')
-    await slow.setFault({ failOfTen: 0, delayMs: 5000 })
-
-    const from = shop.seen.length
-    const order = as('customer-1').storefront.placeOrder({ lines: [{ sku: 'tea', quantity: 1 }] }, { timeoutMs: 4000 })
-    await eventually(
-      () => shop.seen.slice(from).some(({ path, side }) => side === 'client' && path.endsWith('/Reserve')),
-      'the order is on its way to payments',
-    )
-    order.cancel()
-    const ended = await order.status
-    expect(ended.code === Code.CANCELLED, 'the customer sees CANCELLED')
-    const cancelled = () =>
-      shop.seen
-        .slice(from)
-        .filter(({ side, code }) => side === 'server' && code === Code.CANCELLED)
-        .map(({ service }) => service)
-    await eventually(() => cancelled().includes('payments'), 'the cancel reaches payments')
-    await slow.setFault({ failOfTen: 0, delayMs: 0 })
-    return {
-      happened: 'The bank is slow; the customer gives up and cancels.',
-      seen: `The cancel ran down the chain: ${['storefront', 'orders', 'payments'].filter((name) => cancelled().includes(name as 'orders')).join(' → ')} saw CANCELLED.`,
-    }
+  name: 'A customer gives up',
+  async run(stage) {
+    const { people, observatory } = stage
+    const { id, metadata } = newRequest('given-up')
+    return await withFault(stage, 'payments', { delayMs: 5000 }, async () => {
+      const { storefront } = people.get('customer-1')
+      const order = storefront.placeOrder({ lines: [{ sku: 'tea', quantity: 1 }] }, { metadata })
+      const ended = order.status
+      const reserved = () => recordsOf(observatory, id).some((log) => log.fields['grpc.method'] === 'Reserve')
+      await eventually(reserved, 'the goods are reserved')
+      await sleep(50)
+      const cancelledAt = performance.now()
+      order.cancel()
+      expect((await ended).code === Code.CANCELLED, 'the customer sees CANCELLED')
+      const cancelled = () =>
+        ['storefront', 'orders', 'payments'].filter((service) =>
+          recordsOf(observatory, id).some(
+            ({ place, fields }) =>
+              place === service && fields['grpc.component'] === 'server' && fields['grpc.code'] === 'CANCELLED',
+          ),
+        )
+      await eventually(() => cancelled().length === 3, 'the cancel reaches payments')
+      const ms = Math.round(performance.now() - cancelledAt)
+      return {
+        happened: 'The bank is slow today, and a customer cancels the order.',
+        seen: `${cancelled().join(' → ')}: the last service in the chain stopped working ${ms} ms later.`,
+      }
+    })
   },
 }

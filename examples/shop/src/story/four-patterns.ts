@@ -6,34 +6,40 @@ const basket = [
 ]
 
 export const fourPatterns: Step = {
-  name: 'normal traffic',
-  async run({ as }) {
-    const customer = as('customer-1')
-    const staff = as('staff-1', 'staff')
+  name: 'Normal traffic',
+  async run({ people }) {
+    const { storefront } = people.get('customer-1')
+    const { inventory } = people.get('staff-1', 'staff')
 
-    const order = await customer.storefront.placeOrder({ lines: basket }, { timeoutMs: 2000 })
+    const order = await storefront.placeOrder({ lines: basket }, { timeoutMs: 2000 })
     expect(order.totalCents > 0, 'unary: an order has a total')
 
-    const articles = await all(customer.storefront.browse({ limit: 50 }))
+    const articles = await all(storefront.browse({ limit: 50 }))
     expect(articles.length === 50, 'server streaming: 50 articles arrive')
 
-    const summary = await staff.inventory.restock(basket)
-    expect(summary.parcels === 2, 'client streaming: both parcels are counted')
+    const summary = await inventory.restock(basket)
+    expect(summary.parcels === basket.length, 'client streaming: every parcel is counted')
 
-    const totals = await all(customer.storefront.fillBasket(basket))
+    const totals = await all(storefront.fillBasket(basket))
+    expect(totals.length === basket.length, 'bidi: every change is answered')
     expect(totals.at(-1)?.totalCents === order.totalCents, 'bidi: the basket costs what the order did')
 
-    const [ids, hops] = [new Set(order.hops.map((hop) => hop.requestId)), order.hops]
-    expect(hops.length === 4, 'four services took part in the order')
-    expect(ids.size === 1, 'one request id ran through all of them')
+    const { hops } = order
     const budgets = hops.map((hop) => hop.budgetMs)
+    expect(hops.length === 4, 'four services take part in an order')
+    expect(new Set(hops.map((hop) => hop.requestId)).size === 1, 'one request id runs through all of them')
+    expect(new Set(hops.map((hop) => hop.traceId)).size === 1, 'so does one trace')
+    expect(
+      hops.every((hop) => hop.customer === 'customer-1'),
+      'each knows the customer',
+    )
     expect(
       budgets.every((budget, i) => budget > 0 && budget <= (budgets[i - 1] ?? 2000)),
-      'the deadline shrinks hop by hop',
+      `the time left shrinks hop by hop: ${budgets.join(', ')} ms`,
     )
     return {
-      happened: 'An order, the catalogue, a delivery and a basket: all four kinds of RPC, through four processes.',
-      seen: `One request id (${[...ids][0]?.slice(0, 8)}…) in all services; budgets ${budgets.join(' → ')} ms.`,
+      happened: 'An order, the catalogue, a delivery, a basket: all four kinds of RPC, through four processes.',
+      seen: `One request id (${hops[0]?.requestId.slice(0, 8)}…) and one trace in all of them; time left ${budgets.join(' → ')} ms.`,
     }
   },
 }

@@ -1,0 +1,18 @@
+import type { StockItem } from '../generated/shop/inventory.ts'
+
+const goods = ['apples', 'bread', 'coffee', 'honey', 'lemons', 'olives', 'rice', 'tea']
+
+/** The articles the shop begins with, by article number. */
+export function openShelves(): Map<string, StockItem> {
+  return new Map(
+    goods.map((sku, i) => [
+      sku,
+      {
+        sku,
+        priceCents: 120 + 85 * i,
+        inStock: 10_000,
+        description: `${sku}, from shelf ${i + 1}. `.padEnd(200, '·'),
+      },
+    ]),
+  )
+}
