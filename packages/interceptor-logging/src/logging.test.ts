@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import type { AddressInfo } from 'node:net'
 import { createServer as listen } from 'node:net'
 import {
@@ -539,6 +540,30 @@ describe('what a record says', () => {
       expect(fields['grpc.error']).toBe('no\\u000a{"level":"info","msg":"all is well"}\\u000d\\u001b[2K\\u202e')
     }
   })
+})
+
+describe('where a record is written', () => {
+  it.each(['client', 'server'] as const)(
+    'in the asynchronous context of the %s call, for loggers that look there',
+    async (side) => {
+      const trace = new AsyncLocalStorage<string>()
+      const tracing: Interceptor = function tracing(call, next) {
+        return trace.run(`span of ${call.method.name}`, next)
+      }
+      const seen: unknown[] = []
+      const logger = new RecordingLogger()
+      const fields = () => {
+        seen.push(trace.getStore())
+        return {}
+      }
+      const stack = [tracing, logging({ logger, fields })]
+      const server = await start({ interceptors: side === 'server' ? stack : [] })
+      const client = server.client(...(side === 'client' ? stack : []))
+      for (const pattern of patterns) await runRpc(client, pattern)
+      await logger.atLeast(4)
+      expect(seen).toEqual(patterns.map((pattern) => `span of ${methodNames[pattern]}`))
+    },
+  )
 })
 
 describe('how much is logged', () => {

@@ -1,4 +1,5 @@
-import type { Interceptor, Status } from '@grpc-stack/grpc-core'
+import { AsyncResource } from 'node:async_hooks'
+import type { Interceptor } from '@grpc-stack/grpc-core'
 import { CallLog } from './call-log.ts'
 import { Containment } from './containment.ts'
 import { MethodFieldsCache } from './fields.ts'
@@ -30,19 +31,16 @@ export function logging(options: LoggingOptions = {}): LoggingInterceptor {
     } catch (error) {
       contained.failed(error, 'logger')
     }
-    const finish = (status: Status): Status => {
+    // The status comes in whatever context the connection was opened in. Loggers look for traces and requests in the call's.
+    const scope = new AsyncResource('GRPC_STACK_LOGGING', { requireManualDestroy: true })
+    call.onStatus((status) => {
       try {
-        log.finish(status)
+        scope.runInAsyncScope(log.finish, log, status)
       } catch (error) {
         contained.failed(error, 'logger')
       }
-      return status
-    }
-    const outcome = next()
-    const recorded = outcome.then(finish)
-    // On a client the application goes on as soon as it has the status, and must find the record written. A server's peer
-    // is a network away, and handing on the very promise of next() is cheaper.
-    return call.side === 'client' ? recorded : outcome
+    })
+    return next()
   }
   return Object.defineProperty(interceptor, 'failures', { get: () => contained.failures }) as LoggingInterceptor
 }
