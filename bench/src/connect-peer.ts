@@ -1,10 +1,6 @@
 import * as http2 from 'node:http2'
 import { create, createFileRegistry } from '@bufbuild/protobuf'
-import {
-  FieldDescriptorProto_Label,
-  FieldDescriptorProto_Type,
-  FileDescriptorSetSchema,
-} from '@bufbuild/protobuf/wkt'
+import { FieldDescriptorProto_Label, FieldDescriptorProto_Type, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt'
 import { Code, ConnectError, createClient, type Interceptor } from '@connectrpc/connect'
 import { connectNodeAdapter, createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node'
 import { Echo, LARGE, MESSAGES, SMALL } from './service.ts'
@@ -70,23 +66,26 @@ async function serve(interceptors: Interceptor[]): Promise<BenchServer> {
     grpcWeb: false,
     connect: false,
     routes: (router) => {
-      router.service(service as never, {
-        unary: async (request: Message) => request,
-        fail: async () => {
-          throw new ConnectError('no such thing', Code.NotFound)
-        },
-        hold: () => new Promise(() => undefined),
-        async *serverStream(request: Message) {
-          for (let i = 0; i < MESSAGES; i++) yield request
-        },
-        async clientStream(requests: AsyncIterable<Message>) {
-          for await (const _ of requests);
-          return small
-        },
-        async *bidi(requests: AsyncIterable<Message>) {
-          for await (const request of requests) yield request
-        },
-      } as never)
+      router.service(
+        service as never,
+        {
+          unary: async (request: Message) => request,
+          fail: async () => {
+            throw new ConnectError('no such thing', Code.NotFound)
+          },
+          hold: () => new Promise(() => undefined),
+          async *serverStream(request: Message) {
+            for (let i = 0; i < MESSAGES; i++) yield request
+          },
+          async clientStream(requests: AsyncIterable<Message>) {
+            for await (const _ of requests);
+            return small
+          },
+          async *bidi(requests: AsyncIterable<Message>) {
+            for await (const request of requests) yield request
+          },
+        } as never,
+      )
     },
   })
   const server = http2.createServer(handler)

@@ -1,8 +1,8 @@
 import {
   Client,
   type ClientOptions,
+  status as Code,
   credentials,
-  type sendUnaryData,
   Server,
   ServerCredentials,
   type ServerDuplexStream,
@@ -10,7 +10,7 @@ import {
   type ServerReadableStream,
   type ServerUnaryCall,
   type ServerWritableStream,
-  status as Code,
+  type sendUnaryData,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js'
 import { Echo, type EchoMethod, LARGE, MESSAGES, type Payload, SMALL } from './service.ts'

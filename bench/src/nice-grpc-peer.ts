@@ -1,5 +1,5 @@
-import { createChannel, createClientFactory, createServer, ServerError, Status, type CallContext } from 'nice-grpc'
 import type { ClientMiddleware, ServerMiddleware } from 'nice-grpc'
+import { type CallContext, createChannel, createClientFactory, createServer, ServerError, Status } from 'nice-grpc'
 import { Echo, LARGE, MESSAGES, type Payload, SMALL } from './service.ts'
 import type { BenchClient, BenchServer } from './variant.ts'
 

@@ -1,4 +1,4 @@
-import { createServer, clientInterceptors, type Interceptor } from '@grpc-stack/grpc-core'
+import { clientInterceptors, createServer, type Interceptor } from '@grpc-stack/grpc-core'
 import { openGrpcJs, serveGrpcJs } from './grpc-js-peer.ts'
 import type { Variant } from './variant.ts'
 

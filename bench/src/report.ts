@@ -1,6 +1,6 @@
 import { arch, cpus, platform } from 'node:os'
-import type { MemoryResult } from './memory.ts'
 import type { Row } from './measure.ts'
+import type { MemoryResult } from './memory.ts'
 import type { MicroResult } from './micro.ts'
 import type { Scenario } from './variant.ts'
 
@@ -14,7 +14,8 @@ export function table(rows: readonly Row[], scenario: Scenario): string {
   ]
   for (const both of rows.filter((row) => row.scenario === scenario && row.side === 'both')) {
     const side = (name: Row['side']): number =>
-      rows.find((row) => row.scenario === scenario && row.variant === both.variant && row.side === name)?.cpuUsPerOp ?? 0
+      rows.find((row) => row.scenario === scenario && row.variant === both.variant && row.side === name)?.cpuUsPerOp ??
+      0
     const cells = [
       both.variant,
       number(side('client'), 1),

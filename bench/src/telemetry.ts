@@ -1,8 +1,8 @@
+import { createWriteStream } from 'node:fs'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace-base'
 import { SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import { NodeTracerProvider } from '@opentelemetry/sdk-trace-node'
-import { createWriteStream } from 'node:fs'
 import pino, { type Logger } from 'pino'
 
 /** The real SDK, every span sampled, ended and handed to an exporter that forgets it. */
