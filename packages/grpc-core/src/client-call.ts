@@ -19,7 +19,7 @@ import { CallSettings } from './call-settings.ts'
 import { type ChannelFacts, channelBelow, secureBelow } from './channel-facts.ts'
 import { Context, contextStorage } from './context.ts'
 import { type DeadlineTimer, startDeadlineTimer, toEpochMs } from './deadline.ts'
-import { abortReason, FusedCall, internalStatus, type Layer } from './fused-call.ts'
+import { abandoned, abortReason, FusedCall, internalStatus, type Layer } from './fused-call.ts'
 import { newMetadata } from './metadata.ts'
 import type { MethodInfo } from './method.ts'
 import { type RequestEntry, RequestLog } from './request-log.ts'
@@ -312,6 +312,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
   #silence(attempt: Attempt | undefined): void {
     if (attempt === undefined || attempt.ended) return
     attempt.ended = true
+    attempt.resolve(abandoned())
     attempt.call.cancelWithStatus(Code.CANCELLED, 'Superseded')
   }
 
@@ -511,6 +512,8 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     if (this.#scopes?.some((scope) => scope.layer === layer))
       return refuse('called next() while the last one was running')
     if (this.#committed) return refuse('called next() again on a call that is committed')
+    this.#silence(this.#attempt)
+    this.abandonInside(layer.index)
     return this.#enterScope(layer)
   }
 

@@ -1,8 +1,9 @@
 import { status as Code, type Metadata } from '@grpc/grpc-js'
 import type { Call, Interceptor, MessageTap, MetadataTap, Next, StatusTap } from './call.ts'
 import { Context } from './context.ts'
+import { newMetadata } from './metadata.ts'
 import type { MethodInfo } from './method.ts'
-import { LocalStatus, RemoteStatus, RpcError, rubbishStatus, type Status, show } from './status.ts'
+import { LocalStatus, RemoteStatus, RpcError, rubbishStatus, type Status, show, UnattemptedStatus } from './status.ts'
 import { CallTaps } from './taps.ts'
 
 /** One run of one interceptor. */
@@ -15,6 +16,8 @@ export class Layer {
   returned = false
   /** The run has ended, or cancel or a deadline has spoken for it: nothing it still does matters. */
   left = false
+  /** What it was told when an outer layer went on without it. */
+  abandoned: Status | undefined
   /** Set when the interceptor answered with a promise of its own; tells the layer outside. */
   resolve: ((status: Status) => void) | undefined
 
@@ -123,6 +126,7 @@ export abstract class FusedCall implements Call {
     if (this.finished) return
     this.finished = true
     this.finish(status, sync)
+    if (this.#waiting !== undefined || this.taps !== undefined) this.abandonInside(-1)
   }
 
   protected enter(index: number): Promise<Status> {
@@ -149,7 +153,9 @@ export abstract class FusedCall implements Call {
     this.#known = undefined
     this.#waiting ??= new Array<Layer | undefined>(this.stack.length).fill(undefined)
     this.#waiting[layer.index] = layer
-    answer.then(
+    // A promise of somebody else's making may throw out of its then().
+    const settled = answer instanceof Promise ? answer : Promise.resolve(answer)
+    settled.then(
       (value) => this.#leave(layer, this.#judge(layer, value, interceptor)),
       (error: unknown) => this.#leave(layer, thrownStatus(error, interceptor, this.side)),
     )
@@ -183,6 +189,10 @@ export abstract class FusedCall implements Call {
   #leave(layer: Layer, status: Status): void {
     if (layer.left) return
     layer.left = true
+    if (layer.abandoned !== undefined) {
+      layer.resolve?.(status)
+      return
+    }
     const waiting = this.#waiting
     if (waiting?.[layer.index] === layer) waiting[layer.index] = undefined
     this.passOut(status, layer.index)
@@ -200,6 +210,7 @@ export abstract class FusedCall implements Call {
 
   #proceed(layer: Layer): Promise<Status> {
     const { block } = this
+    if (layer.abandoned !== undefined) return Promise.resolve(layer.abandoned)
     if (block !== undefined && layer.index > block.outside) layer.given = this.settledAtOnce(block.status)
     else if (layer.left || this.finished)
       return Promise.resolve(this.misuse(layer, 'called next() after it had returned'))
@@ -223,11 +234,39 @@ export abstract class FusedCall implements Call {
 
   #judge(layer: Layer, value: unknown, interceptor: Interceptor): Status {
     if (layer.calls > 0 && (value instanceof RemoteStatus || value instanceof LocalStatus)) return this.complete(value)
-    const problem = rubbishStatus(value)
-    if (problem !== undefined) return internalStatus(this.side, `Interceptor ${nameOf(interceptor)} ${problem}`)
-    const status = value as Status // rubbishStatus has looked at every member
-    const refused = layer.calls === 0 && status.code !== Code.OK
-    return this.complete(new LocalStatus(status, refused ? nameOf(interceptor) : undefined))
+    try {
+      const problem = rubbishStatus(value)
+      if (problem !== undefined) return internalStatus(this.side, `Interceptor ${nameOf(interceptor)} ${problem}`)
+      const status = value as Status // rubbishStatus has looked at every member
+      const refused = layer.calls === 0 && status.code !== Code.OK
+      return this.complete(new LocalStatus(status, refused ? nameOf(interceptor) : undefined))
+    } catch (error) {
+      return thrownStatus(error, interceptor, this.side) // a getter's
+    }
+  }
+
+  /**
+   * A layer goes on without what it let run. Whoever waits in there hears of it, innermost first, and can change nothing
+   * any more.
+   */
+  protected abandonInside(index: number): void {
+    const status = abandoned()
+    this.taps?.status(status, index + 1, Number.POSITIVE_INFINITY)
+    const left: Layer[] = []
+    const waiting = this.#waiting ?? []
+    for (let i = waiting.length - 1; i > index; i--) {
+      const layer = waiting[i]
+      if (layer === undefined) continue
+      waiting[i] = undefined
+      layer.abandoned = status
+      left.push(layer)
+    }
+    const speak = (): void => {
+      const layer = left.shift()
+      if (layer !== undefined) this.#leave(layer, status)
+      if (left.length > 0) setImmediate(speak)
+    }
+    if (left.length > 0) setImmediate(speak)
   }
 
   // ── Cancel and deadline ───────────────────────────────────────────────────────────────────────────────────────
@@ -296,6 +335,11 @@ export function internalStatus(side: 'client' | 'server', what: string, cause?: 
   return new LocalStatus({ code: Code.INTERNAL, details, cause: cause ?? new Error(what) })
 }
 
+/** How a run ends that an outer interceptor went on without. */
+export function abandoned(): Status {
+  return new UnattemptedStatus(Code.CANCELLED, 'An outer interceptor went on without this', newMetadata())
+}
+
 export function nameOf(interceptor: Interceptor | undefined): string {
   return interceptor?.name || '(anonymous)'
 }
@@ -314,5 +358,9 @@ const captureResolve = (resolve: (status: Status) => void): void => {
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as PromiseLike<unknown>).then === 'function'
+  try {
+    return typeof value === 'object' && value !== null && typeof (value as PromiseLike<unknown>).then === 'function'
+  } catch {
+    return false // a getter's, and no status either
+  }
 }

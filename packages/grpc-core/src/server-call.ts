@@ -4,7 +4,7 @@ import type { Interceptor, ServerCall } from './call.ts'
 import { checkDeadline } from './call-settings.ts'
 import { Context, contextStorage } from './context.ts'
 import { type DeadlineTimer, startDeadlineTimer, toEpochMs } from './deadline.ts'
-import { FusedCall, internalStatus, type Layer } from './fused-call.ts'
+import { abandoned, FusedCall, internalStatus, type Layer } from './fused-call.ts'
 import { mergeOver, newMetadata } from './metadata.ts'
 import type { MethodInfo } from './method.ts'
 import { isMetadata, RemoteStatus, type Status, show } from './status.ts'
@@ -315,6 +315,10 @@ export class FusedServerCall extends FusedCall implements ServerCall, ServerInte
     if (this.#over) return
     this.#over = true
     this.#releaseRespond?.()
+    if (this.#settled === undefined) {
+      this.#settled = abandoned()
+      this.#resolveOutcome?.(this.#settled)
+    }
     const status = this.#misuse ?? final
     let metadata: Metadata | null = status.metadata ?? null
     // With no headers sent, an error is trailers-only: what was meant for the headers goes with it.
