@@ -1,9 +1,10 @@
 import { randomUUID } from 'node:crypto'
 import { createClient, propagate, stacks } from '@grpc-stack/grpc-core'
-import { RetryBudget, retry } from '@grpc-stack/interceptor-retry'
+import { RetryBudget } from '@grpc-stack/interceptor-retry'
 import { InventoryService } from '../generated/shop/inventory.ts'
 import { type Order, OrdersService } from '../generated/shop/orders.ts'
 import { PaymentsService } from '../generated/shop/payments.ts'
+import { retrying } from '../stacks/retrying.ts'
 import { asCaller, keepCallerToken } from '../tokens/caller-token.ts'
 import { hop } from './hop.ts'
 import { peer } from './peer.ts'
@@ -17,14 +18,14 @@ export function orders({ observers, admit, faults, peers }: Tools): Service {
     peers.inventory,
     ...observers,
     propagate(),
-    retry({ maxAttempts: 4, initialBackoffMs: 20, budget }),
+    retrying({ maxAttempts: 4, initialBackoffMs: 20, budget }),
     asCaller(),
   )
   const toPayments = peer(
     peers.payments,
     ...observers,
     propagate(),
-    retry({ maxAttempts: 3, initialBackoffMs: 20, budget, idempotent: '/shop.payments.Payments/Charge' }),
+    retrying({ maxAttempts: 3, initialBackoffMs: 20, budget, idempotent: '/shop.payments.Payments/Charge' }),
     asCaller(),
   )
   const inventory = createClient(InventoryService, toInventory)

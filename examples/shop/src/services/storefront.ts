@@ -1,8 +1,8 @@
 import { createClient, propagate, stacks } from '@grpc-stack/grpc-core'
-import { retry } from '@grpc-stack/interceptor-retry'
 import { InventoryService } from '../generated/shop/inventory.ts'
 import { type Order, OrdersService } from '../generated/shop/orders.ts'
 import { type Article, type BasketTotal, StorefrontService } from '../generated/shop/storefront.ts'
+import { retrying } from '../stacks/retrying.ts'
 import { asCaller, keepCallerToken } from '../tokens/caller-token.ts'
 import { hop } from './hop.ts'
 import { peer } from './peer.ts'
@@ -14,7 +14,7 @@ export function storefront({ observers, admit, faults, peers }: Tools): Service 
     ...observers,
     propagate(),
     // Together about three seconds: longer than orders takes to start again.
-    retry({ maxAttempts: 8, initialBackoffMs: 100, maxBackoffMs: 500, jitter: 'proportional' }),
+    retrying({ maxAttempts: 8, initialBackoffMs: 100, maxBackoffMs: 500, jitter: 'proportional' }),
     asCaller(),
   )
   const toInventory = peer(peers.inventory, ...observers, propagate(), asCaller())
