@@ -126,7 +126,7 @@ export abstract class FusedCall implements Call {
     if (this.finished) return
     this.finished = true
     this.finish(status, sync)
-    if (this.#waiting !== undefined || this.taps !== undefined) this.abandonInside(-1)
+    this.abandonInside(-1)
   }
 
   protected enter(index: number): Promise<Status> {
@@ -250,11 +250,14 @@ export abstract class FusedCall implements Call {
    * any more.
    */
   protected abandonInside(index: number): void {
+    const waiting = this.#waiting ?? NOBODY
+    let last = waiting.length - 1
+    while (last > index && waiting[last] === undefined) last--
+    if (last <= index && !this.taps?.awaitStatus) return
     const status = abandoned()
     this.taps?.status(status, index + 1, Number.POSITIVE_INFINITY)
     const left: Layer[] = []
-    const waiting = this.#waiting ?? []
-    for (let i = waiting.length - 1; i > index; i--) {
+    for (let i = last; i > index; i--) {
       const layer = waiting[i]
       if (layer === undefined) continue
       waiting[i] = undefined
@@ -347,6 +350,8 @@ export function nameOf(interceptor: Interceptor | undefined): string {
 export function abortReason(status: Status): RpcError {
   return RpcError.fromStatus(status)
 }
+
+const NOBODY: (Layer | undefined)[] = []
 
 // Nobody awaits it: the outermost layer has no layer outside.
 const NEVER: Promise<Status> = new Promise(() => undefined)

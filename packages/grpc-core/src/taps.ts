@@ -48,6 +48,11 @@ export class CallTaps {
     return this.#metadata !== undefined
   }
 
+  /** Somebody has not heard the status yet. */
+  get awaitStatus(): boolean {
+    return this.#status !== undefined && this.#status.length > 0
+  }
+
   /** A request message after the taps of interceptors deeper than one index and up to another. */
   request(message: unknown, deeperThan: number, upTo: number): unknown {
     let seen = message
