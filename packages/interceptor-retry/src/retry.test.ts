@@ -1,6 +1,7 @@
 import { status as Code, Metadata } from '@grpc/grpc-js'
 import { type ClientCall, chain, type Interceptor, RpcError, select } from '@grpc-stack/grpc-core'
 import {
+  type Behaviour,
   echo,
   FakeClock,
   failing,
@@ -274,7 +275,7 @@ describe('retry', () => {
         retryIf: ({ code, details }) => (code === Code.ABORTED ? details === 'again' : undefined),
       }),
     )
-    const tries = async (...each: Parameters<typeof attempts>) => {
+    const tries = async (...each: Behaviour[]) => {
       const behaviour = attempts(...each)
       await runRpc(client, 'unary', { metadata: server.behave(behaviour) })
       return behaviour.seen.length
