@@ -19,8 +19,12 @@ export interface ServiceConfigHedgingPolicy {
   readonly nonFatalStatusCodes: readonly Code[]
 }
 
-interface MethodEntry {
-  readonly names: readonly { readonly service: string; readonly method: string }[]
+/** Which methods an entry is for: one, all of a service, or all. */
+interface Named {
+  readonly name: readonly { readonly service?: string; readonly method?: string }[]
+}
+
+interface MethodEntry extends Named {
   readonly retryPolicy: ServiceConfigRetryPolicy | undefined
   readonly hedgingPolicy: ServiceConfigHedgingPolicy | undefined
 }
@@ -28,7 +32,6 @@ interface MethodEntry {
 /** What gRFC A6 puts into a service config. */
 export interface RetryServiceConfig {
   readonly throttling: TokenBudgetOptions | undefined
-  /** The entry for a method: the one naming it, else its service, else all (gRFC A2, "name"). */
   policyFor(method: MethodInfo): MethodEntry | undefined
 }
 
@@ -47,12 +50,15 @@ export function readServiceConfig(where: string, given: unknown): RetryServiceCo
   const entries = list.map((item: unknown, i) => readEntry(where, `serviceConfig.methodConfig[${i}]`, item))
   return {
     throttling: root.retryThrottling === undefined ? undefined : readThrottling(where, root.retryThrottling),
-    policyFor(method) {
-      const naming = (service: string, name: string) =>
-        entries.find((entry) => entry.names.some((n) => n.service === service && n.method === name))
-      return naming(method.service, method.name) ?? naming(method.service, '') ?? naming('', '')
-    },
+    policyFor: (method) => entryFor(entries, method),
   }
+}
+
+/** The entry that names the method, else its service, else all. */
+export function entryFor<E extends Named>(entries: readonly E[], method: MethodInfo): E | undefined {
+  const naming = (service: string, name: string) =>
+    entries.find((entry) => entry.name.some((n) => (n.service ?? '') === service && (n.method ?? '') === name))
+  return naming(method.service, method.name) ?? naming(method.service, '') ?? naming('', '')
 }
 
 function parse(where: string, json: string): unknown {
@@ -77,7 +83,7 @@ function readEntry(where: string, path: string, given: unknown): MethodEntry {
     throw new TypeError(`${where}: option "${path}" may have a retryPolicy or a hedgingPolicy, not both`)
   }
   return {
-    names: names.map((item: unknown, i) => readName(where, `${path}.name[${i}]`, item)),
+    name: names.map((item: unknown, i) => readName(where, `${path}.name[${i}]`, item)),
     retryPolicy,
     hedgingPolicy,
   }

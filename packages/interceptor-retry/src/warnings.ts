@@ -1,6 +1,14 @@
 import type { ChannelOptions } from '@grpc/grpc-js'
 import type { ClientCall } from '@grpc-stack/grpc-core'
-import { readServiceConfig } from './service-config.ts'
+import { entryFor } from './service-config.ts'
+
+interface ChannelServiceConfig {
+  readonly methodConfig?: readonly {
+    readonly name: readonly { readonly service?: string; readonly method?: string }[]
+    readonly retryPolicy?: unknown
+    readonly hedgingPolicy?: unknown
+  }[]
+}
 
 const warned = new Set<string>()
 const MAX_WARNED = 1000
@@ -21,12 +29,10 @@ export function warnOfSecondRetrier(call: ClientCall): void {
 export function retriesBelow(options: ChannelOptions, method: ClientCall['method']): boolean {
   const config = options['grpc.service_config']
   if (config === undefined || options['grpc.enable_retries'] === 0) return false
-  try {
-    const entry = readServiceConfig('retry', config).policyFor(method)
-    return entry?.retryPolicy !== undefined || entry?.hedgingPolicy !== undefined
-  } catch {
-    return false // grpc-js ignores a config it cannot read, too
-  }
+  // grpc-js has checked it: a channel cannot be made with another.
+  const { methodConfig = [] } = JSON.parse(config) as ChannelServiceConfig
+  const entry = entryFor(methodConfig, method)
+  return entry?.retryPolicy !== undefined || entry?.hedgingPolicy !== undefined
 }
 
 export function warnOfListener(error: unknown): void {
