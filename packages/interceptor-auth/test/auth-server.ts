@@ -1,0 +1,35 @@
+import { status as Code, type Metadata } from '@grpc/grpc-js'
+import type { ServerInterceptorLike } from '@grpc-stack/grpc-core'
+import { metadataOf, runRpc, startTestServer, type TestServer, type TestServerOptions } from '@grpc-stack/grpc-testing'
+import { type Principal, type ServerAuthOptions, serverAuth } from '../src/index.ts'
+
+export const alice: Principal = { subject: 'alice', claims: { role: 'reader' } }
+
+/** Knows one token. */
+export const verify = (token: string): Principal | null => (token === 'good' ? alice : null)
+
+export const carrying = (authorization: string): { readonly metadata: Metadata } => ({
+  metadata: metadataOf({ authorization }),
+})
+export const good: ReturnType<typeof carrying> = carrying('Bearer good')
+
+export const REFUSED = 'UNAUTHENTICATED: No valid credentials'
+export const DOWN = 'UNAVAILABLE: Credentials cannot be verified at the moment'
+
+/** Interceptors around serverAuth, and what the test server takes. */
+export interface Surroundings extends TestServerOptions {
+  readonly before?: readonly ServerInterceptorLike[]
+  readonly after?: readonly ServerInterceptorLike[]
+}
+
+/** A test server behind serverAuth. */
+export function startAuthServer(options: ServerAuthOptions, surroundings: Surroundings = {}): Promise<TestServer> {
+  const { before = [], after = [], ...rest } = surroundings
+  return startTestServer({ ...rest, interceptors: [...before, serverAuth(options), ...after] })
+}
+
+/** The code and text a call with this authorization ends with. */
+export async function answerTo(server: TestServer, authorization?: string): Promise<string> {
+  const { status } = await runRpc(server.client(), 'unary', authorization === undefined ? {} : carrying(authorization))
+  return `${Code[status?.code ?? -1]}: ${status?.details}`
+}
