@@ -7,7 +7,7 @@ import type { ServerCall } from './call.ts'
  */
 export class Context {
   readonly #parent: Context | undefined
-  readonly #serverCall: ServerCall | undefined
+  #serverCall: ServerCall | undefined
   #values: Map<ContextVar<unknown>, unknown> | undefined
 
   constructor(parent?: Context, serverCall?: ServerCall) {
@@ -18,6 +18,12 @@ export class Context {
   /** The server RPC being handled here, if any. */
   get serverCall(): ServerCall | undefined {
     return this.#serverCall
+  }
+
+  /** From now on the RPC is handled in this call, which is the same RPC further in. */
+  within(call: ServerCall): this {
+    this.#serverCall = call
+    return this
   }
 
   get<T>(variable: ContextVar<T>): T | undefined {

@@ -35,6 +35,38 @@ export {
   stacks,
 } from './compose.ts'
 export { Context, ContextToken, ContextVar } from './context.ts'
+export type { ClientCallDetails, ClientCallDetailsPatch } from './contracts/client-call-details.ts'
+export type {
+  ClientInterceptor,
+  StreamStreamClientInterceptor,
+  StreamStreamContinuation,
+  StreamUnaryClientInterceptor,
+  StreamUnaryContinuation,
+  UnaryStreamClientInterceptor,
+  UnaryStreamContinuation,
+  UnaryUnaryClientInterceptor,
+  UnaryUnaryContinuation,
+} from './contracts/client-contract.ts'
+export type { HandlerCallDetails, HandlerCallDetailsPatch } from './contracts/handler-call-details.ts'
+export {
+  abortHandler,
+  type Behavior,
+  type HandlerCodecs,
+  type HandlerPattern,
+  type HandlerWrapper,
+  type RpcMethodHandler,
+  type StreamStreamBehavior,
+  type StreamUnaryBehavior,
+  streamStreamRpcMethodHandler,
+  streamUnaryRpcMethodHandler,
+  type UnaryStreamBehavior,
+  type UnaryUnaryBehavior,
+  unaryStreamRpcMethodHandler,
+  unaryUnaryRpcMethodHandler,
+  wrapHandler,
+} from './contracts/rpc-method-handler.ts'
+export type { ServerInterceptor, ServiceContinuation } from './contracts/server-contract.ts'
+export type { ServicerContext } from './contracts/servicer-context.ts'
 export type {
   BidiHandler,
   ClientStreamHandler,

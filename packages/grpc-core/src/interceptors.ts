@@ -1,24 +1,14 @@
 import type * as grpc from '@grpc/grpc-js'
 import type { Interceptor } from './call.ts'
 import { type ChannelFacts, UNKNOWN_CHANNEL } from './channel-facts.ts'
-import {
-  type ClientInterceptorLike,
-  resolveStack,
-  type ServerInterceptorLike,
-  validateInterceptors,
-} from './compose.ts'
+import { type ClientInterceptorLike, type ServerInterceptorLike, validateInterceptors } from './compose.ts'
 import { contextStorage } from './context.ts'
 import { type ClientPlan, planClient } from './contracts/client-plan.ts'
 import { openPlanned } from './contracts/contract-call.ts'
-import { describeMethod, type MethodInfo } from './method.ts'
-import { FusedServerCall } from './server-call.ts'
+import { openServerCall, planServer, type ServerPlan } from './contracts/server-plan.ts'
+import { describeMethod } from './method.ts'
+import type { FusedServerCall } from './server-call.ts'
 import { isUnregistered } from './unregistered.ts'
-
-/** A method and the interceptors that apply to it, worked out once per path. */
-interface MethodStack {
-  readonly method: MethodInfo
-  readonly stack: readonly Interceptor[]
-}
 
 const STACK: unique symbol = Symbol('grpc-stack.interceptors')
 
@@ -76,20 +66,20 @@ export function serverInterceptors(...interceptors: readonly ServerInterceptorLi
  * @param active holds the calls in progress, for a server that wants to end them
  */
 export function fuseServer(list: readonly Interceptor[], active?: Set<FusedServerCall>): grpc.ServerInterceptor {
-  const methods = new Map<string, MethodStack>()
+  const plans = new Map<string, ServerPlan>()
   return (definition, call) => {
-    let entry = methods.get(definition.path)
-    if (entry === undefined) {
+    let plan = plans.get(definition.path)
+    if (plan === undefined) {
       const registered = !isUnregistered(definition)
-      const method = describeMethod(definition.path, definition.requestStream, definition.responseStream, registered)
-      entry = { method, stack: resolveStack(list, method, 'server') }
+      plan = planServer(
+        list,
+        describeMethod(definition.path, definition.requestStream, definition.responseStream, registered),
+      )
       // Callers can mint paths nobody registered: remembering them would let them fill the memory.
-      if (registered) methods.set(definition.path, entry)
+      if (registered) plans.set(definition.path, plan)
     }
-    const fused: unknown =
-      entry.stack.length === 0 && contextStorage() === undefined
-        ? call
-        : new FusedServerCall(entry.method, entry.stack, call, active)
+    const bare = plan.stack.length === 0 && plan.layers.length === 0 && contextStorage() === undefined
+    const fused: unknown = bare ? call : openServerCall(plan, call, active)
     // As on the client: grpc-js names its class and uses only the interface.
     return fused as grpc.ServerInterceptingCall
   }

@@ -26,6 +26,8 @@ export class FusedServerCall extends FusedCall implements ServerCall, ServerInte
   readonly #base: ServerInterceptingCallInterface
   readonly #sendBaseStatus: ServerInterceptingCallInterface['sendStatus']
   readonly #active: Set<FusedServerCall> | undefined
+  /** The same RPC outside a contract object this call is inside of. */
+  readonly #within: FusedServerCall | undefined
   #handler!: ServerListener
   /** Whatever AsyncLocalStorage an interceptor entered around `next()` is what the handler's events see. */
   #handlerScope: AsyncResource | undefined
@@ -45,6 +47,7 @@ export class FusedServerCall extends FusedCall implements ServerCall, ServerInte
   #responseMetadata: Metadata | undefined
   #trailers: Metadata | undefined
   #misuse: Status | undefined
+  #final: Status | undefined
   #releaseRespond: (() => void) | undefined
 
   constructor(
@@ -52,10 +55,12 @@ export class FusedServerCall extends FusedCall implements ServerCall, ServerInte
     stack: readonly Interceptor[],
     base: ServerInterceptingCallInterface,
     active?: Set<FusedServerCall>,
+    within?: FusedServerCall,
   ) {
     super(method, stack)
     this.#base = base
     this.#active = active
+    this.#within = within
     this.#deadline = toEpochMs(base.getDeadline())
     // grpc-js ends an RPC over a deadline, an unreadable or too large message by calling its own sendStatus, past every
     // interceptor (server-interceptors.ts, 1.14). Listening there is the only way to learn the true code.
@@ -133,11 +138,12 @@ export class FusedServerCall extends FusedCall implements ServerCall, ServerInte
 
   onReceiveMetadata(metadata: Metadata): void {
     this.#metadata = metadata
+    this.#deadline = Math.min(this.#deadline, this.#within?.deadline ?? Number.POSITIVE_INFINITY)
     this.#active?.add(this)
     const storage = contextStorage()
     if (storage === undefined) this.run()
     else {
-      this.rpcContext = new Context(undefined, this)
+      this.rpcContext = this.#within?.rpcContext?.within(this) ?? new Context(undefined, this)
       storage.run(this.rpcContext, () => this.run())
     }
   }
@@ -282,7 +288,17 @@ export class FusedServerCall extends FusedCall implements ServerCall, ServerInte
     const metadata = status.metadata ?? newMetadata()
     const given = new RemoteStatus(status.code, wellFormed(status.details), metadata)
     const cause = status.code === Code.OK ? undefined : causeOf(metadata)
-    this.#settle(this.complete(cause === undefined ? given : Object.assign(given, { cause })))
+    this.endWith(cause === undefined ? given : Object.assign(given, { cause }))
+  }
+
+  /** As `sendStatus`, for a status of this library. */
+  endWith(status: Status): void {
+    if (!this.#over && !this.#settled) this.#settle(this.complete(status))
+  }
+
+  /** How the RPC has ended, if it has. */
+  get ending(): Status | undefined {
+    return this.#final ?? this.block?.status
   }
 
   #settle(status: Status): void {

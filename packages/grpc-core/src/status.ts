@@ -81,6 +81,15 @@ export class LocalStatus implements Status {
   }
 }
 
+/** The same status with other trailers. */
+export function withMetadata(status: Status, metadata: Metadata | undefined): Status {
+  if (metadata === undefined || metadata === status.metadata) return status
+  const { code, details = '', cause } = status
+  if (!(status instanceof RemoteStatus)) return new LocalStatus({ ...status, metadata })
+  const copy = new RemoteStatus(code, details, metadata)
+  return cause === undefined ? copy : Object.assign(copy, { cause })
+}
+
 /** What an `RpcError` may carry besides its code and details. */
 export interface RpcErrorOptions {
   /** Trailers. Default: empty. */

@@ -20,6 +20,7 @@ import { abortReason, internalStatus } from '../fused-call.ts'
 import { newMetadata } from '../metadata.ts'
 import { isAsyncIterable, isIterable } from '../request-pump.ts'
 import { LocalStatus, RpcError, type Status, show, UnattemptedStatus } from '../status.ts'
+import { isThenable } from '../thenable.ts'
 import { clientHook } from './adapt.ts'
 import { ClientCallDetails, type ClientCallDetailsPatch, patched } from './client-call-details.ts'
 import type { ClientPlan, ContractLayer } from './client-plan.ts'
@@ -67,6 +68,8 @@ export class ContractCall implements Omit<BaseCall, never> {
   #requests: MessageSource<unknown> | undefined
   /** The calls the continuation has made, the latest last. */
   readonly #calls: AnyCall<unknown>[] = []
+  /** The one of them that is the answer. */
+  #chosen: AnyCall<unknown> | undefined
   #responses: AsyncIterator<unknown> | Iterator<unknown> | undefined
   #held: { readonly message: unknown } | undefined
   #readWanted = false
@@ -174,6 +177,7 @@ export class ContractCall implements Omit<BaseCall, never> {
       this.#failed(error)
       return
     }
+    this.#choose(answer)
     if (isThenable(answer)) {
       answer.then(
         (value) => this.#answered(value),
@@ -227,11 +231,20 @@ export class ContractCall implements Omit<BaseCall, never> {
     return call
   }
 
+  /** Whether the interceptor handed on a call of its own continuation: then it is as if it were not there. */
+  #choose(answer: unknown): void {
+    const call = this.#calls.find((opened) => opened === answer)
+    if (call === undefined || call === this.#chosen) return
+    this.#chosen = call
+    if (call.receivedHeaders !== undefined) this.#receiveHeaders(call, call.receivedHeaders)
+    if (this.#plan.method.responseStream) void call.status.then(() => this.#dropUnread())
+  }
+
   #receiveHeaders(call: AnyCall<unknown>, headers: Metadata): void {
     const { requestStream, responseStream } = this.#plan.method
     // One request and one response: another attempt may follow, whose headers these are not.
-    if (!requestStream && !responseStream) return
-    if (this.#ended || this.#headersGiven || call !== this.#calls.at(-1)) return
+    if (!requestStream && !responseStream && call !== this.#chosen) return
+    if (this.#ended || this.#headersGiven || call !== (this.#chosen ?? this.#calls.at(-1))) return
     this.#headersGiven = true
     this.#listener.onReceiveMetadata?.(headers)
   }
@@ -241,6 +254,7 @@ export class ContractCall implements Omit<BaseCall, never> {
   #answered(value: unknown): void {
     if (this.#ended) return
     if (this.#plan.method.responseStream) {
+      this.#choose(value)
       this.#follow(value)
       return
     }
@@ -280,6 +294,17 @@ export class ContractCall implements Omit<BaseCall, never> {
     }
     this.#held = { message: item.value }
     if (this.#readWanted) this.#give()
+    else this.#dropUnread()
+  }
+
+  /** grpc-js does not keep a failure back until the messages before it are read: it drops them. */
+  #dropUnread(): void {
+    const status = this.#chosen?.ending
+    if (status === undefined || status.code === Code.OK || this.#held === undefined) return
+    // An application that reads has asked for more by then.
+    setImmediate(() => {
+      if (this.#held !== undefined && !this.#readWanted) this.#finish(status)
+    })
   }
 
   #give(): void {
@@ -390,8 +415,4 @@ function leave(iterator: AsyncIterator<unknown> | Iterator<unknown> | undefined)
   try {
     void Promise.resolve(iterator?.return?.()).catch(() => undefined)
   } catch {}
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as PromiseLike<unknown>).then === 'function'
 }

@@ -58,7 +58,7 @@ export class MessageSource<T> implements AsyncIterable<T, undefined> {
     this.#deliver()
   }
 
-  /** Drops what nobody has taken, and ends with this error. */
+  /** Drops what nobody has taken, and ends with this error, if it has not come to its end. */
   close(error: unknown): void {
     if (this.#ending === undefined || this.#queue.length > 0) this.#ending = { error }
     for (const { taken } of [...(this.#last ? [this.#last] : []), ...this.#queue.splice(0)]) {

@@ -1,0 +1,51 @@
+import type { ServerInterceptingCallInterface } from '@grpc/grpc-js'
+import type { Interceptor } from '../call.ts'
+import { resolveStack } from '../compose.ts'
+import type { MethodInfo } from '../method.ts'
+import { FusedServerCall } from '../server-call.ts'
+import { contractOf } from './adapt.ts'
+import type { ServerInterceptor } from './server-contract.ts'
+import { ServiceLayer } from './service-layer.ts'
+
+/** What a stack comes to for one method: plain interceptors, and each contract object with those inside it. */
+export interface ServerPlan {
+  readonly method: MethodInfo
+  readonly stack: readonly Interceptor[]
+  readonly layers: readonly {
+    readonly name: string
+    readonly contract: ServerInterceptor
+    readonly stack: readonly Interceptor[]
+  }[]
+}
+
+export function planServer(list: readonly Interceptor[], method: MethodInfo): ServerPlan {
+  const outermost: Interceptor[] = []
+  const layers: { name: string; contract: ServerInterceptor; stack: Interceptor[] }[] = []
+  for (const interceptor of resolveStack(list, method, 'server')) {
+    const contract = contractOf(interceptor)
+    if (typeof contract?.interceptService === 'function') {
+      layers.push({ name: interceptor.name, contract: contract as ServerInterceptor, stack: [] })
+    } else (layers.at(-1)?.stack ?? outermost).push(interceptor)
+  }
+  return { method, stack: outermost, layers }
+}
+
+/**
+ * The call objects of an RPC, one around the other; grpc-js wants the innermost, which is the handler's.
+ * @param active holds the outermost while the RPC runs
+ */
+export function openServerCall(
+  { method, stack, layers }: ServerPlan,
+  base: ServerInterceptingCallInterface,
+  active?: Set<FusedServerCall>,
+): FusedServerCall {
+  let call = new FusedServerCall(method, stack, base, active)
+  if (layers.length === 0) return call
+  const made = layers.map((layer) => {
+    const service = new ServiceLayer(call, layer.contract, layer.name)
+    call = new FusedServerCall(method, layer.stack, service, undefined, call)
+    return { service, inner: call }
+  })
+  for (const [i, { service, inner }] of made.entries()) service.wrap(inner, made[i + 1]?.service)
+  return call
+}
