@@ -1,12 +1,11 @@
-import { createHash } from 'node:crypto'
 import type { Call } from '@grpc-stack/grpc-core'
 import { quotaOf } from './gcra.ts'
 import { GuardedLimiter, StoreFailure } from './guarded-limiter.ts'
-import { peerAddress, unlimited } from './keys.ts'
 import type { Limit } from './limit-options.ts'
 import { memoryStore } from './memory-store.ts'
 import { show } from './option-checks.ts'
 import type { RateLimitSettings } from './rate-limit-options.ts'
+import { resolveKey } from './resolve-key.ts'
 import type { Decision, Limiter, StoredLimit } from './store.ts'
 
 export interface DeciderHooks {
@@ -45,7 +44,7 @@ export class Decider {
   /** Whom this call counts against, limit by limit. */
   keysOf(call: Call): (string | undefined)[] {
     const keys: (string | undefined)[] = []
-    for (const limit of this.#limits) keys.push(keyOf(limit, call))
+    for (const limit of this.#limits) keys.push(resolveKey(limit.where, limit.key, call))
     return keys
   }
 
@@ -89,20 +88,6 @@ function shareOf(limit: Limit, share: number): Limit {
   if (quota === undefined)
     throw new TypeError(`rateLimit: option "insuranceShare" ${share} is too small for "${limit.name}"`)
   return { ...limit, quota }
-}
-
-/** Longer keys are kept as their digest: a caller may choose what goes into one. */
-const LONGEST_KEY = 128
-
-function keyOf(limit: Limit, call: Call): string | undefined {
-  const key: unknown = limit.key(call)
-  if (typeof key === 'string' && key !== '') {
-    return key.length <= LONGEST_KEY ? key : `sha256:${createHash('sha256').update(key).digest('base64url')}`
-  }
-  if (key === unlimited) return undefined
-  // The prefix is one no header can hold, so nobody can name himself like the peer of somebody else.
-  if (key === undefined || key === '') return `\0peer=${peerAddress(call)}`
-  throw new TypeError(`rateLimit: the key of limit "${limit.name}" must be a string, got ${show(key)}`)
 }
 
 export function checkedCost(name: string, cost: unknown): number {

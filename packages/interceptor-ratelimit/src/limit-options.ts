@@ -36,6 +36,8 @@ export interface LimitOptions {
 /** A limit ready for use. */
 export interface Limit {
   readonly name: string
+  /** Names the limit in errors. */
+  readonly where: string
   readonly rate: number
   readonly perMs: number
   readonly burst: number
@@ -68,7 +70,7 @@ export function resolveLimit(where: string, options: LimitOptions): Limit {
   if (typeof name !== 'string' || !/^[\w.:/-]{1,64}$/.test(name)) {
     throw invalid(where, 'name', '1 to 64 letters, digits and _ . : / -', name)
   }
-  return { name, rate, perMs, burst, quota, key, cost, subject }
+  return { name, where: `rateLimit: limit "${name}"`, rate, perMs, burst, quota, key, cost, subject }
 }
 
 export interface QuotaOptions {

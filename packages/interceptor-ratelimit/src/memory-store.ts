@@ -144,6 +144,8 @@ class Debts {
     if (slot < 0) return 0
     // Also when refused: who keeps knocking is not forgotten.
     this.#slots.touch(slot)
+    // After a clock stepped back the debt leaks from now on, not once the clock has caught up.
+    if (nowUs < (this.#lastUs[slot] as number)) this.#lastUs[slot] = nowUs
     return debtAt(quota, this.#debt[slot] as number, this.#lastUs[slot] as number, nowUs)
   }
 

@@ -1,0 +1,119 @@
+import { status as Code } from '@grpc/grpc-js'
+import type { ClientCall, Next, Status } from '@grpc-stack/grpc-core'
+import { type Clock, systemClock } from './clock.ts'
+import { checkClock, checkFunction, checkNames, checkNumber, checkPositive } from './option-checks.ts'
+import { RollingCounts } from './rolling-counts.ts'
+
+export interface AdaptiveThrottleOptions {
+  /**
+   * How many calls are sent per call the server accepts, ≥ 1. Default: 2: half of what is sent may be refused before calls
+   * are held back. Lower is gentler to the server, higher notices sooner that it has recovered.
+   */
+  readonly k?: number
+  /** How far back is counted, in milliseconds. Default: 120 000. */
+  readonly windowMs?: number
+  /** The largest part of calls held back, 0 up to 1. Default: 0.9: one in ten still finds out how the server is. */
+  readonly maxRejection?: number
+  /** Which answers are refusals. Default: UNAVAILABLE and RESOURCE_EXHAUSTED from the server, not from an interceptor here. */
+  readonly isRejected?: (status: Status) => boolean
+  /** What shares its counts. Default: the target of the channel, where grpc-core made it, else all calls. */
+  readonly key?: (call: ClientCall) => string
+  /** Default: monotonic time. */
+  readonly clock?: Clock
+  /** From 0 up to 1. Default: `Math.random`. */
+  readonly random?: () => number
+}
+
+/** What the throttle knows of one target. */
+export interface AdaptiveThrottleState {
+  readonly requests: number
+  readonly accepts: number
+  /** Probability that the next call is held back. */
+  readonly rejection: number
+}
+
+const NAMES = ['k', 'windowMs', 'maxRejection', 'isRejected', 'key', 'clock', 'random']
+
+/** Targets beyond this are forgotten, oldest first. An application that talks to more has other problems. */
+const MAX_KEYS = 10_000
+
+/**
+ * Adaptive throttling as in Site Reliability Engineering, chapter 21: a call is held back with the probability
+ *
+ *     max(0, (requests − k × accepts) / (requests + 1))
+ *
+ * over the last two minutes, where calls held back count as requests too. Unlike there, a request counts when its outcome
+ * is known: what is under way is no evidence of refusal, and would hold back the first burst of calls to a healthy server.
+ */
+export class AdaptiveThrottle {
+  readonly #k: number
+  readonly #windowMs: number
+  readonly #maxRejection: number
+  readonly #isRejected: (status: Status) => boolean
+  readonly #key: (call: ClientCall) => string
+  readonly #clock: Clock
+  readonly #random: () => number
+  readonly #counts = new Map<string, RollingCounts>()
+
+  constructor(where: string, options: AdaptiveThrottleOptions) {
+    checkNames(where, options, NAMES)
+    const { k = 2, windowMs = 120_000, maxRejection = 0.9, isRejected = refusedByServer } = options
+    const { key = (call: ClientCall) => call.target ?? '', clock = systemClock, random = Math.random } = options
+    checkNumber(where, 'k', k, 'a number ≥ 1', (n) => n >= 1)
+    checkPositive(where, 'windowMs', windowMs)
+    checkNumber(where, 'maxRejection', maxRejection, 'a number from 0 up to 1', (n) => n >= 0 && n <= 1)
+    checkFunction(where, 'isRejected', isRejected)
+    checkFunction(where, 'key', key)
+    checkClock(where, clock)
+    checkFunction(where, 'random', random)
+    this.#k = k
+    this.#windowMs = windowMs
+    this.#maxRejection = maxRejection
+    this.#isRejected = isRejected
+    this.#key = key
+    this.#clock = clock
+    this.#random = random
+  }
+
+  intercept(call: ClientCall, next: Next): Status | Promise<Status> {
+    const counts = this.#countsOf(this.#key(call))
+    const now = this.#clock.now()
+    counts.advance(now)
+    const rejection = this.#rejection(counts)
+    if (rejection > 0 && this.#random() < rejection) {
+      counts.add(now, false)
+      const share = Math.round(rejection * 100)
+      return { code: Code.RESOURCE_EXHAUSTED, details: `Throttled: the server refuses calls, ${share} % are held back` }
+    }
+    return next().then((status) => {
+      counts.add(this.#clock.now(), !this.#isRejected(status))
+      return status
+    })
+  }
+
+  state(key: string): AdaptiveThrottleState {
+    const counts = this.#counts.get(key)
+    if (counts === undefined) return { requests: 0, accepts: 0, rejection: 0 }
+    counts.advance(this.#clock.now())
+    return { requests: counts.requests, accepts: counts.accepts, rejection: this.#rejection(counts) }
+  }
+
+  #rejection({ requests, accepts }: RollingCounts): number {
+    return Math.min(this.#maxRejection, Math.max(0, (requests - this.#k * accepts) / (requests + 1)))
+  }
+
+  #countsOf(key: string): RollingCounts {
+    let counts = this.#counts.get(key)
+    if (counts === undefined) {
+      const [oldest] = this.#counts.size >= MAX_KEYS ? this.#counts.keys() : []
+      if (oldest !== undefined) this.#counts.delete(oldest)
+      counts = new RollingCounts(this.#windowMs)
+      this.#counts.set(key, counts)
+    }
+    return counts
+  }
+}
+
+function refusedByServer({ code, origin }: Status): boolean {
+  return origin === 'remote' && (code === Code.UNAVAILABLE || code === Code.RESOURCE_EXHAUSTED)
+}

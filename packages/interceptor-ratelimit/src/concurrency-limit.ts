@@ -1,0 +1,275 @@
+import { status as Code } from '@grpc/grpc-js'
+import type { Call, Interceptor, MethodInfo, Next, Status } from '@grpc-stack/grpc-core'
+import { type Clock, systemClock } from './clock.ts'
+import { type AdaptiveLimit, gradientLimit } from './concurrency-policy.ts'
+import type { KeyFunction } from './keys.ts'
+import { Listeners } from './listeners.ts'
+import {
+  checkBoolean,
+  checkClock,
+  checkFunction,
+  checkNames,
+  checkNumber,
+  checkPositive,
+  invalid,
+} from './option-checks.ts'
+import { resolveKey } from './resolve-key.ts'
+import { WaitingLine } from './waiting-line.ts'
+
+export interface ConcurrencyLimitOptions {
+  /**
+   * Calls at the same time: a number, or a limit that finds its own: `aimdLimit()`, `gradientLimit()`, or
+   * `'adaptive'`, which is `gradientLimit()` with its defaults.
+   */
+  readonly limit: number | 'adaptive' | AdaptiveLimit
+  /**
+   * Counts per key instead of all calls together: `key: peerAddress` bounds the streams one caller holds open. With a
+   * fixed limit only. Default: all calls together.
+   */
+  readonly key?: KeyFunction
+  /** How many calls may wait for a place, first come, first served (per key, if there is one). Default: 0: refuse at once. */
+  readonly queue?: number
+  /** How long one waits at most, in milliseconds; never past its deadline. Default: 1000. */
+  readonly queueTimeoutMs?: number
+  /**
+   * Code of refusals. Default: RESOURCE_EXHAUSTED, which clients do not retry against a server that is overloaded.
+   * UNAVAILABLE invites them to try again, elsewhere if there is an elsewhere.
+   */
+  readonly code?: Code
+  /** Count and tell, but refuse nobody. Default: false. */
+  readonly shadow?: boolean
+  /** Default: monotonic time. */
+  readonly clock?: Clock
+}
+
+export interface ConcurrencyState {
+  /** The limit in force (per key, if there is one). */
+  readonly limit: number
+  readonly inFlight: number
+  readonly waiting: number
+  /** Since construction. */
+  readonly admitted: number
+  readonly refused: number
+}
+
+export interface ConcurrencyEvents {
+  readonly refused: {
+    readonly method: MethodInfo
+    readonly key: string
+    readonly limit: number
+    /** `full`: no place, and none in the line. `timeout`: waited in vain. */
+    readonly reason: 'full' | 'timeout'
+    readonly shadow: boolean
+  }
+}
+
+/** What `concurrencyLimit()` returns: the interceptor, with its state and events. */
+export interface ConcurrencyLimitInterceptor extends Interceptor {
+  state(): ConcurrencyState
+  /** Listens; the returned function stops it. */
+  on<Name extends keyof ConcurrencyEvents>(name: Name, listener: (event: ConcurrencyEvents[Name]) => void): () => void
+}
+
+/**
+ * Bounds how many calls run at the same time and refuses the others before anything of them is read, or lets them wait
+ * in line. A call gives its place back exactly once, when it is over, however it ends. A stream holds its place for
+ * as long as it is open. For servers and clients.
+ *
+ *     concurrencyLimit({ limit: 100 })
+ *     concurrencyLimit({ limit: 'adaptive', queue: 50, queueTimeoutMs: 200 })
+ *     concurrencyLimit({ limit: 10, key: peerAddress })
+ *
+ * An adaptive limit learns from unary calls that succeed, and from calls lost to overload: those over their deadline, and on a
+ * client those the server refused.
+ *
+ * @throws TypeError for an option that is unknown or out of range.
+ */
+export function concurrencyLimit(options: ConcurrencyLimitOptions): ConcurrencyLimitInterceptor {
+  const policy = new ConcurrencyLimit(options)
+  return Object.assign(
+    function concurrencyLimit(call: Call, next: Next): Status | Promise<Status> {
+      return policy.intercept(call, next)
+    },
+    {
+      state: () => policy.state(),
+      on: policy.listeners.on.bind(policy.listeners) as ConcurrencyLimitInterceptor['on'],
+    },
+  )
+}
+
+interface Waiter {
+  admit(): void
+}
+
+/** Calls that count together. */
+interface Pool {
+  readonly key: string
+  readonly line: WaitingLine<Waiter>
+  inFlight: number
+}
+
+const NAMES = ['limit', 'key', 'queue', 'queueTimeoutMs', 'code', 'shadow', 'clock']
+
+class ConcurrencyLimit {
+  readonly listeners: Listeners<ConcurrencyEvents> = new Listeners()
+  readonly #limit: AdaptiveLimit | { readonly limit: number }
+  readonly #adaptive: AdaptiveLimit | undefined
+  readonly #key: KeyFunction | undefined
+  readonly #queue: number
+  readonly #queueTimeoutMs: number
+  readonly #code: Code
+  readonly #shadow: boolean
+  readonly #clock: Clock
+  readonly #everybody: Pool = newPool('')
+  /** Only keys with calls under way, so as many as there are calls at most. */
+  readonly #pools = new Map<string, Pool>()
+  #admitted = 0
+  #refused = 0
+
+  constructor(options: ConcurrencyLimitOptions) {
+    const where = 'concurrencyLimit'
+    checkNames(where, options, NAMES)
+    const { key, queue = 0, queueTimeoutMs = 1000, code = Code.RESOURCE_EXHAUSTED, clock = systemClock } = options
+    this.#adaptive = adaptiveOf(where, options.limit)
+    this.#limit = this.#adaptive ?? { limit: options.limit as number }
+    checkFunction(where, 'key', key)
+    if (key !== undefined && this.#adaptive !== undefined) {
+      throw new TypeError(
+        `${where}: option "key" needs a fixed limit; an adaptive one has nothing to learn from per key`,
+      )
+    }
+    checkNumber(where, 'queue', queue, 'an integer ≥ 0', (n) => Number.isInteger(n) && n >= 0)
+    checkPositive(where, 'queueTimeoutMs', queueTimeoutMs)
+    checkNumber(where, 'code', code, 'a status code from 1 to 16', (n) => Number.isInteger(n) && n >= 1 && n <= 16)
+    checkClock(where, clock)
+    this.#key = key
+    this.#queue = queue
+    this.#queueTimeoutMs = queueTimeoutMs
+    this.#code = code
+    this.#shadow = checkBoolean(where, 'shadow', options.shadow)
+    this.#clock = clock
+  }
+
+  state(): ConcurrencyState {
+    let { inFlight } = this.#everybody
+    let waiting = this.#everybody.line.length
+    for (const pool of this.#pools.values()) {
+      inFlight += pool.inFlight
+      waiting += pool.line.length
+    }
+    return { limit: this.#limit.limit, inFlight, waiting, admitted: this.#admitted, refused: this.#refused }
+  }
+
+  intercept(call: Call, next: Next): Status | Promise<Status> {
+    const key = this.#key === undefined ? '' : resolveKey('concurrencyLimit', this.#key, call)
+    if (key === undefined) return next()
+    const pool = this.#poolOf(key)
+    if (pool.inFlight < this.#limit.limit && pool.line.length === 0) return this.#run(call, next, pool)
+    if (pool.line.length < this.#queue) return this.#wait(call, next, pool)
+    const status = this.#refuse(call, pool, 'full')
+    return this.#shadow ? this.#run(call, next, pool) : status
+  }
+
+  #poolOf(key: string): Pool {
+    if (this.#key === undefined) return this.#everybody
+    let pool = this.#pools.get(key)
+    if (pool === undefined) {
+      pool = newPool(key)
+      this.#pools.set(key, pool)
+    }
+    return pool
+  }
+
+  #run(call: Call, next: Next, pool: Pool): Promise<Status> {
+    this.#admitted++
+    const inFlight = ++pool.inFlight
+    const startedMs = this.#adaptive === undefined ? 0 : this.#clock.now()
+    return next().then(
+      (status) => {
+        if (this.#adaptive !== undefined) this.#learn(this.#adaptive, call, status, inFlight, startedMs)
+        this.#release(pool)
+        return status
+      },
+      // By contract next() does not reject; a place lost to one that does would never come back.
+      (error: unknown) => {
+        this.#release(pool)
+        throw error
+      },
+    )
+  }
+
+  #release(pool: Pool): void {
+    pool.inFlight--
+    for (let first = pool.line.first; first !== undefined; first = pool.line.first) {
+      if (pool.inFlight >= this.#limit.limit) return
+      first.value.admit()
+    }
+    if (pool.inFlight === 0) this.#pools.delete(pool.key)
+  }
+
+  #wait(call: Call, next: Next, pool: Pool): Promise<Status> {
+    const { signal } = call
+    return new Promise((resolve) => {
+      const leave = (): void => {
+        pool.line.leave(place)
+        this.#clock.clearTimeout(timer)
+        signal.removeEventListener('abort', onAbort)
+      }
+      const place = pool.line.join({
+        admit: () => {
+          leave()
+          resolve(this.#run(call, next, pool))
+        },
+      })
+      const timer = this.#clock.setTimeout(() => {
+        leave()
+        const status = this.#refuse(call, pool, 'timeout')
+        resolve(this.#shadow ? this.#run(call, next, pool) : status)
+      }, this.#queueTimeoutMs)
+      const onAbort = (): void => {
+        leave()
+        // The call has its status already, from the cancellation or the deadline.
+        resolve({ code: Code.CANCELLED, details: 'Cancelled while waiting for a place' })
+      }
+      if (signal.aborted) onAbort()
+      else signal.addEventListener('abort', onAbort, { once: true })
+    })
+  }
+
+  #learn(adaptive: AdaptiveLimit, call: Call, status: Status, inFlight: number, startedMs: number): void {
+    const dropped = isLoss(call, status)
+    // How long a stream is open says nothing about load, and how fast a call fails neither.
+    if (!dropped && (status.code !== Code.OK || call.method.pattern !== 'unary')) return
+    const endedMs = this.#clock.now()
+    adaptive.onSample({ rttMs: endedMs - startedMs, inFlight, dropped, startedMs, endedMs })
+  }
+
+  #refuse(call: Call, pool: Pool, reason: 'full' | 'timeout'): Status {
+    this.#refused++
+    const { limit } = this.#limit
+    if (this.listeners.has('refused')) {
+      this.listeners.emit('refused', { method: call.method, key: pool.key, limit, reason, shadow: this.#shadow })
+    }
+    return { code: this.#code, details: `Concurrency limit reached: ${limit} calls at the same time` }
+  }
+}
+
+function isLoss(call: Call, { code, origin }: Status): boolean {
+  if (code === Code.DEADLINE_EXCEEDED) return true
+  const refused = code === Code.UNAVAILABLE || code === Code.RESOURCE_EXHAUSTED
+  return call.side === 'client' && origin === 'remote' && refused
+}
+
+function adaptiveOf(where: string, limit: unknown): AdaptiveLimit | undefined {
+  if (limit === 'adaptive') return gradientLimit()
+  if (typeof limit === 'object' && limit !== null) {
+    const candidate = limit as Partial<AdaptiveLimit>
+    if (typeof candidate.limit === 'number' && typeof candidate.onSample === 'function') return limit as AdaptiveLimit
+  }
+  if (typeof limit === 'number' && Number.isInteger(limit) && limit >= 1) return undefined
+  throw invalid(where, 'limit', 'an integer ≥ 1, "adaptive" or an adaptive limit', limit)
+}
+
+function newPool(key: string): Pool {
+  return { key, line: new WaitingLine(), inFlight: 0 }
+}

@@ -1,0 +1,147 @@
+import { checkNames, checkNumber, checkPositive } from './option-checks.ts'
+
+/** How a call went, as far as it says something about load. */
+export interface ConcurrencySample {
+  /** How long it took, in milliseconds. */
+  readonly rttMs: number
+  /** Calls under way when it started, itself included. */
+  readonly inFlight: number
+  /** It was lost to overload: ran into its deadline or was refused by the other side. */
+  readonly dropped: boolean
+  /** When it started and ended, in milliseconds of the same clock. */
+  readonly startedMs: number
+  readonly endedMs: number
+}
+
+/** A concurrency limit that moves with what it observes. Give each `concurrencyLimit()` its own. */
+export interface AdaptiveLimit {
+  /** Calls at the same time, a whole number ≥ 1. */
+  readonly limit: number
+  onSample(sample: ConcurrencySample): void
+}
+
+export interface AimdOptions {
+  /** Default: 20. */
+  readonly initial?: number
+  /** Default: 1. */
+  readonly min?: number
+  /** Default: 200. */
+  readonly max?: number
+  /** What is left of the limit after a loss, 0.5 up to 1. Default: 0.9. */
+  readonly backoffRatio?: number
+  /** A call that took longer counts as lost. Default: 5000. */
+  readonly timeoutMs?: number
+}
+
+/**
+ * Additive increase, multiplicative decrease, as in TCP: one more after each good call while the limit is in use, a tenth
+ * less after a loss. Calls that were already under way at the last decrease do not cause another: one jam is one decrease.
+ * After Netflix concurrency-limits, AIMDLimit.
+ */
+export function aimdLimit(options: AimdOptions = {}): AdaptiveLimit {
+  const where = 'aimdLimit'
+  checkNames(where, options, ['initial', 'min', 'max', 'backoffRatio', 'timeoutMs'])
+  const { min, max, initial } = checkRange(where, { min: 1, ...options })
+  const { backoffRatio = 0.9, timeoutMs = 5000 } = options
+  checkNumber(where, 'backoffRatio', backoffRatio, 'a number from 0.5 to below 1', (n) => n >= 0.5 && n < 1)
+  checkPositive(where, 'timeoutMs', timeoutMs)
+  let limit = initial
+  let decreasedMs = Number.NEGATIVE_INFINITY
+  return {
+    get limit() {
+      return limit
+    },
+    onSample({ rttMs, inFlight, dropped, startedMs, endedMs }) {
+      if (dropped || rttMs > timeoutMs) {
+        if (startedMs < decreasedMs) return
+        decreasedMs = endedMs
+        limit = Math.max(min, Math.min(limit - 1, Math.floor(limit * backoffRatio)))
+      } else if (inFlight * 2 >= limit) limit = Math.min(max, limit + 1)
+    },
+  }
+}
+
+export interface GradientOptions {
+  /** Default: 20. */
+  readonly initial?: number
+  /** Default: 20. Never so low that too few calls are left to measure by. */
+  readonly min?: number
+  /** Default: 200. */
+  readonly max?: number
+  /** How much slower than usual is still fine. Default: 1.5. */
+  readonly tolerance?: number
+  /** Calls that may queue up at the server before the limit falls. Default: 4. */
+  readonly queueSize?: number
+  /** Weight of a new value of the limit against the old, over 0 and up to 1. Default: 0.2. */
+  readonly smoothing?: number
+  /** Samples are averaged over this time, in milliseconds, and at least ten of them. Default: 1000. */
+  readonly windowMs?: number
+}
+
+const MIN_SAMPLES = 10
+const LONG_WINDOWS = 600
+const WARM_UP_WINDOWS = 10
+
+/**
+ * Compares how long calls take now with how long they usually take, and lowers the limit in proportion when they
+ * have become slower by more than the tolerance. Grows only while at least half of it is in use. After Netflix
+ * concurrency-limits, Gradient2Limit; a window with losses counts as twice as slow.
+ */
+export function gradientLimit(options: GradientOptions = {}): AdaptiveLimit {
+  const where = 'gradientLimit'
+  checkNames(where, options, ['initial', 'min', 'max', 'tolerance', 'queueSize', 'smoothing', 'windowMs'])
+  const { min, max, initial } = checkRange(where, { min: 20, ...options })
+  const { tolerance = 1.5, queueSize = 4, smoothing = 0.2, windowMs = 1000 } = options
+  checkNumber(where, 'tolerance', tolerance, 'a number ≥ 1', (n) => n >= 1)
+  checkNumber(where, 'queueSize', queueSize, 'a number ≥ 0', (n) => n >= 0)
+  checkNumber(where, 'smoothing', smoothing, 'a number over 0 and up to 1', (n) => n > 0 && n <= 1)
+  checkPositive(where, 'windowMs', windowMs)
+  let limit = initial
+  let usualMs = 0
+  let windows = 0
+  let window = { endsMs: Number.NEGATIVE_INFINITY, samples: 0, sumMs: 0, inFlight: 0, dropped: false }
+
+  const close = (): void => {
+    const shortMs = (window.sumMs / window.samples) * (window.dropped ? 2 : 1)
+    windows = Math.min(LONG_WINDOWS, windows + 1)
+    // A plain average at first, then an exponential one.
+    const weight = windows < WARM_UP_WINDOWS ? 1 / windows : 2 / (LONG_WINDOWS + 1)
+    usualMs += (shortMs - usualMs) * weight
+    // After a long jam the usual time is far too long: come down from it faster.
+    if (usualMs / shortMs > 2) usualMs *= 0.95
+    if (window.inFlight < limit / 2) return
+    const gradient = Math.max(0.5, Math.min(1, (tolerance * usualMs) / shortMs))
+    const aim = limit * gradient + queueSize
+    limit = Math.max(min, Math.min(max, limit * (1 - smoothing) + aim * smoothing))
+  }
+
+  return {
+    get limit() {
+      return Math.floor(limit)
+    },
+    onSample({ rttMs, inFlight, dropped, endedMs }) {
+      if (window.endsMs === Number.NEGATIVE_INFINITY) window.endsMs = endedMs + windowMs
+      window.samples++
+      window.sumMs += Math.max(rttMs, 0.001)
+      window.inFlight = Math.max(window.inFlight, inFlight)
+      window.dropped ||= dropped
+      if (endedMs < window.endsMs || window.samples < MIN_SAMPLES) return
+      close()
+      window = { endsMs: endedMs + windowMs, samples: 0, sumMs: 0, inFlight: 0, dropped: false }
+    },
+  }
+}
+
+function checkRange(
+  where: string,
+  options: { readonly initial?: number; readonly min: number; readonly max?: number },
+): { initial: number; min: number; max: number } {
+  const { min, max = 200 } = options
+  const { initial = Math.min(max, Math.max(min, 20)) } = options
+  checkNumber(where, 'min', min, 'an integer ≥ 1', (n) => Number.isInteger(n) && n >= 1)
+  checkNumber(where, 'max', max, `an integer ≥ min, ${min}`, (n) => Number.isInteger(n) && n >= min)
+  checkNumber(where, 'initial', initial, `an integer from ${min} to ${max}`, (n) => {
+    return Number.isInteger(n) && n >= min && n <= max
+  })
+  return { initial, min, max }
+}
