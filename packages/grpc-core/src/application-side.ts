@@ -45,6 +45,11 @@ export class ApplicationSide {
     this.#hear('onReceiveMessage', message)
   }
 
+  /** Calls back that a request was written. */
+  written(callback: () => void): void {
+    this.#caller.runInAsyncScope(callback)
+  }
+
   /** Queues a message of an interceptor's own. Resolves when the application has read it. */
   answer(message: unknown): Promise<void> {
     return new Promise((taken) => {

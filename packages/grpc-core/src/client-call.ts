@@ -273,6 +273,11 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     attempt.call.cancelWithStatus(code, details)
   }
 
+  /** What `channelBelow` follows down to the channel. */
+  get nextCall(): BaseCall | undefined {
+    return this.#attempt?.call
+  }
+
   getPeer(): string {
     return this.#attempt?.call.getPeer() ?? this.#facts.target ?? 'unknown'
   }
@@ -457,7 +462,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
       if (attempt !== this.#attempt) return
       attempt.writing = false
       if (entry !== undefined) entry.written = undefined
-      written?.()
+      if (written !== undefined) this.#application.written(written)
       this.#pump()
     }
     attempt.call.sendMessageWithContext(messageContext(marks, onWritten), tapped)
@@ -588,8 +593,8 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     for (const scope of this.#scopes ?? []) scope.timer?.stop()
     this.#forgetParent?.()
     this.#silence(this.#attempt)
-    for (const entry of this.#log?.entries ?? []) {
-      if (entry.written) process.nextTick(entry.written)
+    for (const { written } of this.#log?.entries ?? []) {
+      if (written !== undefined) process.nextTick(() => this.#application.written(written))
     }
     this.#log?.release()
     this.#log = undefined

@@ -98,8 +98,11 @@ export class ServerRpc {
     this.call.sendMetadata(headers instanceof Metadata ? headers : metadataOf(headers))
   }
 
-  /** Sends a response message; a unary answer goes with `end`. Resolves when the client is ready for more, or gone. */
-  async write(message: TestMessage): Promise<void> {
+  /**
+   * Sends a response message; a unary answer goes with `end`. Resolves when the client is ready for more, or gone.
+   * @param onWritten grpc-js's write callback, called where grpc-js calls it
+   */
+  async write(message: TestMessage, onWritten?: () => void): Promise<void> {
     const stream = this.#responses
     if (stream === undefined) {
       this.#answer = message
@@ -107,7 +110,12 @@ export class ServerRpc {
     }
     const written = new Promise<void>((resolve) => {
       if (stream.destroyed) resolve()
-      else stream.write(message, () => resolve())
+      else {
+        stream.write(message, () => {
+          onWritten?.()
+          resolve()
+        })
+      }
     })
     await Promise.race([written, this.closed])
   }
