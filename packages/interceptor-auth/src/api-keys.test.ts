@@ -2,7 +2,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { status as Code } from '@grpc/grpc-js'
 import { echo, FakeClock, metadataOf, runRpc, type TestServer } from '@grpc-stack/grpc-testing'
 import { afterEach, describe, expect, it } from 'vitest'
-import { startAuthServer } from '../test/auth-server.ts'
+import { clientOf, startAuthServer } from '../test/auth-server.ts'
 import { type ApiKeysOptions, apiKeys, hashApiKey, principalVar } from './index.ts'
 
 let server: TestServer
@@ -12,7 +12,7 @@ const key = randomBytes(32).toString('base64url')
 const entry = { hash: hashApiKey(key), subject: 'billing', claims: { plan: 'pro' } }
 
 async function codeOf(metadata: Record<string, string>): Promise<string> {
-  return Code[(await runRpc(server.client(), 'unary', { metadata: metadataOf(metadata) })).status?.code ?? -1] ?? ''
+  return Code[(await runRpc(clientOf(server), 'unary', { metadata: metadataOf(metadata) })).status?.code ?? -1] ?? ''
 }
 
 describe('apiKeys', () => {

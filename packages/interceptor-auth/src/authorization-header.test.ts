@@ -2,7 +2,7 @@ import { status as Code } from '@grpc/grpc-js'
 import type { ServerCall, ServerInterceptorLike } from '@grpc-stack/grpc-core'
 import { runRpc, type TestServer } from '@grpc-stack/grpc-testing'
 import { afterEach, describe, expect, it } from 'vitest'
-import { alice, answerTo, carrying, REFUSED, startAuthServer, verify } from '../test/auth-server.ts'
+import { alice, answerTo, carrying, clientOf, REFUSED, startAuthServer, verify } from '../test/auth-server.ts'
 import { bearer } from './index.ts'
 
 let server: TestServer
@@ -44,14 +44,14 @@ describe('flaw 49: the header is read as RFC 9110 has it', () => {
   for (const header of taken) {
     it(`takes ${JSON.stringify(header)}`, async () => {
       server = await startAuthServer({ verify })
-      const rpc = await runRpc(server.client(), 'unary', carrying(header))
+      const rpc = await runRpc(clientOf(server), 'unary', carrying(header))
       expect(rpc.status?.code).toBe(Code.OK)
     })
   }
   it('refuses anything else', async () => {
     server = await startAuthServer({ verify })
     for (const header of refused) {
-      const rpc = await runRpc(server.client(), 'unary', carrying(header))
+      const rpc = await runRpc(clientOf(server), 'unary', carrying(header))
       expect([header, rpc.status?.code]).toEqual([header, Code.UNAUTHENTICATED])
     }
     expect(server.calls).toHaveLength(0)

@@ -1,6 +1,13 @@
 import { status as Code, type Metadata } from '@grpc/grpc-js'
 import type { ServerInterceptorLike } from '@grpc-stack/grpc-core'
-import { metadataOf, runRpc, startTestServer, type TestServer, type TestServerOptions } from '@grpc-stack/grpc-testing'
+import {
+  metadataOf,
+  runRpc,
+  startTestServer,
+  type TestClient,
+  type TestServer,
+  type TestServerOptions,
+} from '@grpc-stack/grpc-testing'
 import { type Principal, type ServerAuthOptions, serverAuth } from '../src/index.ts'
 
 export const alice: Principal = { subject: 'alice', claims: { role: 'reader' } }
@@ -28,8 +35,20 @@ export function startAuthServer(options: ServerAuthOptions, surroundings: Surrou
   return startTestServer({ ...rest, interceptors: [...before, serverAuth(options), ...after] })
 }
 
+const clients = new WeakMap<TestServer, TestClient>()
+
+/** One client per server, for tests that make many calls. */
+export function clientOf(server: TestServer): TestClient {
+  let client = clients.get(server)
+  if (client === undefined) {
+    client = server.client()
+    clients.set(server, client)
+  }
+  return client
+}
+
 /** The code and text a call with this authorization ends with. */
 export async function answerTo(server: TestServer, authorization?: string): Promise<string> {
-  const { status } = await runRpc(server.client(), 'unary', authorization === undefined ? {} : carrying(authorization))
+  const { status } = await runRpc(clientOf(server), 'unary', authorization === undefined ? {} : carrying(authorization))
   return `${Code[status?.code ?? -1]}: ${status?.details}`
 }
