@@ -1,1 +1,1 @@
-export {}
+export { type OpenTelemetryOptions, openTelemetry } from './opentelemetry-recorder.ts'

@@ -1,1 +1,8 @@
-export {}
+export type { ExemplarLabels, ExemplarOf } from './exemplar.ts'
+export type { AnyRegistry } from './prometheus-family.ts'
+export {
+  type PrometheusOptions,
+  type PrometheusRecorder,
+  prometheus,
+  type ServiceMethods,
+} from './prometheus-recorder.ts'
