@@ -174,6 +174,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     }
     this.#replayPoints ??= []
     if (!this.#replayPoints.includes(this.depth)) this.#replayPoints.push(this.depth)
+    this.#replayPoints.sort((a, b) => a - b)
     this.#log ??= new RequestLog()
     this.#log.keep(this.method.requestStream ? limits : SINGLE_REQUEST)
   }
@@ -472,19 +473,13 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
   #tapInStages(message: unknown, entry: RequestEntry | undefined): unknown {
     const points = this.#replayPoints
     if (points === undefined || entry === undefined) return this.tapRequest(message)
-    const from = this.#scopes?.findLast((scope) => points.includes(scope.layer.index))?.layer.index ?? -1
     entry.stages ??= []
-    let seen = message
-    let depth = Number.NEGATIVE_INFINITY
-    const known = points.indexOf(from)
-    if (known >= 0 && known in entry.stages) {
-      seen = entry.stages[known]
-      depth = from
-    }
-    for (const [n, point] of points.entries()) {
-      if (point <= depth) continue
+    const { stages } = entry
+    let seen = stages.length > 0 ? stages.at(-1) : message
+    let depth = points[stages.length - 1] ?? Number.NEGATIVE_INFINITY
+    for (const point of points.slice(stages.length)) {
       seen = this.tapRequest(seen, depth, point)
-      entry.stages[n] = seen
+      stages.push(seen)
       depth = point
     }
     return this.tapRequest(seen, depth)
@@ -519,6 +514,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     if (this.#committed) return refuse('called next() again on a call that is committed')
     this.#silence(this.#attempt)
     this.abandonInside(layer.index)
+    this.#log?.forgetStagesFrom(this.#replayPoints.indexOf(layer.index) + 1)
     return this.#enterScope(layer)
   }
 

@@ -83,6 +83,11 @@ export class RequestLog {
     this.#bytes = 0
   }
 
+  /** Forgets what messages became at replay points from the nth on: they will pass those again. */
+  forgetStagesFrom(n: number): void {
+    for (const { stages } of this.entries) stages?.splice(n)
+  }
+
   /** Starts over for a new attempt. */
   rewind(): void {
     this.cursor = 0
