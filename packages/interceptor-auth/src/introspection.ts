@@ -75,7 +75,10 @@ export function introspection(options: IntrospectionOptions): (token: string) =>
   } satisfies Parameters<typeof fetchJson>[2]
 
   return async function introspection(token) {
-    const { status, body } = await fetchJson(url, formOf(identity, { token, token_type_hint: 'access_token' }), bounds)
+    const form = formOf(identity, { token, token_type_hint: 'access_token' })
+    const { status, body } = await fetchJson(url, form, bounds).catch((error: unknown) => {
+      throw new VerifierUnavailableError(`${WHERE}: ${url} could not be asked`, { cause: error })
+    })
     // A refusal here is of this server's own credentials, and says nothing about the token.
     if (status !== 200) throw new VerifierUnavailableError(`${WHERE}: ${url} answered with HTTP ${status}`)
     if (typeof body?.active !== 'boolean') {
