@@ -73,7 +73,9 @@ describe('tokenFile', () => {
     await rotate('one')
     server.behaviour = (rpc) =>
       rpc.end({ code: rpc.metadata.get('authorization')[0] === 'Bearer two' ? Code.OK : Code.UNAUTHENTICATED })
-    const client = server.client(clientAuth({ token: tokenFile(path, { clock }), clock, allowInsecure: true }))
+    const client = server.client(
+      clientAuth({ token: tokenFile(path, { clock }), clock, random: () => 0.5, allowInsecure: true }),
+    )
     expect((await runRpc(client, 'unary')).status?.code).toBe(Code.UNAUTHENTICATED)
     await rotate('two')
     await clock.advance(1000)
