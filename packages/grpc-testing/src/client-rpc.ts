@@ -101,6 +101,16 @@ export class ClientRpc {
     })
   }
 
+  /** Stops reading for now. grpc-js holds back the server only once something was read. */
+  pause(): void {
+    if ('read' in this.call) this.call.pause()
+  }
+
+  /** Goes on reading. */
+  resume(): void {
+    if ('read' in this.call) this.call.resume()
+  }
+
   /** Called by `startRpc`. */
   watch(call: RawClientCall, reading: boolean): void {
     this.call = call
