@@ -50,6 +50,11 @@ export class People {
     return person
   }
 
+  /** Forgets everybody's token: whoever is asked for from now on logs in again. */
+  logOut(): void {
+    this.#known.clear()
+  }
+
   /** Somebody who shows this token, or none. */
   stranger(token?: string): Person {
     return token === undefined ? this.#person() : this.#person(clientAuth({ token, allowInsecure: true }))

@@ -1,6 +1,6 @@
 // The process of one service: node run-service.js <name>, started by service-process.ts.
 import { ServerCredentials } from '@grpc/grpc-js'
-import { createServer } from '@grpc-stack/grpc-core'
+import { createServer, stacks } from '@grpc-stack/grpc-core'
 import { HealthService } from '../generated/grpc/health/v1/health.ts'
 import { OperationsService } from '../generated/shop/operations.ts'
 import { faults } from '../interceptors/faults.ts'
@@ -11,8 +11,7 @@ import { payments } from '../services/payments.ts'
 import type { Service, ServiceName, Tools } from '../services/service.ts'
 import { storefront } from '../services/storefront.ts'
 import { admission } from '../stacks/admission.ts'
-import { observers } from '../stacks/observers.ts'
-import { startOpenTelemetry } from '../telemetry/open-telemetry.ts'
+import { startInstruments } from '../telemetry/instruments.ts'
 import type { FromService, Setup, ToService } from './messages.ts'
 
 const services: Record<ServiceName, (tools: Tools) => Service> = { storefront, orders, inventory, payments }
@@ -23,17 +22,17 @@ const tell = (message: FromService): void => {
   if (process.connected) process.send?.(message)
 }
 
-const endOpenTelemetry = await startOpenTelemetry(name, tell)
-const trouble = faults()
+const instruments = await startInstruments(name, tell)
+const trouble = faults((requestId) => instruments.event('faults', 'delayed', { requestId }))
 const service = services[name]({
-  observers: observers(tell),
+  instruments,
   admit: admission(setup.keys),
   faults: trouble,
   peers: setup.peers,
 })
 const health = healthHandlers()
 
-const server = createServer({ interceptors: service.interceptors })
+const server = createServer({ interceptors: [stacks(service.stacks)] })
 service.register(server)
 server.addService(HealthService, health.handlers)
 server.addService(OperationsService, {
@@ -51,8 +50,8 @@ server.bindAsync(setup.address, ServerCredentials.createInsecure(), (error, port
 async function drain(graceMs: number): Promise<void> {
   health.leave()
   await server.drain(graceMs)
-  for (const channel of service.channels) channel.close()
-  await endOpenTelemetry()
+  service.close()
+  await instruments.stop()
   if (process.connected) process.disconnect()
 }
 

@@ -1,37 +1,40 @@
 import { randomUUID } from 'node:crypto'
 import { status as Code } from '@grpc/grpc-js'
-import { abort, select, stacks } from '@grpc-stack/grpc-core'
+import { abort, select } from '@grpc-stack/grpc-core'
 import { principalVar } from '@grpc-stack/interceptor-auth'
 import { byPrincipal, rateLimit } from '@grpc-stack/interceptor-ratelimit'
 import { InventoryService, type Reservation, type StockItem } from '../generated/shop/inventory.ts'
+import { limitStore } from '../stacks/limit-store.ts'
 import { hop } from './hop.ts'
 import type { Service, Tools } from './service.ts'
 import { openShelves } from './shelves.ts'
 
-export function inventory({ observers, admit, faults }: Tools): Service {
+export function inventory({ instruments, admit, faults }: Tools): Service {
+  const { observers } = instruments
   const shelves = openShelves()
   const find = (sku: string): StockItem =>
     shelves.get(sku) ?? abort(Code.NOT_FOUND, `There is no article ${JSON.stringify(sku)}`)
 
-  // One limit for each customer, so that nobody can take the service from the others.
-  const perCustomer = rateLimit({ rate: 20, burst: 20, key: byPrincipal(principalVar) })
+  // A limit for each customer, so that nobody can take the service from the others.
+  const limits = limitStore()
+  const perCustomer = rateLimit({ rate: 20, key: byPrincipal(principalVar), ...limits.options })
+  instruments.gauge('limiter', () => ({ ...perCustomer.counters(), store: limits.name }))
+  perCustomer.on('refused', ({ keys, waitMs }) => instruments.event('rateLimit', 'refused', { key: keys[0], waitMs }))
 
   return {
-    interceptors: [
-      stacks({
-        'grpc.health.v1.Health': [],
-        'shop.operations.Operations': [...observers, admit('operator')],
-        '/shop.inventory.Inventory/Restock': [...observers, admit('staff')],
-        'shop.inventory.Inventory': [
-          ...observers,
-          admit('customer', 'staff'),
-          select({ method: 'Reserve' }, perCustomer),
-          faults,
-        ],
-        '*': observers,
-      }),
-    ],
-    channels: [],
+    stacks: {
+      'grpc.health.v1.Health': [],
+      'shop.operations.Operations': [...observers, admit('operator')],
+      'shop.inventory.Inventory': [
+        ...observers,
+        admit('customer', 'staff'),
+        select({ method: 'Reserve' }, perCustomer),
+        faults,
+      ],
+      '/shop.inventory.Inventory/Restock': [...observers, admit('staff')],
+      '*': observers,
+    },
+
     register(server) {
       server.addService(InventoryService, {
         reserve: async (call): Promise<Reservation> => {
@@ -63,5 +66,7 @@ export function inventory({ observers, admit, faults }: Tools): Service {
         },
       })
     },
+
+    close: limits.close,
   }
 }

@@ -1,24 +1,23 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { stacks } from '@grpc-stack/grpc-core'
 import { PaymentsService, type Receipt } from '../generated/shop/payments.ts'
 import { hop } from './hop.ts'
 import type { Service, Tools } from './service.ts'
 
 const BANK_MS = 8
 
-export function payments({ observers, admit, faults }: Tools): Service {
+export function payments({ instruments, admit, faults }: Tools): Service {
+  const { observers } = instruments
   const receipts = new Map<string, string>()
+
   return {
-    interceptors: [
-      stacks({
-        'grpc.health.v1.Health': [],
-        'shop.operations.Operations': [...observers, admit('operator')],
-        'shop.payments.Payments': [...observers, admit('customer', 'staff'), faults],
-        '*': observers,
-      }),
-    ],
-    channels: [],
+    stacks: {
+      'grpc.health.v1.Health': [],
+      'shop.operations.Operations': [...observers, admit('operator')],
+      'shop.payments.Payments': [...observers, admit('customer', 'staff'), faults],
+      '*': observers,
+    },
+
     register(server) {
       server.addService(PaymentsService, {
         charge: async (call): Promise<Receipt> => {
@@ -31,5 +30,7 @@ export function payments({ observers, admit, faults }: Tools): Service {
         },
       })
     },
+
+    close() {},
   }
 }

@@ -1,6 +1,7 @@
-import type { Channel, Interceptor, ServerInterceptorLike, StackServer } from '@grpc-stack/grpc-core'
+import type { ServerInterceptorLike, StackServer } from '@grpc-stack/grpc-core'
 import type { Faults } from '../interceptors/faults.ts'
 import type { Admit } from '../stacks/admission.ts'
+import type { Instruments } from '../telemetry/instruments.ts'
 
 export const serviceNames = ['storefront', 'orders', 'inventory', 'payments'] as const
 
@@ -11,8 +12,7 @@ export type Peers = Readonly<Partial<Record<ServiceName, string>>>
 
 /** What its process lends a service. */
 export interface Tools {
-  /** The outermost interceptors, the same on both sides. */
-  readonly observers: Interceptor[]
+  readonly instruments: Instruments
   readonly admit: Admit
   readonly faults: Faults
   readonly peers: Peers
@@ -20,10 +20,10 @@ export interface Tools {
 
 /** What a service is made of; the process around it (processes/run-service.ts) does the rest. */
 export interface Service {
-  /** Around every RPC the service answers. */
-  readonly interceptors: readonly ServerInterceptorLike[]
+  /** The interceptors around what it answers: a stack for each service, as `stacks()` takes it. */
+  readonly stacks: Readonly<Record<string, readonly ServerInterceptorLike[]>>
   /** Adds the handlers. */
   register(server: StackServer): void
-  /** Connections to close at the end. */
-  readonly channels: readonly Channel[]
+  /** Frees what the service holds: connections, above all. */
+  close(): void
 }

@@ -11,7 +11,8 @@ export function openShelves(): Map<string, StockItem> {
         sku,
         priceCents: 120 + 85 * i,
         inStock: 10_000,
-        description: `${sku}, from shelf ${i + 1}. `.padEnd(200, '·'),
+        // About a kilobyte, so that a catalogue is too long to fit into anybody's buffers.
+        description: `${sku}, from shelf ${i + 1}. `.padEnd(1000, '.'),
       },
     ]),
   )

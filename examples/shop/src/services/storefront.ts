@@ -1,4 +1,4 @@
-import { createClient, propagate, stacks } from '@grpc-stack/grpc-core'
+import { createClient, propagate } from '@grpc-stack/grpc-core'
 import { InventoryService } from '../generated/shop/inventory.ts'
 import { type Order, OrdersService } from '../generated/shop/orders.ts'
 import { type Article, type BasketTotal, StorefrontService } from '../generated/shop/storefront.ts'
@@ -8,29 +8,31 @@ import { hop } from './hop.ts'
 import { peer } from './peer.ts'
 import type { Service, Tools } from './service.ts'
 
-export function storefront({ observers, admit, faults, peers }: Tools): Service {
+export function storefront(tools: Tools): Service {
+  const { instruments, admit, faults } = tools
+  const { observers } = instruments
+
   const toOrders = peer(
-    peers.orders,
+    'orders',
+    tools,
     ...observers,
     propagate(),
     // Together about three seconds: longer than orders takes to start again.
     retrying({ maxAttempts: 8, initialBackoffMs: 100, maxBackoffMs: 500, jitter: 'proportional' }),
     asCaller(),
   )
-  const toInventory = peer(peers.inventory, ...observers, propagate(), asCaller())
+  const toInventory = peer('inventory', tools, ...observers, propagate(), asCaller())
   const orders = createClient(OrdersService, toOrders)
   const inventory = createClient(InventoryService, toInventory)
 
   return {
-    interceptors: [
-      stacks({
-        'grpc.health.v1.Health': [],
-        'shop.operations.Operations': [...observers, admit('operator')],
-        'shop.storefront.Storefront': [...observers, admit('customer', 'staff'), keepCallerToken(), faults],
-        '*': observers,
-      }),
-    ],
-    channels: [toOrders, toInventory],
+    stacks: {
+      'grpc.health.v1.Health': [],
+      'shop.operations.Operations': [...observers, admit('operator')],
+      'shop.storefront.Storefront': [...observers, admit('customer', 'staff'), keepCallerToken(), faults],
+      '*': observers,
+    },
+
     register(server) {
       server.addService(StorefrontService, {
         placeOrder: async (call): Promise<Order> => {
@@ -63,6 +65,11 @@ export function storefront({ observers, admit, faults, peers }: Tools): Service 
           }
         },
       })
+    },
+
+    close() {
+      toOrders.close()
+      toInventory.close()
     },
   }
 }

@@ -1,6 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises'
 import { status as Code } from '@grpc/grpc-js'
-import { withFault } from './fault.ts'
+import { heldUp, withFault } from './fault.ts'
 import { newRequest, recordsOf } from './request.ts'
 import { eventually, expect, type Step } from './step.ts'
 
@@ -13,9 +12,7 @@ export const cancel: Step = {
       const { storefront } = people.get('customer-1')
       const order = storefront.placeOrder({ lines: [{ sku: 'tea', quantity: 1 }] }, { metadata })
       const ended = order.status
-      const reserved = () => recordsOf(observatory, id).some((log) => log.fields['grpc.method'] === 'Reserve')
-      await eventually(reserved, 'the goods are reserved')
-      await sleep(50)
+      await heldUp(stage, 'payments', id)
       const cancelledAt = performance.now()
       order.cancel()
       expect((await ended).code === Code.CANCELLED, 'the customer sees CANCELLED')

@@ -1,5 +1,5 @@
 import type { ServiceName } from '../services/service.ts'
-import type { Stage } from './step.ts'
+import { eventually, type Stage } from './step.ts'
 
 const none = { failOfTen: 0, delayMs: 0 }
 
@@ -17,4 +17,12 @@ export async function withFault<T>(
   } finally {
     await operations.setFault(none)
   }
+}
+
+/** Waits until a request hangs in a service that was told to be slow. */
+export async function heldUp({ observatory }: Stage, service: ServiceName, requestId: string): Promise<void> {
+  await eventually(
+    () => observatory.events.some(({ place, detail }) => place === service && detail.requestId === requestId),
+    `the request is under way in ${service}`,
+  )
 }

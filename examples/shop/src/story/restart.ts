@@ -1,8 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { status as Code } from '@grpc/grpc-js'
-import { withFault } from './fault.ts'
+import { heldUp, withFault } from './fault.ts'
 import { newRequest, recordsOf } from './request.ts'
-import { eventually, expect, type Step } from './step.ts'
+import { expect, type Step } from './step.ts'
 
 const lines = [{ sku: 'honey', quantity: 1 }]
 
@@ -18,9 +18,7 @@ export const restart: Step = {
     // The bank takes its time, so that an order is under way when the service is told to go.
     return await withFault(stage, 'payments', { delayMs: 700 }, async () => {
       const underWay = storefront.placeOrder({ lines }, { metadata: first.metadata, timeoutMs: 5000 }).status
-      const reserved = () => recordsOf(observatory, first.id).some((log) => log.fields['grpc.method'] === 'Reserve')
-      await eventually(reserved, 'the goods are reserved')
-      await sleep(50)
+      await heldUp(stage, 'payments', first.id)
 
       const drained = shop.service('orders').drain(3000)
       await sleep(50)

@@ -1,38 +1,50 @@
 import { EventEmitter } from 'node:events'
-import type { Fact, LogFact, Place, Report, SpanFact } from './facts.ts'
+import type { EventFact, Fact, LogFact, Place, PulseFact, Report, SpanFact } from './facts.ts'
 
-export type Log = LogFact & { readonly place: Place }
 export type Span = SpanFact & { readonly place: Place }
+export type Log = LogFact & { readonly place: Place }
+export type Event = EventFact & { readonly place: Place }
+export type Pulse = PulseFact & { readonly place: Place }
+
+interface Told {
+  span: [Span]
+  log: [Log]
+  event: [Event]
+  pulse: [Pulse]
+}
 
 const KEPT = 5000
 
 /** Where everything the processes tell about themselves comes together. Keeps the latest, tells listeners at once. */
-export class Observatory extends EventEmitter<{ log: [Log]; span: [Span] }> {
-  readonly #logs: Log[] = []
-  readonly #spans: Span[] = []
+export class Observatory extends EventEmitter<Told> {
+  readonly spans: Span[] = []
+  readonly logs: Log[] = []
+  readonly events: Event[] = []
+  /** The last pulse of each place. */
+  readonly pulses: Map<Place, Pulse> = new Map()
 
   /** The ear for one place. */
   at(place: Place): Report {
     return (fact) => this.#hear(place, fact)
   }
 
-  get logs(): readonly Log[] {
-    return this.#logs
-  }
-
-  get spans(): readonly Span[] {
-    return this.#spans
-  }
-
   #hear(place: Place, fact: Fact): void {
-    if (fact.type === 'log') {
-      const log = { ...fact.log, place }
-      keep(this.#logs, log)
-      this.emit('log', log)
-    } else {
+    if (fact.type === 'span') {
       const span = { ...fact.span, place }
-      keep(this.#spans, span)
+      keep(this.spans, span)
       this.emit('span', span)
+    } else if (fact.type === 'log') {
+      const log = { ...fact.log, place }
+      keep(this.logs, log)
+      this.emit('log', log)
+    } else if (fact.type === 'event') {
+      const event = { ...fact.event, place }
+      keep(this.events, event)
+      this.emit('event', event)
+    } else {
+      const pulse = { ...fact.pulse, place }
+      this.pulses.set(place, pulse)
+      this.emit('pulse', pulse)
     }
   }
 }

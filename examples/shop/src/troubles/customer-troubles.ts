@@ -1,0 +1,63 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Stage } from '../story/step.ts'
+import type { Trouble } from './trouble.ts'
+
+/** Something that goes on, round by round, until it is stopped. */
+function goingOn(round: (stage: Stage, signal: AbortSignal) => Promise<void>): Pick<Trouble, 'start' | 'stop'> {
+  let stopping: AbortController | undefined
+  let ended: Promise<void> = Promise.resolve()
+  return {
+    async start(stage) {
+      stopping = new AbortController()
+      const { signal } = stopping
+      ended = (async () => {
+        while (!signal.aborted) await round(stage, signal)
+      })()
+    },
+    async stop() {
+      stopping?.abort()
+      await ended
+    },
+  }
+}
+
+export const hammering: Trouble = {
+  id: 'hammering',
+  title: 'One customer hammers',
+  text: 'Customer 9 sends 100 orders a second. Watch the limiter refuse four of five, and nobody else notice.',
+  ...goingOn(async ({ people }, signal) => {
+    const { storefront } = people.get('customer-9')
+    for (let i = 0; i < 10; i++) {
+      void storefront.placeOrder({ lines: [{ sku: 'lemons', quantity: 1 }] }, { timeoutMs: 2000, signal }).status
+    }
+    await sleep(100)
+  }),
+}
+
+export const slowReader: Trouble = {
+  id: 'slow-reader',
+  title: 'A slow reader',
+  text: 'A customer asks for 100 000 articles and reads 50 a second. Watch inventory wait instead of filling memory.',
+  ...goingOn(async ({ people }, signal) => {
+    try {
+      for await (const _article of people.get('customer-8').storefront.browse({ limit: 100_000 }, { signal })) {
+        await sleep(20, undefined, { signal })
+      }
+    } catch {
+      await sleep(500)
+    }
+  }),
+}
+
+export const shortTokens: Trouble = {
+  id: 'short-tokens',
+  title: 'Tokens expire fast',
+  text: 'They live for two seconds instead of ten minutes. Watch the logins rise, and no call fail.',
+  async start({ issuer, people }) {
+    issuer.lifetimeMs = 2000
+    people.logOut()
+  },
+  async stop({ issuer }) {
+    issuer.lifetimeMs = 600_000
+  },
+}

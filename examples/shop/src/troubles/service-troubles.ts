@@ -1,0 +1,47 @@
+import type { Fault } from '../generated/shop/operations.ts'
+import type { ServiceName } from '../services/service.ts'
+import type { Stage } from '../story/step.ts'
+import type { Trouble } from './trouble.ts'
+
+const setFault = async ({ people }: Stage, service: ServiceName, fault: Fault): Promise<void> => {
+  await people.get('operator-1', 'operator').operations(service).setFault(fault, { timeoutMs: 2000 })
+}
+
+const fault = (service: ServiceName, fault: Partial<Fault>): Pick<Trouble, 'start' | 'stop'> => ({
+  start: (stage) => setFault(stage, service, { failOfTen: 0, delayMs: 0, ...fault }),
+  stop: (stage) => setFault(stage, service, { failOfTen: 0, delayMs: 0 }),
+})
+
+export const flakyInventory: Trouble = {
+  id: 'flaky-inventory',
+  title: 'Inventory is flaky',
+  text: 'It fails four calls of ten. Watch the retries of orders: customers see nothing, until the budget is spent.',
+  ...fault('inventory', { failOfTen: 4 }),
+}
+
+export const slowBank: Trouble = {
+  id: 'slow-bank',
+  title: 'The bank is slow',
+  text: 'Payments takes 3 s, customers wait 2 s. Watch the deadline end the call in every service at once.',
+  ...fault('payments', { delayMs: 3000 }),
+}
+
+export const paymentsDown: Trouble = {
+  id: 'payments-down',
+  title: 'Payments is down',
+  text: 'The process is killed. Watch the circuit in orders open, try now and then, and close when payments is back.',
+  start: ({ shop }) => shop.service('payments').kill(),
+  stop: ({ shop }) => shop.start('payments'),
+}
+
+export const restartOrders: Trouble = {
+  id: 'restart-orders',
+  title: 'Orders restarts',
+  text: 'It finishes what it has begun, ends, and starts again. Watch the storefront wait for it, without an error.',
+  momentary: true,
+  async start({ shop }) {
+    await shop.service('orders').drain(3000)
+    await shop.start('orders')
+  },
+  async stop() {},
+}

@@ -1,0 +1,13 @@
+import type { Stage } from '../story/step.ts'
+
+/** Something that can go wrong in the shop, to be switched on and off. */
+export interface Trouble {
+  readonly id: string
+  readonly title: string
+  /** What it does, and where to look. */
+  readonly text: string
+  /** It passes by itself: there is nothing to stop. */
+  readonly momentary?: boolean
+  start(stage: Stage): Promise<void>
+  stop(stage: Stage): Promise<void>
+}
