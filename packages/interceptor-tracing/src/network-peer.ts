@@ -16,17 +16,3 @@ export function networkPeer(peer: string): HostAddress | undefined {
   }
   return isIP(peer) === 0 ? undefined : { address: peer }
 }
-
-/** Connections carry many calls, so the last peer seen is likely the next one too. */
-export class PeerParser {
-  #text: string | undefined
-  #peer: HostAddress | undefined
-
-  parse(text: string): HostAddress | undefined {
-    if (text !== this.#text) {
-      this.#peer = networkPeer(text)
-      this.#text = text
-    }
-    return this.#peer
-  }
-}

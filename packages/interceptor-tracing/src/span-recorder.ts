@@ -2,14 +2,13 @@ import type { Call, ClientCall, MethodInfo, ServerCall, Status } from '@grpc-sta
 import {
   type Attributes,
   type Context,
-  isSpanContextValid,
+  INVALID_TRACEID,
   type Link,
   type Span,
   type SpanKind,
   type SpanOptions,
   SpanStatusCode,
   type Tracer,
-  trace,
 } from '@opentelemetry/api'
 import {
   ATTEMPTS,
@@ -29,9 +28,10 @@ import {
   spanNameOf,
 } from './conventions.ts'
 import type { Failures } from './failures.ts'
+import { LastParsed } from './last-parsed.ts'
 import { linkMessages, recordMessageEvents } from './message-taps.ts'
 import { MetadataCapture } from './metadata-capture.ts'
-import { PeerParser } from './network-peer.ts'
+import { networkPeer } from './network-peer.ts'
 import type { Settings } from './options.ts'
 import { serverOfTarget, splitHost } from './server-address.ts'
 
@@ -42,24 +42,6 @@ export interface MethodTrace {
   readonly attributes: Attributes
 }
 
-/** One RPC, or attempt, on its way. */
-export interface RpcSpan {
-  /** Undefined when there is none: no provider, tracing suppressed, or the provider failed. */
-  readonly span: Span | undefined
-  /** What the rest of the RPC runs in, and what travels to the peer. */
-  readonly context: Context
-  readonly recording: boolean
-}
-
-/** How a span starts, beyond what its call says. */
-export interface SpanStart {
-  readonly kind: SpanKind
-  readonly parent: Context
-  readonly links?: readonly Link[]
-  /** Epoch milliseconds. Default: now. */
-  readonly startTime?: number
-}
-
 /** gRFC A6: set by whatever retries, from the second attempt on. */
 const PREVIOUS_ATTEMPTS_KEY = 'grpc-previous-rpc-attempts'
 
@@ -68,7 +50,9 @@ export class SpanRecorder {
   readonly #settings: Settings
   readonly #failures: Failures
   readonly #methods = new WeakMap<MethodInfo, MethodTrace>()
-  readonly #peers = new PeerParser()
+  readonly #peers = new LastParsed(networkPeer)
+  readonly #hosts = new LastParsed(splitHost)
+  readonly #looksAtStart: boolean
   readonly #requestHeaders: MetadataCapture
   readonly #responseHeaders: MetadataCapture
   readonly #responseTrailers: MetadataCapture
@@ -80,6 +64,12 @@ export class SpanRecorder {
     this.#requestHeaders = new MetadataCapture('requestHeaders', metadata.requestHeaders ?? [], conventions)
     this.#responseHeaders = new MetadataCapture('responseHeaders', metadata.responseHeaders ?? [], conventions)
     this.#responseTrailers = new MetadataCapture('responseTrailers', metadata.responseTrailers ?? [], conventions)
+    this.#looksAtStart =
+      settings.messageEvents ||
+      settings.messageLinks !== undefined ||
+      settings.requestHook !== undefined ||
+      !this.#requestHeaders.isEmpty ||
+      !this.#responseHeaders.isEmpty
   }
 
   methodOf(call: Call): MethodTrace {
@@ -104,25 +94,35 @@ export class SpanRecorder {
     return { traced, name: span === 'attempt' ? attemptNameOf(call.method) : spanNameOf(call.method), attributes }
   }
 
-  start(tracer: Tracer, call: Call, method: MethodTrace, { kind, parent, links, startTime }: SpanStart): RpcSpan {
-    let span: Span | undefined
+  /**
+   * Undefined where there is no span to speak of: no SDK, tracing suppressed, or the provider failed.
+   * @param startTime epoch milliseconds. Default: now.
+   */
+  start(
+    tracer: Tracer,
+    call: Call,
+    method: MethodTrace,
+    kind: SpanKind,
+    parent: Context,
+    links?: readonly Link[],
+    startTime?: number,
+  ): Span | undefined {
+    let span: Span
     try {
       const options: SpanOptions = { kind, attributes: this.#attributesOf(call, method) }
       if (startTime !== undefined) options.startTime = startTime
-      const all = this.#linksOf(call, links)
-      if (all !== undefined) options.links = all
+      if (links !== undefined || this.#settings.links !== undefined) options.links = this.#linksOf(call, links)
       span = tracer.startSpan(this.#nameOf(call, method), options, parent)
       if (!span.isRecording()) {
-        // Without a valid context it would cut the trace that passes through: there is no SDK, or tracing is suppressed.
-        if (!isSpanContextValid(span.spanContext())) return { span: undefined, context: parent, recording: false }
-        return { span, context: trace.setSpan(parent, span), recording: false }
+        // One without an identity would cut the trace that passes through.
+        return span.spanContext().traceId === INVALID_TRACEID ? undefined : span
       }
     } catch (error) {
       this.#failures.note(error, 'starting a span')
-      return { span: undefined, context: parent, recording: false }
+      return undefined
     }
-    this.#started(span, call)
-    return { span, context: trace.setSpan(parent, span), recording: true }
+    if (this.#looksAtStart) this.#started(span, call)
+    return span
   }
 
   #nameOf(call: Call, method: MethodTrace): string {
@@ -137,39 +137,35 @@ export class SpanRecorder {
   }
 
   #attributesOf(call: Call, method: MethodTrace): Attributes {
-    const attributes = { ...method.attributes }
     const { attributes: given, span } = this.#settings
-    if (call.side === 'server') {
-      const { address, port } = splitHost((call as ServerCall).host)
-      if (address !== '') attributes[SERVER_ADDRESS] = address
-      if (address !== '' && port !== undefined) attributes[SERVER_PORT] = port
-      const peer = this.#peers.parse(call.peer())
-      if (peer !== undefined) {
-        attributes[NETWORK_PEER_ADDRESS] = peer.address
-        if (peer.port !== undefined) attributes[NETWORK_PEER_PORT] = peer.port
-      }
-    } else if (span === 'attempt') {
+    let { attributes } = method
+    if (call.side === 'server') attributes = this.#withHost(attributes, (call as ServerCall).host)
+    else if (span === 'attempt') {
       const [previous] = call.metadata.get(PREVIOUS_ATTEMPTS_KEY)
-      attributes[PREVIOUS_ATTEMPTS] = Number(previous ?? 0) || 0
+      attributes = { ...attributes, [PREVIOUS_ATTEMPTS]: Number(previous ?? 0) || 0 }
     }
     if (given === undefined) return attributes
     try {
-      return Object.assign(attributes, typeof given === 'function' ? given(call) : given)
+      return { ...attributes, ...(typeof given === 'function' ? given(call) : given) }
     } catch (error) {
       this.#failures.note(error, 'option "attributes"')
       return attributes
     }
   }
 
-  #linksOf(call: Call, links: readonly Link[] | undefined): Link[] | undefined {
-    const { links: linksOf } = this.#settings
-    let own: readonly Link[] | undefined
+  #withHost(attributes: Attributes, host: string): Attributes {
+    const { address, port } = this.#hosts.parse(host)
+    if (address === '') return attributes
+    return { ...attributes, [SERVER_ADDRESS]: address, ...(port !== undefined && { [SERVER_PORT]: port }) }
+  }
+
+  #linksOf(call: Call, links: readonly Link[] = []): Link[] {
     try {
-      own = linksOf?.(call)
+      return [...links, ...(this.#settings.links?.(call) ?? [])]
     } catch (error) {
       this.#failures.note(error, 'option "links"')
+      return [...links]
     }
-    return links === undefined && own === undefined ? undefined : [...(links ?? []), ...(own ?? [])]
   }
 
   #started(span: Span, call: Call): void {
@@ -226,7 +222,7 @@ export class SpanRecorder {
     const name = codeName(code)
     if (conventions !== 'legacy') span.setAttribute(RPC_STATUS_CODE, name)
     if (conventions !== 'stable') span.setAttribute(RPC_GRPC_STATUS_CODE, code)
-    if (call.side === 'client') this.#describeConnection(span, call as ClientCall, method)
+    this.#describeConnection(span, call, method)
     if (status.attempts !== undefined) span.setAttribute(ATTEMPTS, status.attempts)
     if (status.refusedBy !== undefined) span.setAttribute(REFUSED_BY, status.refusedBy)
     if (!this.#responseTrailers.isEmpty) {
@@ -241,17 +237,16 @@ export class SpanRecorder {
     if (recordExceptions && status.cause instanceof Error) span.recordException(status.cause)
   }
 
-  #describeConnection(span: Span, call: ClientCall, method: MethodTrace): void {
+  #describeConnection(span: Span, call: Call, method: MethodTrace): void {
     const peer = this.#peers.parse(call.peer())
     if (peer !== undefined) {
       span.setAttribute(NETWORK_PEER_ADDRESS, peer.address)
       if (peer.port !== undefined) span.setAttribute(NETWORK_PEER_PORT, peer.port)
     }
-    if (method.attributes[SERVER_ADDRESS] === undefined && call.target !== undefined) {
-      const late: Attributes = {}
-      setServer(late, call.target)
-      span.setAttributes(late)
-    }
+    if (call.side === 'server' || method.attributes[SERVER_ADDRESS] !== undefined) return
+    const late: Attributes = {}
+    setServer(late, (call as ClientCall).target)
+    span.setAttributes(late)
   }
 
   #isError(status: Status, call: Call): boolean {

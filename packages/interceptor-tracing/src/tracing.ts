@@ -2,9 +2,11 @@ import type { Call, ClientCall, Interceptor, Next, ServerCall, Status } from '@g
 import {
   type Context,
   context,
+  type Link,
   propagation,
   ROOT_CONTEXT,
   type Span,
+  type SpanContext,
   SpanKind,
   type TextMapPropagator,
   type Tracer,
@@ -15,7 +17,7 @@ import { GrpcTraceBinPropagator } from './grpc-trace-bin.ts'
 import { isTracedByInstrumentation, serversAreInstrumented, warnOfInstrumentation } from './instrumentation-grpc.ts'
 import { metadataGetter, metadataSetter } from './metadata-carrier.ts'
 import { resolveOptions, type Settings, type TracingOptions } from './options.ts'
-import { type MethodTrace, type RpcSpan, SpanRecorder } from './span-recorder.ts'
+import { type MethodTrace, SpanRecorder } from './span-recorder.ts'
 import { TracerSource } from './tracer-source.ts'
 
 /** The interceptor, and what it had to swallow. */
@@ -29,8 +31,15 @@ export interface Tracing extends Interceptor {
 
 const traceBin = new GrpcTraceBinPropagator()
 
-/** Spans of the calls under way: a second `tracing()` on the same call must make no second span. */
-const callSpans = new WeakMap<Call, Span | undefined>()
+/**
+ * Where a call keeps its span, so that a second `tracing()` on the same call makes no second one. A property costs a
+ * call less than an entry in a WeakMap, which the garbage collector must look at again and again.
+ */
+const SPAN: unique symbol = Symbol.for('@grpc-stack/interceptor-tracing.span')
+
+interface Traced {
+  [SPAN]?: Span | undefined
+}
 
 /**
  * One OpenTelemetry span per RPC, on the client and on the server, however the RPC ends, named and described after the
@@ -83,7 +92,7 @@ class RpcTracer {
     if (this.#settings.span === 'attempt') {
       return call.side === 'client' ? this.#attempt(tracer, call as ClientCall, method, next) : next()
     }
-    if (callSpans.has(call)) return next()
+    if (SPAN in call) return next()
     return call.side === 'client'
       ? this.#client(tracer, call as ClientCall, method, next)
       : this.#server(tracer, call as ServerCall, method, next)
@@ -96,29 +105,31 @@ class RpcTracer {
       warnOfInstrumentation('client', records)
       if (!records) return next()
     }
-    const rpc = this.#recorder.start(tracer, call, method, { kind: SpanKind.CLIENT, parent })
-    callSpans.set(call, rpc.span)
-    return this.#outgoing(rpc, call, method, next)
+    const span = this.#recorder.start(tracer, call, method, SpanKind.CLIENT, parent)
+    ;(call as Traced)[SPAN] = span
+    return this.#outgoing(span, parent, call, method, next)
   }
 
   #attempt(tracer: Tracer, call: ClientCall, method: MethodTrace, next: Next): Promise<Status> {
     const active = this.#active()
     // Without a context manager the span of the call is not the active one.
-    const span = trace.getSpan(active) === undefined ? callSpans.get(call) : undefined
-    const parent = span === undefined ? active : trace.setSpan(active, span)
-    const rpc = this.#recorder.start(tracer, call, method, { kind: SpanKind.INTERNAL, parent })
-    return this.#outgoing(rpc, call, method, next)
+    const ofCall = trace.getSpan(active) === undefined ? (call as Traced)[SPAN] : undefined
+    const parent = ofCall === undefined ? active : trace.setSpan(active, ofCall)
+    const span = this.#recorder.start(tracer, call, method, SpanKind.INTERNAL, parent)
+    return this.#outgoing(span, parent, call, method, next)
   }
 
   #outgoing(
-    { context: inside, span, recording }: RpcSpan,
+    span: Span | undefined,
+    parent: Context,
     call: ClientCall,
     method: MethodTrace,
     next: Next,
   ): Promise<Status> {
+    const inside = span === undefined ? parent : trace.setSpan(parent, span)
     this.#inject(inside, call)
     const outcome = this.#enter(inside, next)
-    if (span === undefined || !recording) return outcome
+    if (!span?.isRecording()) return outcome
     // Before the application hears of the end: it may flush the exporter and exit.
     return outcome.then((status) => {
       this.#recorder.end(span, call, method, status)
@@ -129,13 +140,15 @@ class RpcTracer {
   #server(tracer: Tracer, call: ServerCall, method: MethodTrace, next: Next): Promise<Status> {
     const yields = call.method.registered && serversAreInstrumented() && this.#leaveToInstrumentation()
     const remote = this.#extract(call)
-    if (yields) return this.#onlyRefusals(tracer, call, method, remote, next)
-    const start = { kind: SpanKind.SERVER, ...this.#parentOf(call, remote) }
-    const { span, context: inside, recording } = this.#recorder.start(tracer, call, method, start)
-    callSpans.set(call, span)
-    const outcome = this.#enter(inside, next)
+    const stranger = this.#stranger(call, remote)
+    const parent = stranger === undefined ? remote : trace.deleteSpan(remote)
+    const links = stranger && [{ context: stranger }]
+    if (yields) return this.#onlyRefusals(tracer, call, method, parent, links, next)
+    const span = this.#recorder.start(tracer, call, method, SpanKind.SERVER, parent, links)
+    ;(call as Traced)[SPAN] = span
+    const outcome = this.#enter(span === undefined ? parent : trace.setSpan(parent, span), next)
     // Handed on as it is: the status need not wait for the span.
-    if (span !== undefined && recording) void outcome.then((status) => this.#recorder.end(span, call, method, status))
+    if (span?.isRecording()) void outcome.then((status) => this.#recorder.end(span, call, method, status))
     return outcome
   }
 
@@ -146,32 +159,36 @@ class RpcTracer {
   }
 
   /** The instrumentation's span starts with the handler: what an interceptor refuses before has none. */
-  #onlyRefusals(tracer: Tracer, call: ServerCall, method: MethodTrace, remote: Context, next: Next): Promise<Status> {
+  #onlyRefusals(
+    tracer: Tracer,
+    call: ServerCall,
+    method: MethodTrace,
+    parent: Context,
+    links: readonly Link[] | undefined,
+    next: Next,
+  ): Promise<Status> {
     const startTime = Date.now()
-    const start = { kind: SpanKind.SERVER, startTime, ...this.#parentOf(call, remote) }
     const outcome = next()
     void outcome.then((status) => {
       if (status.refusedBy === undefined) return
-      const { span, recording } = this.#recorder.start(tracer, call, method, start)
-      if (span !== undefined && recording) this.#recorder.end(span, call, method, status)
+      const span = this.#recorder.start(tracer, call, method, SpanKind.SERVER, parent, links, startTime)
+      if (span?.isRecording()) this.#recorder.end(span, call, method, status)
     })
     return outcome
   }
 
-  #parentOf(
-    call: ServerCall,
-    remote: Context,
-  ): { parent: Context; links?: [{ context: ReturnType<Span['spanContext']> }] } {
+  /** The caller's span, where it is to be linked to instead of continued. */
+  #stranger(call: ServerCall, remote: Context): SpanContext | undefined {
     const { publicEndpoint = false } = this.#settings
     const caller = publicEndpoint === false ? undefined : trace.getSpanContext(remote)
-    if (caller === undefined) return { parent: remote }
+    if (caller === undefined) return undefined
     try {
-      if (publicEndpoint !== true && publicEndpoint !== false && !publicEndpoint(call)) return { parent: remote }
+      return publicEndpoint === true || (publicEndpoint !== false && publicEndpoint(call)) ? caller : undefined
     } catch (error) {
       // Whoever asked to keep strangers out gets that when in doubt.
       this.#failures.note(error, 'option "publicEndpoint"')
+      return caller
     }
-    return { parent: trace.deleteSpan(remote), links: [{ context: caller }] }
   }
 
   #active(): Context {
