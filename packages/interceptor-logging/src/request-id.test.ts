@@ -1,5 +1,5 @@
 import { status as Code } from '@grpc/grpc-js'
-import type { Interceptor } from '@grpc-stack/grpc-core'
+import type { ClientCall, Interceptor } from '@grpc-stack/grpc-core'
 import {
   echo,
   endWith,
@@ -189,12 +189,8 @@ describe('requestId() on a client', () => {
 
   it('sends the same id with every attempt', async () => {
     const server = await start({ behaviour: endWith({ code: Code.UNAVAILABLE }) })
-    const retry: Interceptor = async (call, next) => {
-      if (call.side === 'client')
-        (call as unknown as { makeReplayable(limits: object): void }).makeReplayable({
-          maxBytes: 1e6,
-          maxMessages: 100,
-        })
+    const retry: Interceptor<ClientCall> = async (call, next) => {
+      call.makeReplayable({ maxBytes: 1e6, maxMessages: 100 })
       await next()
       return next()
     }

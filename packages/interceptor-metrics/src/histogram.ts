@@ -52,7 +52,11 @@ export class Histogram {
     const rank = share * this.count
     let below = 0
     let i = 0
-    while (i < this.bounds.length && below + (this.counts[i] ?? 0) < rank) below += this.counts[i++] ?? 0
+    for (; i < this.bounds.length; i++) {
+      const count = this.counts[i] ?? 0
+      if (count > 0 && below + count >= rank) break
+      below += count
+    }
     const lower = Math.max(this.bounds[i - 1] ?? 0, this.min)
     const upper = Math.min(this.bounds[i] ?? this.max, this.max)
     const within = this.counts[i] ?? 0
