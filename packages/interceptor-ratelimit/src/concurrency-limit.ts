@@ -254,8 +254,12 @@ class ConcurrencyLimit {
   }
 }
 
+/** A client that gives up at its deadline cancels, and that may be here before the deadline is. */
+const DEADLINE_SLACK_MS = 25
+
 function isLoss(call: Call, { code, origin }: Status): boolean {
   if (code === Code.DEADLINE_EXCEEDED) return true
+  if (code === Code.CANCELLED) return call.side === 'server' && call.deadline - Date.now() < DEADLINE_SLACK_MS
   const refused = code === Code.UNAVAILABLE || code === Code.RESOURCE_EXHAUSTED
   return call.side === 'client' && origin === 'remote' && refused
 }

@@ -1,7 +1,7 @@
 import { type Clock, systemClock } from './clock.ts'
 import { debtAt, type Quota, remaining, resetMs, unitsOf, waitMs } from './gcra.ts'
+import { KeySlots, newSpace, type Space } from './key-slots.ts'
 import { checkClock, checkNames, checkNumber } from './option-checks.ts'
-import { newSpace, RecencySlots, type Space } from './recency-slots.ts'
 import type { Decision, Limiter, LimitState, Store, StoredLimit } from './store.ts'
 
 export interface MemoryStoreOptions {
@@ -22,8 +22,10 @@ export interface MemoryStore extends Store {
   readonly evicted: number
 }
 
-/** Forgetting two keys per new one keeps up with any arrival rate. */
-const SWEEP_PER_INSERT = 2
+/** Keys looked at for one that owes nothing, before the store grows. Two keep up with any rate of arrival. */
+const LOOKS = 2
+/** Keys looked at for one to evict. */
+const MOST_LOOKS = 16
 
 interface Entry {
   readonly space: Space
@@ -83,50 +85,63 @@ class MemoryLimiter implements Limiter {
   }
 
   take(keys: readonly (string | undefined)[], costs: readonly number[]): Decision {
+    const [only] = this.#entries
+    const [key] = keys
+    if (this.#entries.length === 1 && only !== undefined && key !== undefined) {
+      return this.#takeOne(only, key, costs[0] as number)
+    }
+    return this.#takeAll(keys, costs)
+  }
+
+  #takeOne({ space, quota }: Entry, key: string, cost: number): Decision {
     const nowUs = this.#debts.nowUs()
-    const entries = this.#entries
-    const owed: number[] = []
-    const units: number[] = []
-    let admitted = true
-    for (let i = 0; i < entries.length; i++) {
+    const slot = this.#debts.use(space, key)
+    const debt = this.#debts.owed(slot, quota, nowUs)
+    const units = unitsOf(quota, cost)
+    const wait = waitMs(quota, debt, units)
+    if (wait > 0) return { admitted: false, limits: [stateOf(quota, debt, wait)] }
+    if (units > 0) this.#debts.owe(slot, space, key, debt + units, nowUs, quota)
+    return { admitted: true, limits: [stateOf(quota, debt + units, 0)] }
+  }
+
+  #takeAll(keys: readonly (string | undefined)[], costs: readonly number[]): Decision {
+    const nowUs = this.#debts.nowUs()
+    const wanted = this.#entries.map(({ space, quota }, i) => {
       const key = keys[i]
-      const { space, quota } = entries[i] as Entry
-      const debt = key === undefined ? 0 : this.#debts.owed(space, quota, key, nowUs)
-      const cost = key === undefined ? 0 : unitsOf(quota, costs[i] as number)
-      if (debt + cost > quota.capacity) admitted = false
-      owed.push(debt)
-      units.push(cost)
-    }
-    const limits: (LimitState | undefined)[] = []
-    for (let i = 0; i < entries.length; i++) {
-      const key = keys[i]
-      const { space, quota } = entries[i] as Entry
-      let debt = owed[i] as number
-      const cost = units[i] as number
-      const wait = admitted ? 0 : waitMs(quota, debt, cost)
-      if (admitted && cost > 0) {
-        debt += cost
-        this.#debts.owe(space, key as string, debt, nowUs, quota)
-      }
-      if (key === undefined) limits.push(undefined)
-      else limits.push({ waitMs: wait, remaining: remaining(quota, debt), resetMs: resetMs(quota, debt) })
-    }
+      if (key === undefined) return undefined
+      const slot = this.#debts.use(space, key)
+      const debt = this.#debts.owed(slot, quota, nowUs)
+      const units = unitsOf(quota, costs[i] as number)
+      return { key, space, quota, slot, debt, units, wait: waitMs(quota, debt, units) }
+    })
+    const admitted = wanted.every((one) => one === undefined || one.wait === 0)
+    const limits = wanted.map((one) => {
+      if (one === undefined) return undefined
+      const { key, space, quota, slot, debt, units, wait } = one
+      if (!admitted) return stateOf(quota, debt, wait)
+      if (units > 0) this.#debts.owe(slot, space, key, debt + units, nowUs, quota)
+      return stateOf(quota, debt + units, 0)
+    })
     return { admitted, limits }
   }
+}
+
+function stateOf(quota: Quota, debt: number, wait: number): LimitState {
+  return { waitMs: wait, remaining: remaining(quota, debt), resetMs: resetMs(quota, debt) }
 }
 
 /** What each key owes, since when. */
 class Debts {
   evicted = 0
   readonly #clock: Clock
-  readonly #slots: RecencySlots
+  readonly #slots: KeySlots
   #debt: Float64Array
   #lastUs: Float64Array
-  #quotas: Quota[] = []
+  readonly #quotas: Quota[] = []
 
   constructor(maxKeys: number, clock: Clock) {
     this.#clock = clock
-    this.#slots = new RecencySlots(maxKeys)
+    this.#slots = new KeySlots(maxKeys)
     this.#debt = new Float64Array(this.#slots.capacity)
     this.#lastUs = new Float64Array(this.#slots.capacity)
   }
@@ -139,37 +154,47 @@ class Debts {
     return Math.floor(this.#clock.now() * 1000)
   }
 
-  owed(space: Space, quota: Quota, key: string, nowUs: number): number {
-    const slot = this.#slots.find(space, key)
-    if (slot < 0) return 0
-    // Also when refused: who keeps knocking is not forgotten.
-    this.#slots.touch(slot)
-    // After a clock stepped back the debt leaks from now on, not once the clock has caught up.
-    if (nowUs < (this.#lastUs[slot] as number)) this.#lastUs[slot] = nowUs
-    return debtAt(quota, this.#debt[slot] as number, this.#lastUs[slot] as number, nowUs)
+  /** The slot of a key, or -1. A use also for who is refused: who keeps knocking is not forgotten. */
+  use(space: Space, key: string): number {
+    return this.#slots.use(space, key)
   }
 
-  owe(space: Space, key: string, debt: number, nowUs: number, quota: Quota): void {
-    let slot = this.#slots.find(space, key)
-    if (slot < 0) {
-      this.#makeRoom(nowUs)
+  owed(slot: number, quota: Quota, nowUs: number): number {
+    if (slot < 0) return 0
+    const lastUs = this.#lastUs[slot] as number
+    // After a clock stepped back the debt leaks from now on, not once the clock has caught up.
+    if (nowUs < lastUs) this.#lastUs[slot] = nowUs
+    return debtAt(quota, this.#debt[slot] as number, lastUs, nowUs)
+  }
+
+  owe(known: number, space: Space, key: string, debt: number, nowUs: number, quota: Quota): void {
+    let slot = known
+    // Making room for another key of the same decision may have taken the slot.
+    if (slot < 0 || !this.#slots.holds(slot, space, key)) {
+      if (!this.#slots.hasSpare) this.#makeRoom(nowUs)
       slot = this.#slots.insert(space, key)
       if (this.#slots.capacity > this.#debt.length) this.#grow()
+      this.#quotas[slot] = quota
     }
     this.#debt[slot] = debt
     this.#lastUs[slot] = nowUs
-    this.#quotas[slot] = quota
   }
 
+  /** Forgets what owes nothing and was not used lately, and when there are too many keys, one that was not used lately. */
   #makeRoom(nowUs: number): void {
     const slots = this.#slots
-    for (let i = 0; i < SWEEP_PER_INSERT && slots.oldest >= 0; i++) {
-      if (this.#owedBy(slots.oldest, nowUs) > 0) break
-      slots.remove(slots.oldest)
+    let victim = -1
+    for (let looks = 0; looks < LOOKS || (slots.full && looks < MOST_LOOKS); looks++) {
+      const slot = slots.pass()
+      if (slot < 0) continue
+      const unused = !slots.unmark(slot)
+      if (unused && this.#owedBy(slot, nowUs) === 0) slots.remove(slot)
+      else if (unused || victim < 0) victim = slot
+      if (unused && looks >= LOOKS) break
     }
     if (!slots.full) return
-    this.evicted++
-    slots.remove(slots.oldest)
+    if (this.#owedBy(victim, nowUs) > 0) this.evicted++
+    slots.remove(victim)
   }
 
   #owedBy(slot: number, nowUs: number): number {
