@@ -22,7 +22,7 @@ export const UNKNOWN_CHANNEL: ChannelFacts = {
 
 /** As much of grpc-js's objects as leads from a call to the credentials of its channel. */
 interface Inside {
-  /** InterceptingCall: the call below another interceptor of grpc-js's. */
+  /** InterceptingCall, and the calls of this library: the call below. */
   readonly nextCall?: Inside
   /** BaseInterceptingCall. */
   readonly call?: Inside

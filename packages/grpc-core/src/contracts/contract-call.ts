@@ -68,6 +68,7 @@ export class ContractCall implements Omit<BaseCall, never> {
   #requests: MessageSource<unknown> | undefined
   /** The calls the continuation has made, the latest last. */
   readonly #calls: AnyCall<unknown>[] = []
+  #below: FusedClientCall | undefined
   /** The one of them that is the answer. */
   #chosen: AnyCall<unknown> | undefined
   #responses: AsyncIterator<unknown> | Iterator<unknown> | undefined
@@ -138,6 +139,11 @@ export class ContractCall implements Omit<BaseCall, never> {
     if (this.#ended) return
     for (const call of this.#calls) call.cancelWith(code, details)
     this.#decide(new UnattemptedStatus(code, details, newMetadata()))
+  }
+
+  /** What `channelBelow` follows down to the channel. */
+  get nextCall(): BaseCall | undefined {
+    return this.#below
   }
 
   getPeer(): string {
@@ -217,7 +223,9 @@ export class ContractCall implements Omit<BaseCall, never> {
     const definition = this.#options.method_definition
     const below = { ...options, method_definition: { ...definition, path: details.method } }
     const stack = withCompression(plan, details.compression)
-    const child: unknown = openPlanned(stack, below, this.#nextCall, facts)
+    const opened = openPlanned(stack, below, this.#nextCall, facts)
+    const child: unknown = opened
+    this.#below = opened
     options.interceptors = [() => child as InterceptingCall] // grpc-js names its class and uses only the interface
     const call = openCall(
       surface(),
