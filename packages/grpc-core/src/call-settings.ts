@@ -6,9 +6,10 @@ import { isMetadata, show } from './status.ts'
 /** What interceptors may set on a client call before `next()`. */
 export class CallSettings {
   readonly #facts: ChannelFacts
-  /** No setting can outlast the deadline the application gave. */
-  readonly #latest: number
   readonly #given: Metadata
+  readonly #givenDeadline: number
+  /** No setting can outlast the deadline the application gave, nor, inside an interceptor that shortened it, that one. */
+  #latest: number
   #own: Metadata | undefined
   #deadline: number
   #credentials: CallCredentials | undefined
@@ -17,6 +18,7 @@ export class CallSettings {
   constructor(facts: ChannelFacts, given: Metadata, deadline: number, credentials: CallCredentials | undefined) {
     this.#facts = facts
     this.#given = given
+    this.#givenDeadline = deadline
     this.#latest = deadline
     this.#deadline = deadline
     this.#credentials = credentials
@@ -24,8 +26,9 @@ export class CallSettings {
 
   /** A copy for inner interceptors, whose changes must not come back. */
   copy(): CallSettings {
-    const copy = new CallSettings(this.#facts, this.#given, this.#latest, this.#credentials)
+    const copy = new CallSettings(this.#facts, this.#given, this.#givenDeadline, this.#credentials)
     copy.#own = this.metadata.clone()
+    copy.#latest = this.#deadline
     copy.#deadline = this.#deadline
     copy.#compression = this.#compression
     return copy
@@ -89,7 +92,7 @@ export class CallSettings {
 
   /** Call options for an attempt; the given ones themselves when they already say the same. */
   applyTo(options: InterceptorOptions): InterceptorOptions {
-    const sameDeadline = this.#deadline === this.#latest && options.parent === undefined
+    const sameDeadline = this.#deadline === this.#givenDeadline && options.parent === undefined
     if (sameDeadline && this.#credentials === options.credentials) return options
     // The parent call is listened to once, by the call itself.
     const { parent: _parent, credentials: _credentials, ...changed } = options

@@ -283,21 +283,23 @@ export abstract class FusedCall implements Call {
   protected decide(status: Status, outside: number): void {
     if (this.block === undefined || this.block.outside > outside) this.block = { outside, status }
     this.abortSignals(status, outside)
-    setImmediate(() => this.#speakFor(outside, status))
+    const { block } = this
+    setImmediate(() => this.#speakFor(outside, status, block))
   }
 
   protected abortSignals(status: Status, _outside: number): void {
     this.controller?.abort(abortReason(status))
   }
 
-  #speakFor(outside: number, status: Status): void {
+  #speakFor(outside: number, status: Status, block: Block): void {
     const waiting = this.#waiting
-    if (waiting === undefined || this.finished) return
+    // Without its block the run it was about is over, and another may have begun.
+    if (waiting === undefined || this.finished || this.block !== block) return
     for (let i = waiting.length - 1; i > outside; i--) {
       const layer = waiting[i]
       if (layer === undefined) continue
       this.#leave(layer, status)
-      if (i - 1 > outside) setImmediate(() => this.#speakFor(outside, status))
+      if (i - 1 > outside) setImmediate(() => this.#speakFor(outside, status, block))
       return
     }
   }
