@@ -111,6 +111,12 @@ export class TestServer {
     return new Promise((resolve) => waiting.push({ n, resolve }))
   }
 
+  /** Forgets the RPCs so far, so that nothing keeps what they held. `received` counts from 0 again. */
+  forget(): void {
+    this.#shared.calls.length = 0
+    this.#shared.behaviours.length = 0
+  }
+
   /** Breaks every connection and stops listening, as a crash would: the RPCs end UNAVAILABLE. */
   kill(): void {
     // forceShutdown alone is more polite: it cancels each RPC.
