@@ -1,1 +1,9 @@
-export {}
+export type { CircuitBreakerOptions } from './breaker-options.ts'
+export type { ChangeReason, CircuitSnapshot, CircuitState } from './circuit.ts'
+export { type CircuitBreaker, circuitBreaker, type Release } from './circuit-breaker.ts'
+export type { CircuitEvents, RefusalEvent, StateChangeEvent } from './circuit-events.ts'
+export type { Clock } from './clock.ts'
+export { consecutive } from './consecutive.ts'
+export { type CountWindowOptions, countWindow } from './count-window.ts'
+export type { FailurePolicy, FailureWindow, RateOptions, WindowCounts } from './failure-window.ts'
+export { type TimeWindowOptions, timeWindow } from './time-window.ts'

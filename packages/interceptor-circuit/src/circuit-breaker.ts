@@ -1,0 +1,177 @@
+import { status as Code, Metadata } from '@grpc/grpc-js'
+import type { ClientCall, Interceptor, MethodInfo, Status } from '@grpc-stack/grpc-core'
+import { type CircuitBreakerOptions, readOptions, type Settings } from './breaker-options.ts'
+import {
+  Circuit,
+  type CircuitChange,
+  type CircuitSnapshot,
+  type CircuitState,
+  type Permit,
+  type Verdict,
+} from './circuit.ts'
+import { CircuitEmitter, type CircuitEvents, warn } from './circuit-events.ts'
+import { Circuits, type Entry } from './circuits.ts'
+import { retryInfoDetails } from './retry-info.ts'
+import { saysNothing, verdictOf } from './verdict.ts'
+
+/** The interceptor, with its controls. */
+export interface CircuitBreaker extends Interceptor<ClientCall> {
+  /** The state of a circuit; one nobody has used is closed. An open circuit whose time is over reads as half-open. */
+  state(key: string): CircuitState
+  /** Numbers of a circuit, or undefined if nobody has used it. */
+  snapshot(key: string): CircuitSnapshot | undefined
+  /** The keys in use. */
+  keys(): readonly string[]
+  /** Listens to `stateChange` or `refusal`. Returns what ends that. */
+  on<E extends keyof CircuitEvents>(event: E, listener: (event: CircuitEvents[E]) => void): () => void
+  /**
+   * Holds one circuit open, or without a key all, those yet to come included. Returns what ends that. Forced open twice
+   * is open until both have ended; then probes decide.
+   */
+  forceOpen(key?: string): Release
+  /** Closes one circuit, or all, and forgets what was counted. Those forced open stay open. */
+  reset(key?: string): void
+}
+
+/** Ends what it was returned by. Calling it again does nothing. */
+export interface Release {
+  (): void
+  [Symbol.dispose](): void
+}
+
+/**
+ * A client interceptor that stops calling a server that fails, and finds out by itself when it is back. While the circuit
+ * is open calls end at once with UNAVAILABLE, made here (`origin` is `local`, `refusedBy` is `circuitBreaker`), with the time
+ * to wait as RetryInfo. Put it inside `retry()`, so that it judges attempts.
+ *
+ *     const breaker = circuitBreaker({ policy: timeWindow({ failureRate: 0.3 }) })
+ *     breaker.on('stateChange', ({ key, to }) => log.warn({ key, to }, 'circuit'))
+ *     const channel = interceptChannel(createChannel(target, credentials), retry(), breaker)
+ *
+ * A response stream counts as a success when its first message comes, and as nothing more.
+ *
+ * @throws TypeError for an option that is unknown or out of range.
+ */
+export function circuitBreaker(options: CircuitBreakerOptions = {}): CircuitBreaker {
+  const settings = readOptions(options)
+  const { clock, observeOnly } = settings
+  const events = new CircuitEmitter()
+  let forcedAll = 0
+  const circuits = new Circuits(settings.maxKeys, (key) => {
+    const onChange = (change: CircuitChange) => events.emit('stateChange', () => ({ key, ...change }))
+    const circuit = new Circuit(settings.policy.open(), settings.circuit(onChange))
+    for (let i = 0; i < forcedAll; i++) circuit.force()
+    return circuit
+  })
+  const entryOf = entryFinder(settings, circuits)
+
+  const intercept: Interceptor<ClientCall> = function circuitBreaker(call, next) {
+    if (call.side !== 'client') return next()
+    // It can only fail, and through no fault of the server's.
+    if (call.deadline !== Number.POSITIVE_INFINITY && call.deadline <= Date.now()) return next()
+    const { key, circuit } = entryOf(call)
+    const now = clock.now()
+    const permit = circuit.acquire(now)
+    if (permit === undefined) {
+      const retryInMs = circuit.retryInMs(now)
+      events.emit('refusal', () => ({ key, call, retryInMs }))
+      return observeOnly ? next() : refusal(key, circuit.state(now), retryInMs)
+    }
+    watch(call, circuit, permit, settings)
+    return next()
+  }
+
+  return Object.assign(intercept, {
+    state: (key: string) => circuits.get(key)?.circuit.state(clock.now()) ?? (forcedAll > 0 ? 'open' : 'closed'),
+    snapshot: (key: string) => circuits.get(key)?.circuit.snapshot(clock.now()),
+    keys: () => circuits.all().map(({ key }) => key),
+    on: events.on.bind(events) as CircuitBreaker['on'],
+    forceOpen(key?: string) {
+      if (key !== undefined) return pin(circuits.obtain(key))
+      forcedAll++
+      for (const { circuit } of circuits.all()) circuit.force()
+      return once(() => {
+        forcedAll--
+        for (const { circuit } of circuits.all()) circuit.release()
+      })
+    },
+    reset(key?: string) {
+      const entries = key === undefined ? circuits.all() : [circuits.get(key)]
+      for (const entry of entries) entry?.circuit.reset()
+    },
+  })
+}
+
+/** Tells the circuit what comes of the call. Hears the status without a promise of its own. */
+function watch(call: ClientCall, circuit: Circuit, permit: Permit, settings: Settings): void {
+  call.onStatus((status) => {
+    if (!permit.spent) circuit.settle(permit, judge(status, call, settings), settings.clock.now())
+  })
+  if (!call.method.responseStream) return
+  call.onResponse(() => {
+    if (!permit.spent) circuit.settle(permit, 'success', settings.clock.now())
+  })
+}
+
+function judge(status: Status, call: ClientCall, { isFailure }: Settings): Verdict {
+  if (isFailure === undefined) return verdictOf(status)
+  if (saysNothing(status)) return 'nothing'
+  try {
+    const failed = isFailure(status, call)
+    if (failed === undefined) return 'nothing'
+    return failed ? 'failure' : 'success'
+  } catch (error) {
+    warn('isFailure', error)
+    return verdictOf(status)
+  }
+}
+
+/** Finds the circuit of a call, without building a key for each where the method decides. */
+function entryFinder({ key }: Settings, circuits: Circuits): (call: ClientCall) => Entry {
+  if (typeof key === 'function') {
+    return (call) => {
+      const own: unknown = key(call)
+      if (typeof own !== 'string') throw new TypeError(`circuitBreaker: "key" must return a string, got ${String(own)}`)
+      return circuits.obtain(own)
+    }
+  }
+  const known = new WeakMap<MethodInfo, { readonly target: string | undefined; readonly entry: Entry }>()
+  return (call) => {
+    const { method, target } = call
+    let found = known.get(method)
+    if (found === undefined || found.entry.dropped || found.target !== target) {
+      const path = key === 'method' ? method.path : `/${method.service}`
+      found = { target, entry: circuits.obtain(target === undefined ? path.slice(1) : target + path) }
+      known.set(method, found)
+    }
+    found.entry.used = true
+    return found.entry
+  }
+}
+
+function refusal(key: string, state: CircuitState, retryInMs: number): Status {
+  const metadata = new Metadata()
+  const wait = state === 'open' && Number.isFinite(retryInMs) ? retryInMs : undefined
+  const details = `Circuit ${key} is ${state}${wait === undefined ? '' : `; next probe in ${Math.ceil(wait)} ms`}`
+  if (wait !== undefined) metadata.set('grpc-status-details-bin', retryInfoDetails(Code.UNAVAILABLE, details, wait))
+  return { code: Code.UNAVAILABLE, details, metadata }
+}
+
+function pin(entry: Entry): Release {
+  entry.pinned++
+  entry.circuit.force()
+  return once(() => {
+    entry.pinned--
+    entry.circuit.release()
+  })
+}
+
+function once(end: () => void): Release {
+  let ended = false
+  const release = (): void => {
+    if (ended) return
+    ended = true
+    end()
+  }
+  return Object.assign(release, { [Symbol.dispose]: release })
+}

@@ -1,0 +1,201 @@
+import type { FailureWindow, WindowCounts } from './failure-window.ts'
+
+export type CircuitState = 'closed' | 'open' | 'half-open'
+
+/** What a call says about the server: nothing, where the call ended for reasons of its own. */
+export type Verdict = 'success' | 'failure' | 'nothing'
+
+/** The right to make one call, and the duty to tell what came of it. Counts only in the state that gave it. */
+export interface Permit {
+  readonly generation: number
+  /** When it was given, or NaN where nobody needs to know. */
+  readonly since: number
+  /** It was used, or taken back. */
+  spent: boolean
+}
+
+/** Why a circuit changed its state. */
+export type ChangeReason =
+  /** The window is too bad. */
+  | 'failures'
+  /** The open time is over and a call came. */
+  | 'waited'
+  /** A probe failed. */
+  | 'probe-failed'
+  /** Enough probes succeeded. */
+  | 'recovered'
+  | 'forced'
+  | 'released'
+  | 'reset'
+
+export interface CircuitChange {
+  readonly from: CircuitState
+  readonly to: CircuitState
+  readonly reason: ChangeReason
+}
+
+/** Of a circuit, as it is now. */
+export interface CircuitSnapshot extends WindowCounts {
+  readonly state: CircuitState
+  /** Times in a row it has opened without closing. */
+  readonly openings: number
+  /** Until calls are let through again, ms; 0 unless open, `Infinity` while forced open. */
+  readonly retryInMs: number
+  /** Probes under way. */
+  readonly probes: number
+}
+
+export interface CircuitSettings {
+  readonly halfOpenPermits: number
+  readonly successesToClose: number
+  /** A probe that has not ended by then gives its place to another, ms. */
+  readonly probeTimeoutMs: number
+  /** Whether a permit must know when it was given. */
+  readonly timed: boolean
+  readonly slowMs: number
+  readonly openTimeMs: (opening: number) => number
+  readonly onChange: (change: CircuitChange) => void
+}
+
+/**
+ * One circuit breaker, without any RPC. Every change of state begins a new generation, and a verdict counts only in the
+ * generation whose permit it comes with.
+ *
+ *     state      event                      if                                  then
+ *     ─────────  ─────────────────────────  ──────────────────────────────────  ──────────────────────────────
+ *     closed     a call                                                         permit
+ *     closed     success, failure           the window is too bad               open
+ *     open       a call                     its time is not over                refuse
+ *     open       a call                     its time is over                    half-open, permit
+ *     half-open  a call                     fewer probes than permits           permit
+ *     half-open  a call                     a probe is older than its timeout   that probe's place, permit
+ *     half-open  a call                     otherwise                           refuse
+ *     half-open  success                    it is the last one needed           closed, window cleared
+ *     half-open  failure                                                        open, for longer
+ *     any        nothing                                                        the permit's place is free again
+ *     any        a verdict of another generation, or a second one               nothing at all
+ *     any        force open                 is the first                        open, until released
+ *     forced     the last release                                               half-open
+ *     any        reset                      not forced                          closed, window cleared
+ */
+export class Circuit {
+  readonly #window: FailureWindow
+  readonly #settings: CircuitSettings
+  #state: CircuitState = 'closed'
+  #generation = 0
+  #openings = 0
+  #openedAt = 0
+  #openForMs = 0
+  #forced = 0
+  #successes = 0
+  #probes: Permit[] = []
+
+  constructor(window: FailureWindow, settings: CircuitSettings) {
+    this.#window = window
+    this.#settings = settings
+  }
+
+  /** A permit for one call, or undefined: refused. */
+  acquire(now: number): Permit | undefined {
+    if (this.#state === 'closed') return this.#permit(this.#settings.timed ? now : Number.NaN)
+    if (this.#state === 'open') {
+      if (this.retryInMs(now) > 0) return undefined
+      this.#change('half-open', 'waited')
+    }
+    // Whoever heard of the change may have forced it open again.
+    return this.#forced > 0 ? undefined : this.#probe(now)
+  }
+
+  /** Tells what came of a call. */
+  settle(permit: Permit, verdict: Verdict, now: number): void {
+    if (permit.spent) return
+    permit.spent = true
+    if (permit.generation !== this.#generation) return
+    if (this.#state === 'half-open') this.#probes = this.#probes.filter((probe) => probe !== permit)
+    if (verdict === 'nothing') return
+    const failed = verdict === 'failure'
+    if (this.#state === 'closed') {
+      const slow = now - permit.since > this.#settings.slowMs // NaN: no
+      if (this.#window.record(failed, slow, now)) this.#open('failures', now)
+    } else if (failed || now - permit.since > this.#settings.slowMs) this.#open('probe-failed', now)
+    else if (++this.#successes >= this.#settings.successesToClose) this.#close('recovered')
+  }
+
+  /** Open until `release` was called as often as this. */
+  force(): void {
+    if (this.#forced++ === 0) this.#change('open', 'forced')
+  }
+
+  /** Takes back one `force`. After the last, probes decide. */
+  release(): void {
+    if (this.#forced > 0 && --this.#forced === 0) this.#change('half-open', 'released')
+  }
+
+  /** Back to the start. A circuit that is forced open stays so. */
+  reset(): void {
+    if (this.#forced === 0) this.#close('reset')
+  }
+
+  /** An open circuit whose time is over reads as half-open: the next call is a probe. */
+  state(now: number): CircuitState {
+    return this.#state === 'open' && this.retryInMs(now) === 0 ? 'half-open' : this.#state
+  }
+
+  /** Until the next probe, ms. */
+  retryInMs(now: number): number {
+    if (this.#state !== 'open') return 0
+    if (this.#forced > 0) return Number.POSITIVE_INFINITY
+    // A clock that went back must not keep the circuit open for as long again.
+    if (now < this.#openedAt) this.#openedAt = now
+    return Math.max(0, this.#openedAt + this.#openForMs - now)
+  }
+
+  snapshot(now: number): CircuitSnapshot {
+    return {
+      state: this.state(now),
+      openings: this.#openings,
+      retryInMs: this.retryInMs(now),
+      probes: this.#probes.length,
+      ...this.#window.counts(now),
+    }
+  }
+
+  #probe(now: number): Permit | undefined {
+    if (this.#probes.length >= this.#settings.halfOpenPermits) {
+      const oldest = this.#probes[0]
+      // The distance, so that a clock that went back cannot keep a lost probe's place for as long again.
+      if (oldest === undefined || Math.abs(now - oldest.since) < this.#settings.probeTimeoutMs) return undefined
+      oldest.spent = true
+      this.#probes.shift()
+    }
+    const permit = this.#permit(now)
+    this.#probes.push(permit)
+    return permit
+  }
+
+  #permit(since: number): Permit {
+    return { generation: this.#generation, since, spent: false }
+  }
+
+  #open(reason: ChangeReason, now: number): void {
+    this.#openings++
+    this.#openedAt = now
+    this.#openForMs = this.#settings.openTimeMs(this.#openings)
+    this.#change('open', reason)
+  }
+
+  #close(reason: ChangeReason): void {
+    this.#openings = 0
+    this.#window.clear()
+    this.#change('closed', reason)
+  }
+
+  #change(to: CircuitState, reason: ChangeReason): void {
+    const from = this.#state
+    this.#generation++
+    this.#state = to
+    this.#successes = 0
+    this.#probes = []
+    if (from !== to) this.#settings.onChange({ from, to, reason })
+  }
+}

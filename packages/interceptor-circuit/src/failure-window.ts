@@ -1,0 +1,33 @@
+/** What a window remembers of recent calls. */
+export interface WindowCounts {
+  readonly calls: number
+  readonly failures: number
+  readonly slow: number
+}
+
+/** Recent outcomes of one circuit, and whether they are bad enough. */
+export interface FailureWindow {
+  /** Notes an outcome. Returns whether the circuit should open. */
+  record(failed: boolean, slow: boolean, now: number): boolean
+  clear(): void
+  counts(now: number): WindowCounts
+}
+
+/** Makes the windows of a breaker, one per circuit. */
+export interface FailurePolicy {
+  /** Calls that take longer count as slow, ms; undefined: none does, and no call is timed. */
+  readonly slowMs?: number | undefined
+  open(): FailureWindow
+}
+
+/** When the rates in a window are too high. */
+export interface RateOptions {
+  /** Share of calls that fail, from above 0 to 1, at which the circuit opens. Default 0.5. */
+  readonly failureRate?: number
+  /** Calls that must be in the window before rates mean anything. */
+  readonly minCalls?: number
+  /** Calls that take longer are slow, ms; for a response stream: until the first message. Default: none is. */
+  readonly slowMs?: number
+  /** Share of slow calls at which the circuit opens. Default 1, all of them. */
+  readonly slowRate?: number
+}
