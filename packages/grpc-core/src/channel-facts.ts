@@ -1,4 +1,5 @@
 import type { ChannelOptions, InterceptorOptions, NextCall } from '@grpc/grpc-js'
+import { openBelow } from './bound-credentials.ts'
 
 /** What a stack knows of the channel under it. On a stub with a channel of its own: nothing. */
 export interface ChannelFacts {
@@ -17,7 +18,7 @@ export const UNKNOWN_CHANNEL: ChannelFacts = {
   secure: undefined,
   compression: undefined,
   canRewritePath: false,
-  open: (nextCall, options) => nextCall(options),
+  open: openBelow,
 }
 
 /** As much of grpc-js's objects as leads from a call to the credentials of its channel. */

@@ -9,6 +9,7 @@ import {
   Channel as GrpcChannel,
   type Interceptor as GrpcInterceptor,
 } from '@grpc/grpc-js'
+import { openBelow } from './bound-credentials.ts'
 import type { Interceptor } from './call.ts'
 import type { ChannelFacts } from './channel-facts.ts'
 import { type ClientInterceptorLike, validateInterceptors } from './compose.ts'
@@ -103,11 +104,11 @@ class StackChannel implements Channel {
       target: base.getTarget(),
       canRewritePath: true,
       open: (nextCall, options, path) => {
-        if (path === undefined) return nextCall(options)
+        if (path === undefined) return openBelow(nextCall, options)
         // grpc-js binds the stub's path, but creates the call on this channel before nextCall returns.
         this.#path = path
         try {
-          return nextCall(options)
+          return openBelow(nextCall, options)
         } finally {
           this.#path = undefined
         }

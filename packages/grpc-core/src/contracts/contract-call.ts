@@ -41,7 +41,7 @@ export function openPlanned(
   const { method, stack, layer } = plan
   if (layer === undefined) return new FusedClientCall(options, nextCall, method, stack, facts)
   const enter: NextCall = (given) => new ContractCall(call, layer, plan, given, nextCall, facts)
-  const call = new FusedClientCall(options, enter, method, stack, facts)
+  const call = new FusedClientCall(options, enter, method, stack, { ...facts, open: (next, given) => next(given) })
   return call
 }
 

@@ -1,0 +1,24 @@
+import { AsyncResource } from 'node:async_hooks'
+import { CallCredentials, type InterceptorOptions, type NextCall } from '@grpc/grpc-js'
+
+/**
+ * Makes the call below a stack. grpc-js asks call credentials for metadata once there is a connection, in the context of
+ * whichever call opened it (load-balancing-call.ts, 1.14): a token read from a context would be somebody else's. Here
+ * they are asked in the context of their own call.
+ */
+export function openBelow(nextCall: NextCall, options: InterceptorOptions): ReturnType<NextCall> {
+  const { credentials } = options
+  return nextCall(credentials === undefined ? options : { ...options, credentials: inThisContext(credentials) })
+}
+
+function inThisContext(credentials: CallCredentials): CallCredentials {
+  const context = new AsyncResource('GRPC_STACK_CREDENTIALS', { requireManualDestroy: true })
+  return CallCredentials.createFromMetadataGenerator((options, done) => {
+    context
+      .runInAsyncScope(() => credentials.generateMetadata(options))
+      .then(
+        (metadata) => done(null, metadata),
+        (error: Error) => done(error),
+      )
+  })
+}
