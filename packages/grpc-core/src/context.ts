@@ -9,10 +9,29 @@ export class Context {
   readonly #parent: Context | undefined
   #serverCall: ServerCall | undefined
   #values: Map<ContextVar<unknown>, unknown> | undefined
+  #ofRpc = true
 
   constructor(parent?: Context, serverCall?: ServerCall) {
     this.#parent = parent
     this.#serverCall = serverCall ?? parent?.serverCall
+  }
+
+  static outsideRpc(): Context {
+    const context = new Context()
+    context.#ofRpc = false
+    return context
+  }
+
+  /** Whether it is the context of an RPC; if not, that of an asynchronous flow. */
+  get ofRpc(): boolean {
+    return this.#ofRpc
+  }
+
+  copy(): Context {
+    const copy = new Context(this.#parent, this.#serverCall)
+    copy.#ofRpc = this.#ofRpc
+    if (this.#values !== undefined) copy.#values = new Map(this.#values)
+    return copy
   }
 
   /** The server RPC being handled here, if any. */
@@ -69,6 +88,19 @@ export function contextStorage(): AsyncLocalStorage<Context> | undefined {
   return storage
 }
 
+/**
+ * The context to set something in. Within an RPC: the RPC's. Outside: a fresh copy, as flows that branch off a flow which
+ * has set something share its context, and one's setting is not the others' business.
+ */
+function ownContext(): Context {
+  const all = enableContext()
+  const context = all.getStore()
+  if (context?.ofRpc) return context
+  const own = context?.copy() ?? Context.outsideRpc()
+  all.enterWith(own)
+  return own
+}
+
 /** What undoes one `set`: give it to `reset`. */
 export class ContextToken<T> {
   readonly variable: ContextVar<T>
@@ -88,8 +120,9 @@ export class ContextToken<T> {
   restore(): void {
     if (this.#used) throw new Error(`ContextVar "${this.variable.name}": this token was already used`)
     this.#used = true
-    if (this.#had) this.#context.set(this.variable, this.#previous as T)
-    else this.#context.unset(this.variable as ContextVar<unknown>)
+    const context = this.#context.ofRpc ? this.#context : ownContext()
+    if (this.#had) context.set(this.variable, this.#previous as T)
+    else context.unset(this.variable as ContextVar<unknown>)
   }
 }
 
@@ -137,12 +170,7 @@ export class ContextVar<T> {
 
   /** Sets the value in the current context and returns a token for `reset`. */
   set(value: T): ContextToken<T> {
-    const all = enableContext()
-    let context = all.getStore()
-    if (context === undefined) {
-      context = new Context()
-      all.enterWith(context)
-    }
+    const context = ownContext()
     const token = new ContextToken(this, context)
     context.set(this, value)
     return token
