@@ -129,7 +129,7 @@ function readSettings(options: PrometheusOptions, registry: AnyRegistry): Settin
   if (exemplar !== false && !openMetrics) {
     throw new TypeError(
       'prometheus: option "exemplar" needs a registry of type OpenMetrics: ' +
-        'new Registry(Registry.OPENMETRICS_CONTENT_TYPE), or setContentType',
+        'registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE)',
     )
   }
   return {
