@@ -6,7 +6,7 @@ import { memoryStore } from './memory-store.ts'
 import { show } from './option-checks.ts'
 import type { RateLimitSettings } from './rate-limit-options.ts'
 import { resolveKey } from './resolve-key.ts'
-import type { Decision, Limiter, StoredLimit } from './store.ts'
+import type { Decision, StoredLimit, SyncLimiter } from './store.ts'
 
 export interface DeciderHooks {
   onStoreChange(up: boolean, error: unknown): void
@@ -17,7 +17,7 @@ export interface DeciderHooks {
 export class Decider {
   readonly #limits: readonly Limit[]
   readonly #guarded: GuardedLimiter
-  readonly #insurance: Limiter | undefined
+  readonly #insurance: SyncLimiter | undefined
   readonly #hooks: DeciderHooks
   /** The costs, where they are the same for every call. */
   readonly #fixedCosts: readonly number[] | undefined
@@ -71,10 +71,15 @@ export class Decider {
     failure: StoreFailure,
     keys: readonly (string | undefined)[],
     costs: readonly number[],
-  ): Decision | StoreFailure | Promise<Decision | StoreFailure> {
+  ): Decision | StoreFailure {
     if (this.#insurance === undefined) return failure
     this.#hooks.onInsured()
-    return this.#insurance.take(keys, costs)
+    const decision = this.#insurance.take(keys, costs)
+    // What is too much for a share of the limit may fit the whole one, when the store is back.
+    const limits = decision.limits.map((state) =>
+      state?.waitMs === Number.POSITIVE_INFINITY ? { ...state, waitMs: failure.retryMs } : state,
+    )
+    return { ...decision, limits }
   }
 }
 

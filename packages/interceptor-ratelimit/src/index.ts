@@ -40,7 +40,7 @@ export {
   rateLimit,
 } from './rate-limit.ts'
 export type { RateLimitOptions } from './rate-limit-options.ts'
-export type { Decision, Limiter, LimitState, Store, StoredLimit } from './store.ts'
+export type { Decision, Limiter, LimitState, Store, StoredLimit, SyncLimiter } from './store.ts'
 export {
   type AdaptiveThrottleInterceptor,
   type PacingInterceptor,

@@ -11,7 +11,7 @@ function open(rate: number, perMs: number, burst: number, options: MemoryStoreOp
   const store = memoryStore(options)
   const quota = quotaOf(rate, perMs, burst) ?? expect.unreachable()
   const limiter = store.open([{ name: 'test', quota, sameKeyAsFirst: true }])
-  const take = (key: string, cost = 1): Decision => limiter.take([key], [cost]) as Decision
+  const take = (key: string, cost = 1): Decision => limiter.take([key], [cost])
   return { store, take }
 }
 
@@ -88,7 +88,7 @@ describe('memoryStore', () => {
       { name: 's', quota: perSecond, sameKeyAsFirst: true },
       { name: 'm', quota: perMinute, sameKeyAsFirst: false },
     ])
-    const take = (a: string | undefined, b: string | undefined) => limiter.take([a, b], [1, 1]) as Decision
+    const take = (a: string | undefined, b: string | undefined) => limiter.take([a, b], [1, 1])
     expect(take('a', 'b').limits.map((state) => state?.remaining)).toEqual([1, 2])
     expect(take('a', 'b').limits.map((state) => state?.remaining)).toEqual([0, 1])
     const refused = take('a', 'b')

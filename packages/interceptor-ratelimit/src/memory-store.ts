@@ -2,7 +2,7 @@ import { type Clock, systemClock } from './clock.ts'
 import { debtAt, type Quota, remaining, resetMs, unitsOf, waitMs } from './gcra.ts'
 import { KeySlots, newSpace, type Space } from './key-slots.ts'
 import { checkClock, checkNames, checkNumber } from './option-checks.ts'
-import type { Decision, Limiter, LimitState, Store, StoredLimit } from './store.ts'
+import type { Decision, LimitState, Store, StoredLimit, SyncLimiter } from './store.ts'
 
 export interface MemoryStoreOptions {
   /**
@@ -16,6 +16,7 @@ export interface MemoryStoreOptions {
 }
 
 export interface MemoryStore extends Store {
+  open(limits: readonly StoredLimit[]): SyncLimiter
   /** Keys remembered now. */
   readonly size: number
   /** Keys forgotten while they still owed something. More than a few: `maxKeys` is too small. */
@@ -75,7 +76,7 @@ function entryFor(entries: Map<string, Entry>, { name, quota }: StoredLimit): En
   return known
 }
 
-class MemoryLimiter implements Limiter {
+class MemoryLimiter implements SyncLimiter {
   readonly #debts: Debts
   readonly #entries: readonly Entry[]
 

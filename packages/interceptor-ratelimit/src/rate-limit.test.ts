@@ -17,6 +17,7 @@ import { detailsOf } from '../test/decode-error-details.ts'
 import { byMetadata, unlimited } from './keys.ts'
 import { memoryStore } from './memory-store.ts'
 import { rateLimit } from './rate-limit.ts'
+import type { Store } from './store.ts'
 
 interceptorSuite('rateLimit', () => rateLimit({ rate: 1e6 }))
 interceptorSuite('rateLimit with several limits, headers and a limit per message', () => ({
@@ -310,6 +311,49 @@ describe('it fails closed', () => {
     expect(await code()).toBe(Code.RESOURCE_EXHAUSTED)
     expect(await code(metadataOf({ name: '127.0.0.1' }))).toBe(Code.OK)
     expect(await code(metadataOf({ name: 'peer=127.0.0.1' }))).toBe(Code.OK)
+  })
+})
+
+describe('the insurance', () => {
+  const dead: Store = { open: () => ({ take: () => Promise.reject(new Error('no store')) }) }
+
+  it('grants its share of each limit, and never says never to what the whole limit may admit', async () => {
+    const limit = rateLimit({
+      rate: 10,
+      perMs: 60_000,
+      store: dead,
+      onStoreError: 'insurance',
+      insuranceShare: 0.2,
+      storeRetryMs: 700,
+      clock: new FakeClock(),
+      cost: (call) => (call.method.pattern === 'bidi' ? 5 : 1),
+    })
+    await using server = await startTestServer({ interceptors: [limit] })
+    const client = server.client()
+    expect((await runRpc(client, 'bidi')).status?.metadata.get('grpc-retry-pushback-ms')).toEqual(['700'])
+    const codes: unknown[] = []
+    for (let i = 0; i < 4; i++) codes.push((await runRpc(client, 'unary')).status?.code)
+    expect(codes).toEqual([Code.OK, Code.OK, Code.RESOURCE_EXHAUSTED, Code.RESOURCE_EXHAUSTED])
+    expect(limit.counters()).toMatchObject({ admitted: 2, refused: 3, insured: 5 })
+  })
+
+  it('is not there by default: calls end UNAVAILABLE, with the reason for those who look', async () => {
+    const limit = rateLimit({ rate: 10, store: dead, clock: new FakeClock() })
+    const causes: unknown[] = []
+    const observing: Interceptor = async (_call, next) => {
+      const status = await next()
+      causes.push((status.cause as Error).message)
+      return status
+    }
+    await using server = await startTestServer({ interceptors: [observing, limit] })
+    const client = server.client()
+    for (const pattern of patterns) {
+      const { status } = await runRpc(client, pattern)
+      expect(status).toMatchObject({ code: Code.UNAVAILABLE, details: 'Rate limit store unavailable' })
+      expect(detailsOf(status?.metadata).details.ErrorInfo).toMatchObject({ reason: 'RATE_LIMIT_STORE_UNAVAILABLE' })
+    }
+    expect(causes).toEqual(Array(4).fill('no store'))
+    expect(limit.counters()).toMatchObject({ admitted: 0, refused: 0, refusedByStore: 4 })
   })
 })
 

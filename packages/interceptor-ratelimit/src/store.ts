@@ -36,6 +36,11 @@ export interface Limiter {
   take(keys: readonly (string | undefined)[], costs: readonly number[]): Decision | Promise<Decision>
 }
 
+/** One that never needs a promise. */
+export interface SyncLimiter extends Limiter {
+  take(keys: readonly (string | undefined)[], costs: readonly number[]): Decision
+}
+
 /**
  * Where counters live. `take` of a store in this process answers without a promise, and the RPC goes on without one.
  * A promise is waited for until `storeTimeoutMs`; a rejection, a throw and an answer that is no decision are errors of the
