@@ -143,8 +143,7 @@ function entryFinder({ key }: Settings, circuits: Circuits): (call: ClientCall) 
       const path = key === 'method' ? method.path : `/${method.service}`
       found = { target, entry: circuits.obtain(target === undefined ? path.slice(1) : target + path) }
       known.set(method, found)
-    }
-    found.entry.used = true
+    } else found.entry.used = true
     return found.entry
   }
 }

@@ -4,7 +4,7 @@ import type { Circuit } from './circuit.ts'
 export interface Entry {
   readonly key: string
   readonly circuit: Circuit
-  /** Used since the last look for something to drop. */
+  /** Used again since the last look for something to drop. */
   used: boolean
   /** Not to be dropped, this many times. */
   pinned: number
@@ -34,13 +34,15 @@ export class Circuits {
   }
 
   obtain(key: string): Entry {
-    let entry = this.#entries.get(key)
-    if (entry === undefined) {
-      if (this.#entries.size >= this.#maxKeys) this.#dropOne()
-      entry = { key, circuit: this.#make(key), used: true, pinned: 0, dropped: false }
-      this.#entries.set(key, entry)
+    const known = this.#entries.get(key)
+    if (known !== undefined) {
+      known.used = true
+      return known
     }
-    entry.used = true
+    if (this.#entries.size >= this.#maxKeys) this.#dropOne()
+    // Not used again yet: of keys that come once, none pushes out one that comes often.
+    const entry = { key, circuit: this.#make(key), used: false, pinned: 0, dropped: false }
+    this.#entries.set(key, entry)
     return entry
   }
 
