@@ -112,6 +112,26 @@ describe('flaw 24: credentials are not sent over plaintext', () => {
     expect(tls.calls).toHaveLength(before)
   })
 
+  it('a channel of ours that is not encrypted is refused before anybody asks for a token', async () => {
+    let asked = 0
+    const token = () => `t${++asked}`
+    const rpc = await runRpc(plaintext.channel(clientAuth({ token })).client(TestClient), 'unary')
+    expect(rpc.status?.code).toBe(Code.UNAUTHENTICATED)
+    expect(asked).toBe(0)
+  })
+
+  it("flaw 25: the caller's own header is the only one over TLS", async () => {
+    const metadata = metadataOf({ authorization: 'Basic own' })
+    for (const client of [
+      tls.client(clientAuth({ token: 'secret' })),
+      tls.channel(clientAuth({ token: 'secret' })).client(TestClient),
+    ]) {
+      expect(await authorizationSeen(tls, () => runRpc(client, 'unary', { metadata }))).toEqual(['Basic own'])
+    }
+    const replacing = tls.client(clientAuth({ token: 'secret', callerHeader: 'replace' }))
+    expect(await authorizationSeen(tls, () => runRpc(replacing, 'unary', { metadata }))).toEqual(['Bearer secret'])
+  })
+
   it('a refusal is local: it does not make the provider fetch another token', async () => {
     let asked = 0
     const client = plaintext.client(clientAuth({ token: async () => ({ token: `t${++asked}`, expiresAt: Infinity }) }))

@@ -47,6 +47,8 @@ describe('introspection', () => {
   it('refuses a token that is not active', async () => {
     await start()
     expect(await answerTo(server, 'Bearer bad')).toBe(REFUSED)
+    endpoint.answer = () => ({ active: false, sub: 'alice' })
+    expect(await answerTo(server, 'Bearer worse')).toBe(REFUSED)
   })
 
   it('asks once for a token, whatever the answer and however many calls wait; revocation shows within a minute', async () => {

@@ -1,4 +1,5 @@
 import { status as Code } from '@grpc/grpc-js'
+import type { ServerCall } from '@grpc-stack/grpc-core'
 import { metadataOf, runRpc, type TestServer } from '@grpc-stack/grpc-testing'
 import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
@@ -97,6 +98,8 @@ describe('conditions', () => {
     for (const name of ['constructor', 'toString', '__proto__']) {
       expect(await allows(allow({ claims: { [name]: '*' } }), { principal: { claims: {} } })).toBe(false)
     }
+    const inherited = Object.create({ role: 'admin' }) as Record<string, unknown>
+    expect(await allows(allow({ claims: { role: 'admin' } }), { principal: { claims: inherited } })).toBe(false)
   })
 
   it('numbers and booleans are compared as they are written', async () => {
@@ -123,6 +126,9 @@ describe('conditions', () => {
     expect(await allows(table, { metadata: { 'x-region': 'eu' } })).toBe(true)
     expect(await allows(table, { metadata: { 'x-region': 'eu, us' } })).toBe(false)
     expect(await allows(table)).toBe(false)
+    const metadata = metadataOf({ 'x-region': 'eu' })
+    metadata.add('x-region', 'us')
+    expect(policy(table)({ subject: 'alice' }, { ...CALL, metadata } as ServerCall)).toBe(false)
   })
 
   it('metadata denies when any value matches, also one that HTTP has joined to others', async () => {
@@ -207,7 +213,7 @@ const CALL = {
     responseStream: false,
     registered: true,
   },
-} as never
+} as unknown as ServerCall
 
 function decide(rules: ReturnType<typeof policy>, principal: Principal): boolean {
   return rules(principal, CALL)

@@ -160,12 +160,9 @@ export class TokenCache {
       return token
     }
     const now = this.#settings.clock.now()
+    // One that has expired by this machine's clock is returned all the same: the clock may be wrong, and the server is
+    // the judge. Nobody gets it from here again.
     const lifetime = token.expiresAt - now
-    // Expired by this machine's clock, which may be the one that is wrong: the server is the judge, once.
-    if (lifetime <= 0) {
-      this.#held = undefined
-      return token.token
-    }
     const { refreshBeforeMs, expirySkewMs } = this.#settings
     this.#held = {
       token: token.token,

@@ -11,7 +11,7 @@ import {
   type TestServer,
 } from '@grpc-stack/grpc-testing'
 import { afterEach, describe, expect, it } from 'vitest'
-import { alice, answerTo, carrying, DOWN, good, REFUSED, startAuthServer, verify } from '../test/auth-server.ts'
+import { alice, answerTo, carrying, clientOf, DOWN, good, REFUSED, startAuthServer, verify } from '../test/auth-server.ts'
 import { apiKeys, bearer, hashApiKey, principalVar, VerifierUnavailableError } from './index.ts'
 
 let server: TestServer
@@ -201,7 +201,7 @@ describe('flaw 47: verifying one token holds nobody else up', () => {
 describe('several authenticators', () => {
   const keys = apiKeys({ keys: [{ hash: hashApiKey('the-key'), subject: 'billing' }] })
   const ask = async (entries: Record<string, string>) => {
-    const rpc = await runRpc(server.client(), 'unary', { metadata: metadataOf(entries) })
+    const rpc = await runRpc(clientOf(server), 'unary', { metadata: metadataOf(entries) })
     return Code[rpc.status?.code ?? -1]
   }
 
@@ -222,6 +222,12 @@ describe('several authenticators', () => {
     expect(seen).toEqual(['billing', 'alice', 'basic'])
     expect(await ask({ 'x-api-key': 'wrong', authorization: 'Bearer bad' })).toBe('UNAUTHENTICATED')
     expect(await ask({})).toBe('UNAUTHENTICATED')
+  })
+
+  it('do not get to see a call whose header nobody may take', async () => {
+    server = await startAuthServer({ verify: [verify, keys] })
+    expect(await ask({ 'x-api-key': 'the-key', authorization: 'Bearer a, Bearer b' })).toBe('UNAUTHENTICATED')
+    expect(await ask({ 'x-api-key': 'the-key', authorization: 'Basic a' })).toBe('OK')
   })
 
   it('one that is down makes the answer UNAVAILABLE unless another accepts', async () => {
