@@ -73,7 +73,6 @@ export interface Settings {
   readonly isFailure: CircuitBreakerOptions['isFailure']
   readonly observeOnly: boolean
   readonly maxKeys: number
-  readonly clock: Clock
   circuit(onChange: (change: CircuitChange) => void): CircuitSettings
 }
 
@@ -114,11 +113,11 @@ export function readOptions(options: CircuitBreakerOptions): Settings {
     isFailure,
     observeOnly,
     maxKeys,
-    clock,
     circuit: (onChange) => ({
       halfOpenPermits,
       successesToClose,
       probeTimeoutMs,
+      clock,
       timed: policy.slowMs !== undefined,
       slowMs: policy.slowMs ?? Number.POSITIVE_INFINITY,
       openTimeMs: (opening) => openTimeMs(openTime, opening, random),

@@ -54,7 +54,7 @@ export interface Release {
  */
 export function circuitBreaker(options: CircuitBreakerOptions = {}): CircuitBreaker {
   const settings = readOptions(options)
-  const { clock, observeOnly } = settings
+  const { observeOnly } = settings
   const events = new CircuitEmitter()
   let forcedAll = 0
   const circuits = new Circuits(settings.maxKeys, (key) => {
@@ -70,20 +70,19 @@ export function circuitBreaker(options: CircuitBreakerOptions = {}): CircuitBrea
     // It can only fail, and through no fault of the server's.
     if (call.deadline !== Number.POSITIVE_INFINITY && call.deadline <= Date.now()) return next()
     const { key, circuit } = entryOf(call)
-    const now = clock.now()
-    const permit = circuit.acquire(now)
+    const permit = circuit.acquire()
     if (permit === undefined) {
-      const retryInMs = circuit.retryInMs(now)
+      const retryInMs = circuit.retryInMs()
       events.emit('refusal', () => ({ key, call, retryInMs }))
-      return observeOnly ? next() : refusal(key, circuit.state(now), retryInMs)
+      return observeOnly ? next() : refusal(key, circuit.state(), retryInMs)
     }
     watch(call, circuit, permit, settings)
     return next()
   }
 
   return Object.assign(intercept, {
-    state: (key: string) => circuits.get(key)?.circuit.state(clock.now()) ?? (forcedAll > 0 ? 'open' : 'closed'),
-    snapshot: (key: string) => circuits.get(key)?.circuit.snapshot(clock.now()),
+    state: (key: string) => circuits.get(key)?.circuit.state() ?? (forcedAll > 0 ? 'open' : 'closed'),
+    snapshot: (key: string) => circuits.get(key)?.circuit.snapshot(),
     keys: () => circuits.all().map(({ key }) => key),
     on: events.on.bind(events) as CircuitBreaker['on'],
     forceOpen(key?: string) {
@@ -105,11 +104,11 @@ export function circuitBreaker(options: CircuitBreakerOptions = {}): CircuitBrea
 /** Tells the circuit what comes of the call. Hears the status without a promise of its own. */
 function watch(call: ClientCall, circuit: Circuit, permit: Permit, settings: Settings): void {
   call.onStatus((status) => {
-    if (!permit.spent) circuit.settle(permit, judge(status, call, settings), settings.clock.now())
+    if (!permit.spent) circuit.settle(permit, judge(status, call, settings))
   })
   if (!call.method.responseStream) return
   call.onResponse(() => {
-    if (!permit.spent) circuit.settle(permit, 'success', settings.clock.now())
+    if (!permit.spent) circuit.settle(permit, 'success')
   })
 }
 

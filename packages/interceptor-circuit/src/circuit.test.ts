@@ -6,30 +6,31 @@ import { timeWindow } from './time-window.ts'
 /** A circuit that opens after three failures in a row, for 1 s, then 2 s, then 4 s. */
 function table(change: Partial<CircuitSettings> = {}, policy = consecutive(3)) {
   const changes: CircuitChange[] = []
+  let now = 0
   const circuit = new Circuit(policy.open(), {
     halfOpenPermits: 2,
     successesToClose: 3,
     probeTimeoutMs: 500,
+    clock: { now: () => now },
     timed: policy.slowMs !== undefined,
     slowMs: policy.slowMs ?? Number.POSITIVE_INFINITY,
     openTimeMs: (opening) => 1000 * 2 ** (opening - 1),
     onChange: (event) => changes.push(event),
     ...change,
   })
-  let now = 0
   return {
     circuit,
     changes,
     at: (ms: number) => {
       now = ms
     },
-    acquire: () => circuit.acquire(now),
+    acquire: () => circuit.acquire(),
     settle: (permit: Permit | undefined, verdict: Verdict) => {
       if (permit === undefined) throw new Error('refused')
-      circuit.settle(permit, verdict, now)
+      circuit.settle(permit, verdict)
     },
-    state: () => circuit.state(now),
-    snapshot: () => circuit.snapshot(now),
+    state: () => circuit.state(),
+    snapshot: () => circuit.snapshot(),
     /** One call after another, each with its verdict. */
     calls(...verdicts: Verdict[]) {
       for (const verdict of verdicts) this.settle(this.acquire(), verdict)

@@ -1,3 +1,4 @@
+import type { Clock } from './clock.ts'
 import type { FailureWindow, WindowCounts } from './failure-window.ts'
 
 export type CircuitState = 'closed' | 'open' | 'half-open'
@@ -53,6 +54,7 @@ export interface CircuitSettings {
   /** Whether a permit must know when it was given. */
   readonly timed: boolean
   readonly slowMs: number
+  readonly clock: Clock
   readonly openTimeMs: (opening: number) => number
   readonly onChange: (change: CircuitChange) => void
 }
@@ -96,28 +98,30 @@ export class Circuit {
   }
 
   /** A permit for one call, or undefined: refused. */
-  acquire(now: number): Permit | undefined {
-    if (this.#state === 'closed') return this.#permit(this.#settings.timed ? now : Number.NaN)
+  acquire(): Permit | undefined {
+    const { timed, clock } = this.#settings
+    if (this.#state === 'closed') return this.#permit(timed ? clock.now() : Number.NaN)
     if (this.#state === 'open') {
-      if (this.retryInMs(now) > 0) return undefined
+      if (this.retryInMs() > 0) return undefined
       this.#change('half-open', 'waited')
     }
     // Whoever heard of the change may have forced it open again.
-    return this.#forced > 0 ? undefined : this.#probe(now)
+    return this.#forced > 0 ? undefined : this.#probe(clock.now())
   }
 
   /** Tells what came of a call. */
-  settle(permit: Permit, verdict: Verdict, now: number): void {
+  settle(permit: Permit, verdict: Verdict): void {
     if (permit.spent) return
     permit.spent = true
     if (permit.generation !== this.#generation) return
     if (this.#state === 'half-open') this.#probes = this.#probes.filter((probe) => probe !== permit)
     if (verdict === 'nothing') return
     const failed = verdict === 'failure'
+    const { timed, clock, slowMs } = this.#settings
+    const slow = timed && clock.now() - permit.since > slowMs
     if (this.#state === 'closed') {
-      const slow = now - permit.since > this.#settings.slowMs // NaN: no
-      if (this.#window.record(failed, slow, now)) this.#open('failures', now)
-    } else if (failed || now - permit.since > this.#settings.slowMs) this.#open('probe-failed', now)
+      if (this.#window.record(failed, slow, clock)) this.#open('failures')
+    } else if (failed || slow) this.#open('probe-failed')
     else if (++this.#successes >= this.#settings.successesToClose) this.#close('recovered')
   }
 
@@ -137,26 +141,27 @@ export class Circuit {
   }
 
   /** An open circuit whose time is over reads as half-open: the next call is a probe. */
-  state(now: number): CircuitState {
-    return this.#state === 'open' && this.retryInMs(now) === 0 ? 'half-open' : this.#state
+  state(): CircuitState {
+    return this.#state === 'open' && this.retryInMs() === 0 ? 'half-open' : this.#state
   }
 
   /** Until the next probe, ms. */
-  retryInMs(now: number): number {
+  retryInMs(): number {
     if (this.#state !== 'open') return 0
     if (this.#forced > 0) return Number.POSITIVE_INFINITY
+    const now = this.#settings.clock.now()
     // A clock that went back must not keep the circuit open for as long again.
     if (now < this.#openedAt) this.#openedAt = now
     return Math.max(0, this.#openedAt + this.#openForMs - now)
   }
 
-  snapshot(now: number): CircuitSnapshot {
+  snapshot(): CircuitSnapshot {
     return {
-      state: this.state(now),
+      state: this.state(),
       openings: this.#openings,
-      retryInMs: this.retryInMs(now),
+      retryInMs: this.retryInMs(),
       probes: this.#probes.length,
-      ...this.#window.counts(now),
+      ...this.#window.counts(this.#settings.clock),
     }
   }
 
@@ -177,9 +182,9 @@ export class Circuit {
     return { generation: this.#generation, since, spent: false }
   }
 
-  #open(reason: ChangeReason, now: number): void {
+  #open(reason: ChangeReason): void {
     this.#openings++
-    this.#openedAt = now
+    this.#openedAt = this.#settings.clock.now()
     this.#openForMs = this.#settings.openTimeMs(this.#openings)
     this.#change('open', reason)
   }

@@ -1,3 +1,5 @@
+import type { Clock } from './clock.ts'
+
 /** What a window remembers of recent calls. */
 export interface WindowCounts {
   readonly calls: number
@@ -7,10 +9,10 @@ export interface WindowCounts {
 
 /** Recent outcomes of one circuit, and whether they are bad enough. */
 export interface FailureWindow {
-  /** Notes an outcome. Returns whether the circuit should open. */
-  record(failed: boolean, slow: boolean, now: number): boolean
+  /** Notes an outcome. Returns whether the circuit should open. Reading the clock costs; ask it only if time matters. */
+  record(failed: boolean, slow: boolean, clock: Clock): boolean
   clear(): void
-  counts(now: number): WindowCounts
+  counts(clock: Clock): WindowCounts
 }
 
 /** Makes the windows of a breaker, one per circuit. */

@@ -1,3 +1,4 @@
+import type { Clock } from './clock.ts'
 import type { FailurePolicy, FailureWindow, RateOptions, WindowCounts } from './failure-window.ts'
 import { checkNames, checkNumber } from './option-checks.ts'
 import { exceeds, RATE_OPTIONS, type RateLimits, readRates } from './rate-limits.ts'
@@ -39,8 +40,8 @@ class TimeWindow implements FailureWindow {
     this.#limits = limits
   }
 
-  record(failed: boolean, slow: boolean, now: number): boolean {
-    const i = this.#advance(now)
+  record(failed: boolean, slow: boolean, clock: Clock): boolean {
+    const i = this.#advance(clock)
     const total = this.#total
     this.#calls[i] = (this.#calls[i] ?? 0) + 1
     total.calls++
@@ -59,14 +60,14 @@ class TimeWindow implements FailureWindow {
     for (let i = 0; i < SLOTS; i++) this.#forget(i)
   }
 
-  counts(now: number): WindowCounts {
-    this.#advance(now)
+  counts(clock: Clock): WindowCounts {
+    this.#advance(clock)
     return { ...this.#total }
   }
 
   /** Forgets the slots that time has left behind and returns the index of the current one. */
-  #advance(now: number): number {
-    const slot = Math.floor(now / this.#slotMs)
+  #advance(clock: Clock): number {
+    const slot = Math.floor(clock.now() / this.#slotMs)
     const passed = Math.min(slot - this.#slot, SLOTS) // negative if the clock went back: stay where we are
     if (passed > 0) {
       for (let n = 0; n < passed; n++) this.#forget(index(slot - n))

@@ -5,10 +5,12 @@ import { countWindow } from './count-window.ts'
 import type { FailureWindow } from './failure-window.ts'
 import { timeWindow } from './time-window.ts'
 
+const at = (ms: number) => ({ now: () => ms })
+
 /** `x` failed, `.` did not; returns the 1-based number of the first outcome that opens. */
 function opensAt(window: FailureWindow, outcomes: string, now = 0): number | undefined {
   for (const [i, outcome] of [...outcomes].entries()) {
-    if (window.record(outcome === 'x', false, now)) return i + 1
+    if (window.record(outcome === 'x', false, at(now))) return i + 1
   }
   return undefined
 }
@@ -42,9 +44,9 @@ describe('countWindow', () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 20 }), fc.array(fc.tuple(fc.boolean(), fc.boolean())), (size, outcomes) => {
         const window = countWindow({ size }).open()
-        for (const [failed, slow] of outcomes) window.record(failed, slow, 0)
+        for (const [failed, slow] of outcomes) window.record(failed, slow, at(0))
         const recent = outcomes.slice(-size)
-        expect(window.counts(0)).toEqual({
+        expect(window.counts(at(0))).toEqual({
           calls: recent.length,
           failures: recent.filter(([failed]) => failed).length,
           slow: recent.filter(([, slow]) => slow).length,
@@ -64,38 +66,38 @@ describe('timeWindow', () => {
 
   it('forgets everything in an idle gap longer than the window', () => {
     const window = timeWindow({ minCalls: 2 }).open()
-    window.record(true, false, 0)
-    expect(window.record(true, false, 3_600_000)).toBe(false)
-    expect(window.counts(3_600_000)).toEqual({ calls: 1, failures: 1, slow: 0 })
+    window.record(true, false, at(0))
+    expect(window.record(true, false, at(3_600_000))).toBe(false)
+    expect(window.counts(at(3_600_000))).toEqual({ calls: 1, failures: 1, slow: 0 })
   })
 
   it('forgets slot by slot', () => {
     const window = timeWindow({ windowMs: 1000 }).open()
-    for (let ms = 0; ms < 1000; ms += 100) window.record(true, false, ms)
-    expect([999, 1000, 1150, 1850, 1900].map((now) => window.counts(now).calls)).toEqual([10, 9, 8, 1, 0])
+    for (let ms = 0; ms < 1000; ms += 100) window.record(true, false, at(ms))
+    expect([999, 1000, 1150, 1850, 1900].map((now) => window.counts(at(now)).calls)).toEqual([10, 9, 8, 1, 0])
   })
 
   it('stays where it is when the clock goes back', () => {
     const window = timeWindow({ windowMs: 1000 }).open()
-    window.record(true, false, 5000)
-    window.record(true, false, 100)
-    expect(window.counts(100).calls).toBe(2)
-    expect(window.counts(5000).calls).toBe(2)
+    window.record(true, false, at(5000))
+    window.record(true, false, at(100))
+    expect(window.counts(at(100)).calls).toBe(2)
+    expect(window.counts(at(5000)).calls).toBe(2)
   })
 
   it('takes a clock that counts from anywhere', () => {
     const window = timeWindow({ windowMs: 1000 }).open()
-    window.record(true, false, -5050)
-    window.record(true, false, -4950)
-    expect(window.counts(-4950).calls).toBe(2)
-    expect(window.counts(0).calls).toBe(0)
+    window.record(true, false, at(-5050))
+    window.record(true, false, at(-4950))
+    expect(window.counts(at(-4950)).calls).toBe(2)
+    expect(window.counts(at(0)).calls).toBe(0)
   })
 
   it('can be cleared', () => {
     const window = timeWindow().open()
-    window.record(true, true, 1)
+    window.record(true, true, at(1))
     window.clear()
-    expect(window.counts(1)).toEqual({ calls: 0, failures: 0, slow: 0 })
+    expect(window.counts(at(1))).toEqual({ calls: 0, failures: 0, slow: 0 })
   })
 })
 
