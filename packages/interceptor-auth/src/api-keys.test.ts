@@ -2,11 +2,11 @@ import { createHash, randomBytes } from 'node:crypto'
 import { status as Code } from '@grpc/grpc-js'
 import { echo, FakeClock, metadataOf, runRpc, type TestServer } from '@grpc-stack/grpc-testing'
 import { afterEach, describe, expect, it } from 'vitest'
-import { clientOf, startAuthServer } from '../test/auth-server.ts'
+import { clientOf, startAuthServer, stopAuthServers } from '../test/auth-server.ts'
 import { type ApiKeysOptions, apiKeys, hashApiKey, principalVar } from './index.ts'
 
 let server: TestServer
-afterEach(() => server?.stop())
+afterEach(stopAuthServers)
 
 const key = randomBytes(32).toString('base64url')
 const entry = { hash: hashApiKey(key), subject: 'billing', claims: { plan: 'pro' } }

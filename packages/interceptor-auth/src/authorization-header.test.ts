@@ -2,11 +2,20 @@ import { status as Code } from '@grpc/grpc-js'
 import type { ServerCall, ServerInterceptorLike } from '@grpc-stack/grpc-core'
 import { runRpc, type TestServer } from '@grpc-stack/grpc-testing'
 import { afterEach, describe, expect, it } from 'vitest'
-import { alice, answerTo, carrying, clientOf, REFUSED, startAuthServer, verify } from '../test/auth-server.ts'
+import {
+  alice,
+  answerTo,
+  carrying,
+  clientOf,
+  REFUSED,
+  startAuthServer,
+  stopAuthServers,
+  verify,
+} from '../test/auth-server.ts'
 import { bearer } from './index.ts'
 
 let server: TestServer
-afterEach(() => server?.stop())
+afterEach(stopAuthServers)
 
 describe('flaw 48: more than one authorization value is none', () => {
   const twice: ServerInterceptorLike = function twice(call: ServerCall, next) {

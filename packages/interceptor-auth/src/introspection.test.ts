@@ -1,6 +1,6 @@
 import { echo, FakeClock, metadataOf, runRpc, settle, type TestServer } from '@grpc-stack/grpc-testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { answerTo, DOWN, REFUSED, startAuthServer } from '../test/auth-server.ts'
+import { answerTo, DOWN, REFUSED, startAuthServer, stopAuthServers } from '../test/auth-server.ts'
 import { type Answer, type HttpEndpoint, httpStatus, silence, startEndpoint } from '../test/http-endpoint.ts'
 import { type Principal, principalVar } from './index.ts'
 import { type IntrospectionOptions, introspection } from './oauth2.ts'
@@ -15,7 +15,7 @@ beforeEach(async () => {
   )
 })
 afterEach(async () => {
-  await server?.stop()
+  await stopAuthServers()
   await endpoint.close()
 })
 

@@ -3,7 +3,7 @@ import { status as Code } from '@grpc/grpc-js'
 import { echo, metadataOf, patterns, runRpc, type TestServer } from '@grpc-stack/grpc-testing'
 import { base64url, exportJWK, exportSPKI, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { answerTo, REFUSED, startAuthServer } from '../test/auth-server.ts'
+import { answerTo, REFUSED, startAuthServer, stopAuthServers } from '../test/auth-server.ts'
 import { AUDIENCE, ISSUER, type Issuer, startIssuer } from '../test/issuer.ts'
 import { type Principal, principalVar } from './index.ts'
 import { type JwtOptions, jwt } from './jwt.ts'
@@ -15,7 +15,7 @@ beforeAll(async () => {
 afterAll(() => issuer.endpoint.close())
 
 let server: TestServer
-afterEach(() => server?.stop())
+afterEach(stopAuthServers)
 
 const start = async (options: Partial<JwtOptions> = {}) => {
   server = await startAuthServer({

@@ -3,11 +3,11 @@ import type { ServerCall } from '@grpc-stack/grpc-core'
 import { metadataOf, runRpc, type TestServer } from '@grpc-stack/grpc-testing'
 import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
-import { startAuthServer } from '../test/auth-server.ts'
+import { startAuthServer, stopAuthServers } from '../test/auth-server.ts'
 import { type PolicyRule, type PolicyTable, type Principal, policy } from './index.ts'
 
 let server: TestServer
-afterEach(() => server?.stop())
+afterEach(stopAuthServers)
 
 const SERVICE = 'grpcstack.testing.Test'
 
@@ -18,7 +18,7 @@ interface Given {
 
 /** Whether the policy lets a real unary call through. */
 async function allows(table: PolicyTable, { principal = {}, metadata = {} }: Given = {}): Promise<boolean> {
-  await server?.stop()
+  await stopAuthServers()
   server = await startAuthServer({ verify: () => ({ subject: 'alice', ...principal }), authorize: policy(table) })
   const rpc = await runRpc(server.client(), 'unary', {
     metadata: metadataOf({ ...metadata, authorization: 'Bearer x' }),

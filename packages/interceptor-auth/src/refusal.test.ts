@@ -8,16 +8,24 @@ import {
   runRpc,
   settle,
   startRpc,
-  startTestServer,
   TestClient,
   type TestServer,
 } from '@grpc-stack/grpc-testing'
 import { afterEach, describe, expect, it } from 'vitest'
-import { alice, answerTo, carrying, good, REFUSED, startAuthServer, verify } from '../test/auth-server.ts'
+import {
+  alice,
+  answerTo,
+  carrying,
+  good,
+  REFUSED,
+  startAuthServer,
+  stopAuthServers,
+  verify,
+} from '../test/auth-server.ts'
 import { type Decision, type ServerAuthOptions, serverAuth } from './index.ts'
 
 let server: TestServer
-afterEach(() => server?.stop())
+afterEach(stopAuthServers)
 
 describe('flaw 46: a refusal is the same for every kind of call and of client', () => {
   const clients = {
@@ -144,7 +152,6 @@ describe('flaw 53: methods nobody registered', () => {
     const unknown = createServer({ interceptors: [serverAuth({ verify })] })
     const bind = promisify(unknown.bindAsync.bind(unknown))
     const port = await bind('127.0.0.1:0', ServerCredentials.createInsecure())
-    server = await startTestServer()
     const client = new TestClient(`127.0.0.1:${port}`, credentials.createInsecure())
     try {
       for (const pattern of patterns) {

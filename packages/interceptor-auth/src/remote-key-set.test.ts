@@ -1,6 +1,6 @@
 import { FakeClock, settle, type TestServer } from '@grpc-stack/grpc-testing'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { answerTo, DOWN, REFUSED, startAuthServer } from '../test/auth-server.ts'
+import { answerTo, DOWN, REFUSED, startAuthServer, stopAuthServers } from '../test/auth-server.ts'
 import { type Answer, httpStatus, silence } from '../test/http-endpoint.ts'
 import { AUDIENCE, ISSUER, type Issuer, startIssuer } from '../test/issuer.ts'
 import { jwt, type RemoteKeySetOptions } from './jwt.ts'
@@ -16,7 +16,7 @@ beforeEach(async () => {
   clock = new FakeClock(Date.now())
 })
 afterEach(async () => {
-  await server?.stop()
+  await stopAuthServers()
   await issuer.endpoint.close()
 })
 

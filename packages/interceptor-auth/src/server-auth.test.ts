@@ -12,11 +12,20 @@ import {
   type TestServer,
 } from '@grpc-stack/grpc-testing'
 import { afterEach, describe, expect, it } from 'vitest'
-import { answerTo, carrying, DOWN, good, REFUSED, startAuthServer, verify } from '../test/auth-server.ts'
+import {
+  answerTo,
+  carrying,
+  DOWN,
+  good,
+  REFUSED,
+  startAuthServer,
+  stopAuthServers,
+  verify,
+} from '../test/auth-server.ts'
 import { type Principal, principalVar, type ServerAuthOptions, serverAuth } from './index.ts'
 
 let server: TestServer
-afterEach(() => server?.stop())
+afterEach(stopAuthServers)
 
 describe('flaw 51: public methods, a principal with claims, and permission', () => {
   it('denies by default: health checks and reflection, too', async () => {
@@ -118,7 +127,7 @@ describe('flaw 51: public methods, a principal with claims, and permission', () 
     it(`authorize that answers ${what}: ${answer}`, async () => {
       server = await startAuthServer({ verify, authorize: () => decision as boolean })
       expect(await answerTo(server, 'Bearer good')).toBe(answer)
-      await server.stop()
+      await stopAuthServers()
       server = await startAuthServer({ verify, authorize: async () => decision as boolean })
       expect(await answerTo(server, 'Bearer good')).toBe(answer)
     })
@@ -138,7 +147,7 @@ describe('flaw 51: public methods, a principal with claims, and permission', () 
         },
       })
       expect(await answerTo(server, 'Bearer good')).toBe(answer)
-      await server.stop()
+      await stopAuthServers()
       server = await startAuthServer({ verify, authorize: () => Promise.reject(error()) })
       expect(await answerTo(server, 'Bearer good')).toBe(answer)
     })

@@ -11,11 +11,22 @@ import {
   type TestServer,
 } from '@grpc-stack/grpc-testing'
 import { afterEach, describe, expect, it } from 'vitest'
-import { alice, answerTo, carrying, clientOf, DOWN, good, REFUSED, startAuthServer, verify } from '../test/auth-server.ts'
+import {
+  alice,
+  answerTo,
+  carrying,
+  clientOf,
+  DOWN,
+  good,
+  REFUSED,
+  startAuthServer,
+  stopAuthServers,
+  verify,
+} from '../test/auth-server.ts'
 import { apiKeys, bearer, hashApiKey, principalVar, VerifierUnavailableError } from './index.ts'
 
 let server: TestServer
-afterEach(() => server?.stop())
+afterEach(stopAuthServers)
 
 describe('flaw 47: verifying one token holds nobody else up', () => {
   it('other calls go on while one verification hangs', async () => {
@@ -237,7 +248,7 @@ describe('several authenticators', () => {
     server = await startAuthServer({ verify: [down, verify] })
     expect(await ask({ authorization: 'Bearer good' })).toBe('OK')
     expect(await ask({ authorization: 'Bearer bad' })).toBe('UNAVAILABLE')
-    await server.stop()
+    await stopAuthServers()
     server = await startAuthServer({ verify: [verify, down] })
     expect(await ask({ authorization: 'Bearer good' })).toBe('OK')
     expect(await ask({ authorization: 'Bearer bad' })).toBe('UNAVAILABLE')

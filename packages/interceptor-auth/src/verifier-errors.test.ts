@@ -2,11 +2,11 @@ import { status as Code, Metadata } from '@grpc/grpc-js'
 import { type Interceptor, RpcError } from '@grpc-stack/grpc-core'
 import type { TestServer } from '@grpc-stack/grpc-testing'
 import { afterEach, describe, expect, it } from 'vitest'
-import { alice, answerTo, DOWN, REFUSED, startAuthServer, verify } from '../test/auth-server.ts'
+import { alice, answerTo, DOWN, REFUSED, startAuthServer, stopAuthServers, verify } from '../test/auth-server.ts'
 import { InvalidTokenError, type Principal, VerifierUnavailableError } from './index.ts'
 
 let server: TestServer
-afterEach(() => server?.stop())
+afterEach(stopAuthServers)
 
 describe('flaw 50: what is not about the credential is not reported as such', () => {
   it('an InvalidTokenError thrown further in is an error of the handler', async () => {

@@ -29,10 +29,24 @@ export interface Surroundings extends TestServerOptions {
   readonly after?: readonly ServerInterceptorLike[]
 }
 
+const running = new Set<TestServer>()
+
 /** A test server behind serverAuth. */
-export function startAuthServer(options: ServerAuthOptions, surroundings: Surroundings = {}): Promise<TestServer> {
+export async function startAuthServer(
+  options: ServerAuthOptions,
+  surroundings: Surroundings = {},
+): Promise<TestServer> {
   const { before = [], after = [], ...rest } = surroundings
-  return startTestServer({ ...rest, interceptors: [...before, serverAuth(options), ...after] })
+  const server = await startTestServer({ ...rest, interceptors: [...before, serverAuth(options), ...after] })
+  running.add(server)
+  return server
+}
+
+/** For `afterEach`. */
+export async function stopAuthServers(): Promise<void> {
+  const servers = [...running]
+  running.clear()
+  for (const server of servers) await server.stop()
 }
 
 const clients = new WeakMap<TestServer, TestClient>()
