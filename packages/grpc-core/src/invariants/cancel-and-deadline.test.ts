@@ -205,8 +205,14 @@ describe('invariant 2: cancel and deadline win over an interceptor that is still
       await new Promise((resolve) => setTimeout(resolve, 30))
       return await next()
     }
+    const seen: number[] = []
+    const looking: Interceptor = (call, next) => {
+      seen.push(call.deadline)
+      return next()
+    }
     await using server = await startTestServer({ behaviour: (rpc) => rpc.end({ code: Code.ABORTED }) })
-    await runRpc(server.client(slow), 'unary', { options: { deadline } })
+    await runRpc(server.client(looking, slow, looking), 'unary', { options: { deadline } })
+    expect(seen).toEqual([deadline, deadline, deadline])
     expect(server.calls.length).toBe(2)
     for (const handler of server.calls) expect(Math.abs(handler.deadline - deadline)).toBeLessThan(5000)
   })
