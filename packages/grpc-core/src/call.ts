@@ -96,7 +96,10 @@ export interface ClientCall extends Call {
    * (`grpc.default_compression_algorithm`), since grpc-js cannot choose per call: assigning one it cannot honour throws.
    */
   compression: Compression | undefined
-  /** Target of the channel if it is a channel of this library, else undefined. */
+  /**
+   * Target of the channel. On a stub with a channel of its own it is undefined until the first attempt has begun, and for
+   * good on a channel that is not grpc-js's.
+   */
   readonly target: string | undefined
   /**
    * Whether the transport is encrypted. On a stub with a channel of its own it is undefined until the first attempt has

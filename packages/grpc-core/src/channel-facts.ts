@@ -35,6 +35,7 @@ interface Inside {
 interface InsideChannel {
   readonly credentials?: { _isSecure?(): unknown }
   getOptions?(): ChannelOptions
+  getTarget?(): string
 }
 
 /**

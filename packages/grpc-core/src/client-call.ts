@@ -138,7 +138,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
   }
 
   get target(): string | undefined {
-    return this.#facts.target
+    return this.#facts.target ?? channelBelow(this.#attempt?.call)?.getTarget?.()
   }
 
   get secure(): boolean | undefined {
