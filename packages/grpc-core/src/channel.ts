@@ -83,11 +83,13 @@ export function wrapChannel(channel: ChannelInterface): Channel {
 const NOTHING_KNOWN: Pick<ChannelFacts, 'secure' | 'compression'> = { secure: undefined, compression: undefined }
 
 class StackChannel implements Channel {
+  // Own properties: grpc-js copies the options of a stub, and a copy has only those.
+  readonly channelOverride: ChannelInterface
+  readonly interceptors: GrpcInterceptor[]
   readonly #base: ChannelInterface
   readonly #known: Pick<ChannelFacts, 'secure' | 'compression'>
   readonly #list: readonly Interceptor[]
   readonly #facts: ChannelFacts
-  #fused: GrpcInterceptor | undefined
   /** The path of the call being created, when an interceptor chose another than the stub's. */
   #path: string | undefined
 
@@ -114,20 +116,12 @@ class StackChannel implements Channel {
         }
       },
     }
+    this.channelOverride = this
+    this.interceptors = list.length === 0 ? [] : [fuseClient(list, this.#facts)]
   }
 
   with(added: readonly Interceptor[]): Channel {
     return new StackChannel(this.#base, this.#known, [...added, ...this.#list])
-  }
-
-  get channelOverride(): ChannelInterface {
-    return this
-  }
-
-  get interceptors(): GrpcInterceptor[] {
-    if (this.#list.length === 0) return []
-    this.#fused ??= fuseClient(this.#list, this.#facts)
-    return [this.#fused]
   }
 
   client<T extends Client>(Stub: StubClass<T>, options: StubOptions = {}): T {
