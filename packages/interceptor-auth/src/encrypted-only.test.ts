@@ -139,6 +139,24 @@ describe('flaw 24: credentials are not sent over plaintext', () => {
     expect(asked).toBe(1)
   })
 
+  for (const pattern of patterns) {
+    it(`flaw 27: a token that is replaced does not leave over TLS beside the new one: ${pattern}`, async () => {
+      let asked = 0
+      const client = tls.client(clientAuth({ token: async () => ({ token: `t${++asked}`, expiresAt: Infinity }) }))
+      const metadata = tls.behave((rpc) =>
+        rpc.end({ code: rpc.metadata.get('authorization')[0] === 'Bearer t2' ? Code.OK : Code.UNAUTHENTICATED }),
+      )
+      expect(
+        await authorizationSeen(tls, async () => {
+          const rpc = await runRpc(client, pattern, { metadata })
+          expect(rpc.status?.code).toBe(Code.OK)
+          return rpc
+        }),
+      ).toEqual(['Bearer t1'])
+      expect(tls.calls.at(-1)?.metadata.get('authorization')).toEqual(['Bearer t2'])
+    })
+  }
+
   it('joins call credentials the application gave, over TLS', async () => {
     const client = tls.client(clientAuth({ token: 'secret' }))
     const own = credentials.createFromMetadataGenerator((_options, done) => {

@@ -48,7 +48,10 @@ export async function sendIfEncrypted(
       }
     })
   })
-  call.credentials = call.credentials?.compose(withheld) ?? withheld
+  const outer = call.credentials
+  call.credentials = outer?.compose(withheld) ?? withheld
   const status = await next()
+  // A second attempt of this interceptor must not send the first one's, too.
+  call.credentials = outer
   return refusal ?? status
 }
