@@ -93,6 +93,19 @@ describe('payload records', () => {
     expect(logger.finished[0]?.fields['grpc.response.count']).toBe(20)
   })
 
+  it('are bounded in number both ways', async () => {
+    const logger = new RecordingLogger()
+    const server = await start()
+    const client = server.client(logging({ logger, payload: { maxMessages: 2 } }))
+    await runRpc(client, 'clientStream', { requests: Array.from({ length: 20 }, (_, n) => ({ n })) })
+    expect(messagesOf(logger).slice(0, -1)).toEqual([
+      ['request sent', { n: 0 }],
+      ['request sent', { n: 1 }],
+      ['response received', { n: 20, text: '' }],
+    ])
+    expect(logger.finished[0]?.fields['grpc.request.count']).toBe(20)
+  })
+
   it('only of the chosen methods and directions', async () => {
     const logger = new RecordingLogger()
     const server = await start()

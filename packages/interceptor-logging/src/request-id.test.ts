@@ -180,6 +180,14 @@ describe('requestId() on a client', () => {
     expect(server.calls[0]?.metadata.get('x-request-id')).toEqual(['mine'])
   })
 
+  it('sends one id, even if the application set two', async () => {
+    const server = await start()
+    const metadata = metadataOf({ 'x-request-id': 'one' })
+    metadata.add('x-request-id', 'two')
+    await runRpc(server.client(requestId()), 'unary', { metadata })
+    expect(server.calls[0]?.metadata.get('x-request-id')).toEqual([expect.stringMatching(UUID)])
+  })
+
   it('does not touch the metadata object of the application', async () => {
     const server = await start()
     const metadata = metadataOf({})

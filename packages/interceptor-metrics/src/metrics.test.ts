@@ -362,6 +362,19 @@ describe('what a recorder is asked', () => {
     expect(taps).toBe(1)
   })
 
+  it('about calls on a server, whatever the setting: to it every attempt is a call', async () => {
+    const asked: string[] = []
+    const recorder: Recorder = {
+      method: ({ per }) => {
+        asked.push(per)
+        return undefined
+      },
+    }
+    const server = await start({ interceptors: [metrics({ recorder, per: 'attempt' })] })
+    await runRpc(server.client(), 'unary')
+    expect(asked).toEqual(['call'])
+  })
+
   it('with the target of the channel, or the one that was named', async () => {
     const targets: unknown[] = []
     const recorder: Recorder = {
