@@ -24,8 +24,8 @@ export interface MetricsOptions {
    */
   readonly sizeOf?: (message: unknown) => number
   /**
-   * Where the calls of a stub go, as it was given it, for recorders that tell targets apart. Needed only for stubs with a
-   * channel of their own; channels of grpc-core know theirs.
+   * Where the calls go, for recorders that tell targets apart. Default: what the channel says, which on a stub with a channel
+   * of its own is nothing until a call has started.
    */
   readonly target?: string
   /** Default: `performance`. */

@@ -1,5 +1,5 @@
 import { status as Code, credentials, ServerCredentials } from '@grpc/grpc-js'
-import { type ClientCall, createServer, type Interceptor } from '@grpc-stack/grpc-core'
+import { type ClientCall, clientInterceptors, createServer, type Interceptor } from '@grpc-stack/grpc-core'
 import {
   endWith,
   FakeClock,
@@ -109,6 +109,22 @@ describe('by the semantic conventions', () => {
       expect(points[0]?.value.sum).toBeCloseTo(0.06, 3)
       expect(points[0]?.value.count).toBe(1)
     }
+  })
+
+  it('names the servers of stubs with channels of their own, though they share their interceptors', async () => {
+    const { meterProvider, read } = sdk()
+    const shared = clientInterceptors(metrics({ recorder: openTelemetry({ meterProvider, grpc: false }) }))
+    const both = [await start(), await start()]
+    for (const { address } of both) {
+      const client = new TestClient(address, credentials.createInsecure(), { interceptors: shared })
+      await runRpc(client, 'unary')
+      await runRpc(client, 'unary')
+      client.close()
+    }
+    const points = histogramsOf((await read()).get('rpc.client.call.duration'))
+    expect(points.map(({ attributes, value }) => [attributes['server.port'], value.count])).toEqual(
+      both.map(({ address }) => [Number(address.split(':')[1]), 2]),
+    )
   })
 
   it('what is an error can be decided otherwise', async () => {
@@ -253,11 +269,12 @@ describe('by gRFC A96', () => {
     await runRpc(server.client(metrics({ recorder }), retried(3, 2, 0)), 'unary')
     await runRpc(server.client(metrics({ recorder })), 'unary')
     const all = await read()
+    const attributes = { 'grpc.method': method, 'grpc.target': `dns:///${server.address}` }
     const sums = (name: string) =>
-      histogramsOf(all.get(name)).map(({ attributes, value }) => [attributes, value.count, value.sum])
-    expect(sums('grpc.client.call.retries')).toEqual([[{ 'grpc.method': method }, 1, 2]])
-    expect(sums('grpc.client.call.hedges')).toEqual([[{ 'grpc.method': method }, 1, 2]])
-    expect(sums('grpc.client.call.retry_delay')).toEqual([[{ 'grpc.method': method }, 3, 0.25]])
+      histogramsOf(all.get(name)).map(({ attributes: found, value }) => [found, value.count, value.sum])
+    expect(sums('grpc.client.call.retries')).toEqual([[attributes, 1, 2]])
+    expect(sums('grpc.client.call.hedges')).toEqual([[attributes, 1, 2]])
+    expect(sums('grpc.client.call.retry_delay')).toEqual([[attributes, 3, 0.25]])
   })
 
   it('attempts a status tells of, where nothing else does', async () => {

@@ -1,4 +1,4 @@
-import type { Call, Status } from '@grpc-stack/grpc-core'
+import type { Call, ClientCall, Status } from '@grpc-stack/grpc-core'
 import {
   type Attributes,
   metrics as globalMetrics,
@@ -73,13 +73,14 @@ export function openTelemetry(options: OpenTelemetryOptions = {}): Recorder {
   checkLimit('openTelemetry: option "maxMethods"', maxMethods)
 
   let instruments: Instruments | undefined
-  const table = new MethodTable(maxMethods, true, (method) => {
+  const table: MethodTable<OpenTelemetryMethod> = new MethodTable(maxMethods, true, (method) => {
     instruments ??= new Instruments((meterProvider ?? globalMetrics.getMeterProvider()).getMeter(METER), {
       rpc,
       grpc,
       retries,
     })
-    return new OpenTelemetryMethod(method, instruments, isError)
+    const ofTarget = (target: string): OpenTelemetryMethod => table.get({ ...method, target })
+    return new OpenTelemetryMethod(method, instruments, isError, ofTarget)
   })
   return { method: (method) => table.get(method) }
 }
@@ -150,15 +151,19 @@ class OpenTelemetryMethod implements MethodRecorder {
   readonly #grpcAttributes: Attributes
   readonly #rpcByCode: Attributes[] = []
   readonly #grpcByCode: Attributes[] = []
+  /** Of a client's calls whose target was not known when they started. */
+  readonly #ofTarget: ((target: string) => OpenTelemetryMethod) | undefined
   #started = 0
 
   constructor(
     method: MeasuredMethod,
     instruments: Instruments,
     isError: (code: number, side: 'client' | 'server') => boolean,
+    ofTarget: (target: string) => OpenTelemetryMethod,
   ) {
     this.#method = method
     this.#isError = isError
+    if (method.side === 'client' && method.target === undefined && method.path !== 'other') this.#ofTarget = ofTarget
     this.#rpc = instruments.rpcDuration(method)
     this.#clientCall = instruments.grpcClientCall(method)
     this.#attempt = instruments.grpcAttempt(method)
@@ -174,6 +179,13 @@ class OpenTelemetryMethod implements MethodRecorder {
   }
 
   ended(call: Call, status: Status, durationMs: number, sizes: MessageSizes | undefined): void {
+    // A stub with a channel of its own tells where it goes only once an attempt has begun.
+    const target = this.#ofTarget && (call as ClientCall).target
+    const measured = target === undefined ? this : (this.#ofTarget?.(target) ?? this)
+    measured.#record(call, status, durationMs, sizes)
+  }
+
+  #record(call: Call, status: Status, durationMs: number, sizes: MessageSizes | undefined): void {
     const seconds = durationMs / 1000
     const code = codeIndex(status.code)
     this.#rpc?.record(seconds, this.#rpcAttributesOf(code))
