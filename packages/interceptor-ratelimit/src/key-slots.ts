@@ -67,10 +67,6 @@ export class KeySlots {
     return slot
   }
 
-  holds(slot: number, space: Space, key: string): boolean {
-    return this.#spaces[slot] === space && this.#keys[slot] === key
-  }
-
   /** A new slot for a key that has none. There must be room. */
   insert(space: Space, key: string): number {
     const part = this.#partOf(key)

@@ -1,5 +1,5 @@
 import { FakeClock } from '@grpc-stack/grpc-testing'
-import { array, constantFrom, integer, property, record } from 'fast-check'
+import { array, constantFrom, integer, oneof, property, record, tuple } from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { ExactGcra } from '../test/exact-gcra.ts'
 import { holds } from '../test/holds.ts'
@@ -15,11 +15,11 @@ function open(rate: number, perMs: number, burst: number, options: MemoryStoreOp
   return { store, take }
 }
 
+// What is exact shows at the edge: many calls come in the very microsecond that admits them, or in the one before.
 const steps = array(
   record({
     key: constantFrom('a', 'b', 'c'),
-    waitMs: integer({ min: 0, max: 2000 }),
-    thousandths: integer({ min: 0, max: 999 }),
+    when: oneof(integer({ min: 0, max: 2_000_000 }), constantFrom('at the edge' as const, 'just before it' as const)),
     cost: integer({ min: 0, max: 4 }),
   }),
   { maxLength: 200 },
@@ -31,6 +31,8 @@ const numbers = record({
   burst: integer({ min: 4, max: 50 }),
 })
 
+const quota = (rate: number, perMs: number, burst: number) => quotaOf(rate, perMs, burst) ?? expect.unreachable()
+
 describe('memoryStore', () => {
   it('decides exactly as GCRA in unbounded integers does', () => {
     holds(
@@ -39,8 +41,9 @@ describe('memoryStore', () => {
         const { take } = open(rate, perMs, burst, { clock })
         const model = new ExactGcra(rate, perMs * 1000, burst)
         let nowUs = 0
-        for (const { key, waitMs, thousandths, cost } of plan) {
-          nowUs += waitMs * 1000 + thousandths
+        for (const { key, when, cost } of plan) {
+          const edge = model.admittedFrom(key, cost) - (when === 'just before it' ? 1 : 0)
+          nowUs = typeof when === 'number' ? nowUs + when : Math.max(nowUs, edge)
           clock.jump(nowUs / 1000 + 1e-7 - clock.now()) // half a tick of slack: the store rounds down
           const decision = take(key, cost)
           expect(decision.admitted).toBe(model.take(key, cost, nowUs))
@@ -96,6 +99,25 @@ describe('memoryStore', () => {
     expect(refused.limits.map((state) => state?.waitMs)).toEqual([500, 0])
     expect(refused.limits.map((state) => state?.remaining)).toEqual([0, 1]) // the second was not charged
     expect(take(undefined, 'b')).toMatchObject({ admitted: true, limits: [undefined, { remaining: 0 }] })
+  })
+
+  it('charges all limits of a decision also where one key takes the room of another', () => {
+    const some = tuple(integer({ min: 0, max: 5 }), integer({ min: 0, max: 5 }), integer({ min: 0, max: 2000 }))
+    holds(
+      property(integer({ min: 2, max: 4 }), array(some, { maxLength: 60 }), (maxKeys, plan) => {
+        const clock = new FakeClock()
+        const limits = ['x', 'y'].map((name) => ({ name, quota: quota(1, 1000, 1), sameKeyAsFirst: false }))
+        const limiter = memoryStore({ clock, maxKeys }).open(limits)
+        for (const [x, y, gap] of plan) {
+          clock.jump(gap)
+          const { admitted } = limiter.take([`${x}`, `${y}`], [1, 1])
+          if (!admitted) continue
+          // With room for two keys at least, those just charged are among the known ones.
+          expect(limiter.take([`${x}`, undefined], [1, 1]).admitted).toBe(false)
+          expect(limiter.take([undefined, `${y}`], [1, 1]).admitted).toBe(false)
+        }
+      }),
+    )
   })
 
   it('shares counters between limits of one name, and refuses other numbers under it', () => {

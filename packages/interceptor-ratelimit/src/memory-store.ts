@@ -23,10 +23,11 @@ export interface MemoryStore extends Store {
   readonly evicted: number
 }
 
-/** Keys looked at for one that owes nothing, before the store grows. Two keep up with any rate of arrival. */
+/** Keys looked at for one to forget, before the store grows. Two keep up with any rate of arrival. */
 const LOOKS = 2
-/** Keys looked at for one to evict. */
-const MOST_LOOKS = 16
+/** Keys looked at for one to forget when the store may not grow. */
+const LOOKS_WHEN_FULL = 8
+const NO_SLOTS: readonly number[] = []
 
 interface Entry {
   readonly space: Space
@@ -101,7 +102,7 @@ class MemoryLimiter implements SyncLimiter {
     const units = unitsOf(quota, cost)
     const wait = waitMs(quota, debt, units)
     if (wait > 0) return { admitted: false, limits: [stateOf(quota, debt, wait)] }
-    if (units > 0) this.#debts.owe(slot, space, key, debt + units, nowUs, quota)
+    if (units > 0) this.#debts.owe(slot, space, key, debt + units, nowUs, quota, NO_SLOTS)
     return { admitted: true, limits: [stateOf(quota, debt + units, 0)] }
   }
 
@@ -116,11 +117,12 @@ class MemoryLimiter implements SyncLimiter {
       return { key, space, quota, slot, debt, units, wait: waitMs(quota, debt, units) }
     })
     const admitted = wanted.every((one) => one === undefined || one.wait === 0)
-    const limits = wanted.map((one) => {
+    const slots = wanted.map((one) => one?.slot ?? -1)
+    const limits = wanted.map((one, i) => {
       if (one === undefined) return undefined
       const { key, space, quota, slot, debt, units, wait } = one
       if (!admitted) return stateOf(quota, debt, wait)
-      if (units > 0) this.#debts.owe(slot, space, key, debt + units, nowUs, quota)
+      if (units > 0) slots[i] = this.#debts.owe(slot, space, key, debt + units, nowUs, quota, slots)
       return stateOf(quota, debt + units, 0)
     })
     return { admitted, limits }
@@ -168,30 +170,47 @@ class Debts {
     return debtAt(quota, this.#debt[slot] as number, lastUs, nowUs)
   }
 
-  owe(known: number, space: Space, key: string, debt: number, nowUs: number, quota: Quota): void {
+  /** @param keep slots of the same decision, which must not make room for each other */
+  owe(
+    known: number,
+    space: Space,
+    key: string,
+    debt: number,
+    nowUs: number,
+    quota: Quota,
+    keep: readonly number[],
+  ): number {
     let slot = known
-    // Making room for another key of the same decision may have taken the slot.
-    if (slot < 0 || !this.#slots.holds(slot, space, key)) {
-      if (!this.#slots.hasSpare) this.#makeRoom(nowUs)
+    if (slot < 0) {
+      if (!this.#slots.hasSpare) this.#makeRoom(nowUs, keep)
       slot = this.#slots.insert(space, key)
       if (this.#slots.capacity > this.#debt.length) this.#grow()
       this.#quotas[slot] = quota
     }
     this.#debt[slot] = debt
     this.#lastUs[slot] = nowUs
+    return slot
   }
 
-  /** Forgets what owes nothing and was not used lately, and when there are too many keys, one that was not used lately. */
-  #makeRoom(nowUs: number): void {
+  /**
+   * Looks at keys in their turn and forgets those that owe nothing and were not used since the last look. When the store
+   * is full the first goes that owes nothing or was not used, and if all of them do and were, the first.
+   */
+  #makeRoom(nowUs: number, keep: readonly number[]): void {
     const slots = this.#slots
     let victim = -1
-    for (let looks = 0; looks < LOOKS || (slots.full && looks < MOST_LOOKS); looks++) {
+    const most = slots.full ? keep.length + LOOKS_WHEN_FULL : LOOKS
+    for (let looks = 0; looks < most; looks++) {
       const slot = slots.pass()
-      if (slot < 0) continue
-      const unused = !slots.unmark(slot)
-      if (unused && this.#owedBy(slot, nowUs) === 0) slots.remove(slot)
-      else if (unused || victim < 0) victim = slot
-      if (unused && looks >= LOOKS) break
+      if (slot < 0 || keep.includes(slot)) continue
+      const used = slots.unmark(slot)
+      const owes = this.#owedBy(slot, nowUs) > 0
+      if (!slots.full) {
+        if (!used && !owes) slots.remove(slot)
+        continue
+      }
+      if (victim < 0 || !used || !owes) victim = slot
+      if (!used || !owes) break
     }
     if (!slots.full) return
     if (this.#owedBy(victim, nowUs) > 0) this.evicted++

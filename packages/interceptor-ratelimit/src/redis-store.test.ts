@@ -58,6 +58,13 @@ describe('the script', () => {
     )
   })
 
+  it('admits up to the capacity and not a unit more', async () => {
+    const take = async (cost: number) => {
+      return ((await redis.eval(TAKE_SCRIPT, 1, randomUUID(), 1, 1000, cost)) as number[])[0]
+    }
+    expect([await take(999), await take(1000), await take(1001)]).toEqual([1, 1, 0])
+  })
+
   it('keeps numbers whole that are too large for the scientific notation of Lua', async () => {
     const limiter = redisStore(redis).open([limit(randomUUID(), 1, 86_400_000, 50_000)])
     for (let i = 1; i <= 3; i++) {

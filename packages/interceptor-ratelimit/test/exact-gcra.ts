@@ -27,6 +27,12 @@ export class ExactGcra {
     return this.#earliest(key, nowUs) + BigInt(cost) * this.#perUs - tolerance <= BigInt(nowUs) * this.#rate
   }
 
+  /** The first microsecond at which this cost is admitted, if nothing else is meanwhile. */
+  admittedFrom(key: string, cost: number): number {
+    const scaled = (this.#arrival.get(key) ?? 0n) + BigInt(cost) * this.#perUs - this.#burst * this.#perUs
+    return scaled <= 0n ? 0 : Number((scaled + this.#rate - 1n) / this.#rate)
+  }
+
   /** Calls of cost 1 that fit into any span: burst + rate × span ÷ period, rounded down. */
   bound(spanUs: number): number {
     return Number(this.#burst + (this.#rate * BigInt(spanUs)) / this.#perUs)
