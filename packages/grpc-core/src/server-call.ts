@@ -336,6 +336,7 @@ export class FusedServerCall extends FusedCall implements ServerCall, ServerInte
       this.#resolveOutcome?.(this.#settled)
     }
     const status = this.#misuse ?? final
+    this.#final = status
     let metadata: Metadata | null = status.metadata ?? null
     // With no headers sent, an error is trailers-only: what was meant for the headers goes with it.
     if (!this.#headersSent && this.#responseMetadata) metadata = mergeOver(metadata, this.#responseMetadata)

@@ -55,6 +55,11 @@ export function contractOf(interceptor: Interceptor): Contract | undefined {
   return (interceptor as { [CONTRACT]?: Contract })[CONTRACT]
 }
 
+/** Whether a contract object serves any kind of call. */
+export function isClientContract(contract: Contract): boolean {
+  return Object.values(CLIENT_HOOKS).some((hook) => typeof contract[hook] === 'function')
+}
+
 /** Why a value cannot stand in a list of interceptors of this side. */
 export function notAnInterceptor(item: unknown, side: 'client' | 'server' | undefined): string {
   const hooks = [

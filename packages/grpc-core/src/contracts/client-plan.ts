@@ -1,7 +1,7 @@
 import type { Interceptor } from '../call.ts'
 import { resolveStack } from '../compose.ts'
 import { describeMethod, type MethodInfo } from '../method.ts'
-import { type Contract, clientHook, contractOf } from './adapt.ts'
+import { type Contract, clientHook, contractOf, isClientContract } from './adapt.ts'
 
 /** What a stack comes to for one method: plain interceptors up to the first contract object that cares for it. */
 export interface ClientPlan {
@@ -38,7 +38,8 @@ function planPlaced(list: readonly Interceptor[], placed: readonly Placed[], met
   const stack: Interceptor[] = []
   for (const [index, { interceptor, from }] of placed.entries()) {
     const contract = contractOf(interceptor)
-    if (contract === undefined) stack.push(interceptor)
+    // A contract for servers alone says so when it is reached.
+    if (contract === undefined || !isClientContract(contract)) stack.push(interceptor)
     else if (typeof contract[clientHook(method)] === 'function') {
       const rest = planPlaced(list, placed.slice(index + 1), method)
       const elsewhere = new Map<string, ClientPlan>()

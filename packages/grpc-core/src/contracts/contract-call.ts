@@ -270,7 +270,7 @@ export class ContractCall implements Omit<BaseCall, never> {
       this.#failed(new Error(`answered ${this.#plan.method.path} with ${value} instead of a response`))
       return
     }
-    this.#finish(this.#success(), { message: value })
+    this.#finish(this.#success(value), { message: value })
   }
 
   #follow(value: unknown): void {
@@ -324,9 +324,10 @@ export class ContractCall implements Omit<BaseCall, never> {
     this.#listener.onReceiveMessage?.(message)
   }
 
-  /** OK, in the words of the latest call if that is how it ended. */
-  #success(): Status {
-    const ending = this.#calls.at(-1)?.ending
+  /** OK, in the words of the call that is the answer, else of the latest, if that is how it ended. */
+  #success(response?: unknown): Status {
+    const source = this.#chosen ?? this.#calls.find((call) => call.gave(response)) ?? this.#calls.at(-1)
+    const ending = source?.ending
     return ending?.code === Code.OK ? ending : new LocalStatus({ code: Code.OK })
   }
 
@@ -335,8 +336,10 @@ export class ContractCall implements Omit<BaseCall, never> {
     const call = failedCallOf(error)
     const own = this.#calls.find((opened) => opened === call)
     if (own?.ending !== undefined) this.#finish(own.ending)
-    else if (error instanceof RpcError) this.#finish(new LocalStatus(error, this.#layer.name))
-    else {
+    else if (error instanceof RpcError) {
+      const refusedBy = this.#calls.length === 0 ? this.#layer.name : undefined
+      this.#finish(new LocalStatus(error, refusedBy))
+    } else {
       const what = error instanceof Error ? error.message : show(error)
       this.#finish(internalStatus('client', `Interceptor ${this.#layer.name}: ${what}`, error))
     }
