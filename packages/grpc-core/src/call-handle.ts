@@ -171,6 +171,11 @@ export abstract class OpenedCall implements CallHandle {
     return this.surface?.getAuthContext() ?? null
   }
 
+  /** Whether a response is the one this call has received. */
+  gave(_response: unknown): boolean {
+    return false
+  }
+
   follow(signal: AbortSignal): void {
     if (this.ending !== undefined) return
     const onAbort = (): void => this.#cancelBecause('Cancelled by a signal', signal.reason)
@@ -273,6 +278,10 @@ class SingleResponse<R> extends OpenedCall implements UnaryCall<R> {
       this.surface.on('metadata', (headers) => this.receiveHeaders(headers))
       this.surface.on('status', (status) => this.#ended(status))
     }
+  }
+
+  override gave(response: unknown): boolean {
+    return response !== undefined && this.#outcome?.response === response
   }
 
   get response(): Promise<R> {
