@@ -31,8 +31,8 @@ import {
   unaryUnaryRpcMethodHandler,
 } from './index.ts'
 
-// The flaws of the examples in the reference's documentation, in the numbering of its review: what they got wrong here
-// has a test that it is right here. Those of single concerns are with their packages.
+// The flaws of the core in the examples of the reference's documentation, by number: each has a test that it is right
+// here. Those of single concerns are with their packages.
 
 const orders: Behaviour = endWith({ code: Code.NOT_FOUND, details: 'no such order' })
 
