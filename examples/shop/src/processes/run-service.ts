@@ -30,6 +30,7 @@ const service = services[name]({
   faults: trouble,
   peers: setup.peers,
 })
+for (const [path, stack] of Object.entries(service.stacks)) instruments.stack(path, stack)
 const health = healthHandlers()
 
 const server = createServer({ interceptors: [stacks(service.stacks)] })

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { status as Code } from '@grpc/grpc-js'
-import { abort, select } from '@grpc-stack/grpc-core'
+import { abort } from '@grpc-stack/grpc-core'
 import { principalVar } from '@grpc-stack/interceptor-auth'
 import { byPrincipal, rateLimit } from '@grpc-stack/interceptor-ratelimit'
 import { InventoryService, type Reservation, type StockItem } from '../generated/shop/inventory.ts'
@@ -25,12 +25,8 @@ export function inventory({ instruments, admit, faults }: Tools): Service {
     stacks: {
       'grpc.health.v1.Health': [],
       'shop.operations.Operations': [...observers, admit('operator')],
-      'shop.inventory.Inventory': [
-        ...observers,
-        admit('customer', 'staff'),
-        select({ method: 'Reserve' }, perCustomer),
-        faults,
-      ],
+      'shop.inventory.Inventory': [...observers, admit('customer', 'staff'), faults],
+      '/shop.inventory.Inventory/Reserve': [...observers, admit('customer', 'staff'), perCustomer, faults],
       '/shop.inventory.Inventory/Restock': [...observers, admit('staff')],
       '*': observers,
     },

@@ -1,9 +1,23 @@
 import { credentials } from '@grpc/grpc-js'
-import { type Channel, type ClientInterceptorLike, createChannel, interceptChannel } from '@grpc-stack/grpc-core'
+import {
+  type Channel,
+  type ClientInterceptorLike,
+  createChannel,
+  interceptChannel,
+  propagate,
+  select,
+} from '@grpc-stack/grpc-core'
+import { timeLimit } from '../interceptors/time-limit.ts'
+import { asCaller } from '../tokens/caller-token.ts'
 import type { ServiceName, Tools } from './service.ts'
 
-/** A connection to another service of the shop, with a stack of interceptors around its calls. */
-export function peer(name: ServiceName, { peers }: Tools, ...stack: ClientInterceptorLike[]): Channel {
+const LONGEST_MS = 5000
+
+/**
+ * A connection to another service of the shop. Calls made on it are observed, end with the call they are made for, are
+ * made in the name of its caller, and have `stack` around each attempt.
+ */
+export function peer(name: ServiceName, { peers, instruments }: Tools, ...stack: ClientInterceptorLike[]): Channel {
   const address = peers[name]
   if (address === undefined) throw new Error(`peer: ${name} was not started yet`)
   const channel = createChannel(address, credentials.createInsecure(), {
@@ -11,5 +25,14 @@ export function peer(name: ServiceName, { peers }: Tools, ...stack: ClientInterc
     'grpc.initial_reconnect_backoff_ms': 100,
     'grpc.max_reconnect_backoff_ms': 500,
   })
-  return interceptChannel(channel, ...stack)
+  const interceptors = [
+    ...instruments.observers,
+    propagate(),
+    // Streams may be long.
+    select({ pattern: 'unary' }, timeLimit(LONGEST_MS)),
+    ...stack,
+    asCaller(),
+  ]
+  instruments.stack(`→ ${name}`, interceptors)
+  return interceptChannel(channel, ...interceptors)
 }

@@ -1,9 +1,9 @@
-import { createClient, propagate } from '@grpc-stack/grpc-core'
+import { createClient } from '@grpc-stack/grpc-core'
+import { retry } from '@grpc-stack/interceptor-retry'
 import { InventoryService } from '../generated/shop/inventory.ts'
 import { type Order, OrdersService } from '../generated/shop/orders.ts'
 import { type Article, type BasketTotal, StorefrontService } from '../generated/shop/storefront.ts'
-import { retrying } from '../stacks/retrying.ts'
-import { asCaller, keepCallerToken } from '../tokens/caller-token.ts'
+import { keepCallerToken } from '../tokens/caller-token.ts'
 import { hop } from './hop.ts'
 import { peer } from './peer.ts'
 import type { Service, Tools } from './service.ts'
@@ -15,13 +15,11 @@ export function storefront(tools: Tools): Service {
   const toOrders = peer(
     'orders',
     tools,
-    ...observers,
-    propagate(),
     // Together about three seconds: longer than orders takes to start again.
-    retrying({ maxAttempts: 8, initialBackoffMs: 100, maxBackoffMs: 500, jitter: 'proportional' }),
-    asCaller(),
+    retry({ maxAttempts: 8, initialBackoffMs: 100, maxBackoffMs: 500, jitter: 'proportional' }),
   )
-  const toInventory = peer('inventory', tools, ...observers, propagate(), asCaller())
+  // Streams, too: as long as nothing has been answered, they can be tried again.
+  const toInventory = peer('inventory', tools, retry({ maxAttempts: 4, initialBackoffMs: 20 }))
   const orders = createClient(OrdersService, toOrders)
   const inventory = createClient(InventoryService, toInventory)
 

@@ -3,6 +3,7 @@ import { expiredToken } from './expired-token.ts'
 import { flakyInventory } from './flaky-inventory.ts'
 import { fourPatterns } from './four-patterns.ts'
 import { hammering } from './hammering.ts'
+import { paymentsDown } from './payments-down.ts'
 import { restart } from './restart.ts'
 import { slowReader } from './slow-reader.ts'
 import type { Stage, Step, Told } from './step.ts'
@@ -13,6 +14,7 @@ export const steps: readonly Step[] = [
   whoMayDoWhat,
   expiredToken,
   flakyInventory,
+  paymentsDown,
   cancel,
   hammering,
   slowReader,

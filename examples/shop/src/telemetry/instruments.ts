@@ -21,6 +21,8 @@ export interface Instruments {
   event(from: EventFact['from'], name: string, detail: EventFact['detail']): void
   /** Asks an interceptor about itself with each pulse. */
   gauge(name: string, read: () => unknown): void
+  /** Tells what a stack is made of. */
+  stack(name: string, interceptors: readonly unknown[]): void
   stop(): Promise<void>
 }
 
@@ -28,6 +30,9 @@ export async function startInstruments(place: Place, report: Report): Promise<In
   const openTelemetry = await startOpenTelemetry(place, report)
   const recorder = windowRecorder()
   const gauges = new Map<string, () => unknown>()
+
+  const stacks: Record<string, string[]> = {}
+  gauges.set('stacks', () => stacks)
 
   const pulse = (): void => {
     const values = Object.fromEntries([...gauges].map(([name, read]) => [name, read()]))
@@ -45,6 +50,9 @@ export async function startInstruments(place: Place, report: Report): Promise<In
       logging({ logger: reportingLogger(report), traceContext: () => trace.getActiveSpan()?.spanContext() }),
     ],
     event: (from, name, detail) => report({ type: 'event', event: { at: Date.now(), from, name, detail } }),
+    stack(name, interceptors) {
+      stacks[name] = interceptors.map((one) => (typeof one === 'function' ? one.name : String(one)))
+    },
     gauge: (name, read) => void gauges.set(name, read),
     async stop() {
       clearInterval(timer)

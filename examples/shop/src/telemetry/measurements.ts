@@ -17,6 +17,9 @@ export interface MethodFigures {
   readonly p95Ms: number
   readonly p99Ms: number
   readonly inFlight: number
+  /** Messages, since the process began. */
+  readonly messagesSent: number
+  readonly messagesReceived: number
   /** Since the start, by the name of the code. */
   readonly total: Readonly<Record<string, number>>
 }
@@ -61,7 +64,7 @@ export class Measurements {
 const keyOf = (place: Place, { side, path }: MethodWindow): string => `${place} ${side} ${path}`
 
 function figuresOf(place: Place, windows: readonly MethodWindow[], total: Record<string, number>): MethodFigures {
-  const { side, path, type, inFlight } = windows.at(-1)!
+  const { side, path, type, inFlight, messagesSent, messagesReceived } = windows.at(-1)!
   const latencies = windows.flatMap(({ latenciesMs }) => latenciesMs).sort((a, b) => a - b)
   const percentile = (share: number): number => latencies[Math.ceil(share * latencies.length) - 1] ?? 0
   const ended = windows.flatMap((window) => Object.entries(window.ended))
@@ -79,6 +82,8 @@ function figuresOf(place: Place, windows: readonly MethodWindow[], total: Record
     p95Ms: percentile(0.95),
     p99Ms: percentile(0.99),
     inFlight,
+    messagesSent,
+    messagesReceived,
     total,
   }
 }

@@ -13,6 +13,8 @@ export interface Issuer {
   lifetimeMs: number
   /** How many were issued so far. */
   readonly issued: number
+  /** How many of them to this subject. */
+  issuedTo(subject: string): number
   issue(subject: string, role: Role): Promise<Token>
 }
 
@@ -20,14 +22,17 @@ export async function createIssuer(lifetimeMs = 600_000): Promise<Issuer> {
   const { publicKey, privateKey } = await generateKeyPair('ES256')
   const key = { ...(await exportJWK(publicKey)), kid: 'shop-1', alg: 'ES256', use: 'sig' }
   let issued = 0
+  const bySubject = new Map<string, number>()
   const issuer: Issuer = {
     publicKeys: { keys: [key] },
     lifetimeMs,
     get issued() {
       return issued
     },
+    issuedTo: (subject) => bySubject.get(subject) ?? 0,
     async issue(subject, role) {
       issued++
+      bySubject.set(subject, issuer.issuedTo(subject) + 1)
       const expiresAt = Date.now() + issuer.lifetimeMs
       const token = await new SignJWT({ role })
         .setProtectedHeader({ alg: 'ES256', kid: key.kid })

@@ -24,7 +24,7 @@ function goingOn(round: (stage: Stage, signal: AbortSignal) => Promise<void>): P
 export const hammering: Trouble = {
   id: 'hammering',
   title: 'One customer hammers',
-  text: 'Customer 9 sends 100 orders a second. Watch the limiter refuse four of five, and nobody else notice.',
+  text: 'A hundred orders a second. The limiter refuses most; nobody else notices.',
   ...goingOn(async ({ people }, signal) => {
     const { storefront } = people.get('customer-9')
     for (let i = 0; i < 10; i++) {
@@ -37,7 +37,7 @@ export const hammering: Trouble = {
 export const slowReader: Trouble = {
   id: 'slow-reader',
   title: 'A slow reader',
-  text: 'A customer asks for 100 000 articles and reads 50 a second. Watch inventory wait instead of filling memory.',
+  text: 'Asks for 100 000 articles and reads 50 a second. Inventory waits.',
   ...goingOn(async ({ people }, signal) => {
     try {
       for await (const _article of people.get('customer-8').storefront.browse({ limit: 100_000 }, { signal })) {
@@ -52,7 +52,7 @@ export const slowReader: Trouble = {
 export const shortTokens: Trouble = {
   id: 'short-tokens',
   title: 'Tokens expire fast',
-  text: 'They live for two seconds instead of ten minutes. Watch the logins rise, and no call fail.',
+  text: 'Two seconds instead of ten minutes. Logins rise, no call fails.',
   async start({ issuer, people }) {
     issuer.lifetimeMs = 2000
     people.logOut()

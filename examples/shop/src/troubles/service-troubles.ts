@@ -15,21 +15,21 @@ const fault = (service: ServiceName, fault: Partial<Fault>): Pick<Trouble, 'star
 export const flakyInventory: Trouble = {
   id: 'flaky-inventory',
   title: 'Inventory is flaky',
-  text: 'It fails four calls of ten. Watch the retries of orders: customers see nothing, until the budget is spent.',
+  text: 'Four calls of ten fail. Orders and storefront retry; customers see nothing.',
   ...fault('inventory', { failOfTen: 4 }),
 }
 
 export const slowBank: Trouble = {
   id: 'slow-bank',
   title: 'The bank is slow',
-  text: 'Payments takes 3 s, customers wait 2 s. Watch the deadline end the call in every service at once.',
+  text: 'It takes 3 s, customers wait 2 s. The deadline ends the call in every service.',
   ...fault('payments', { delayMs: 3000 }),
 }
 
 export const paymentsDown: Trouble = {
   id: 'payments-down',
   title: 'Payments is down',
-  text: 'The process is killed. Watch the circuit in orders open, try now and then, and close when payments is back.',
+  text: 'Its process is killed. The circuit in orders opens, and tries now and then.',
   start: ({ shop }) => shop.service('payments').kill(),
   stop: ({ shop }) => shop.start('payments'),
 }
@@ -37,7 +37,7 @@ export const paymentsDown: Trouble = {
 export const restartOrders: Trouble = {
   id: 'restart-orders',
   title: 'Orders restarts',
-  text: 'It finishes what it has begun, ends, and starts again. Watch the storefront wait for it, without an error.',
+  text: 'It finishes what it has begun, ends, and starts again. The storefront waits.',
   momentary: true,
   async start({ shop }) {
     await shop.service('orders').drain(3000)

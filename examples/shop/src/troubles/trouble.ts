@@ -4,7 +4,7 @@ import type { Stage } from '../story/step.ts'
 export interface Trouble {
   readonly id: string
   readonly title: string
-  /** What it does, and where to look. */
+  /** What it does, and what comes of it. */
   readonly text: string
   /** It passes by itself: there is nothing to stop. */
   readonly momentary?: boolean
