@@ -1,6 +1,7 @@
 export type { Jitter } from './backoff.ts'
 export type { Clock } from './clock.ts'
 export type { GiveUpReason } from './decision.ts'
+export { type HedgeEvent, type HedgeOptions, hedge } from './hedge.ts'
 export { type RetryFactory, retry } from './retry.ts'
 export { type RatioBudgetOptions, RetryBudget, type TokenBudgetOptions } from './retry-budget.ts'
 export type { GiveUpEvent, RetryEvent, RetryOptions, RetryOverrides } from './retry-options.ts'

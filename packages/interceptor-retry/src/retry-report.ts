@@ -5,8 +5,6 @@ import type { GiveUpReason } from './decision.ts'
 export interface RetryReport {
   /** Attempts started, the first included. */
   attempts: number
-  /** How many of them were hedges: started while another was still running. */
-  hedges: number
   /** Time spent waiting between attempts, ms. */
   backoffMs: number
   /** The failures before the last attempt, oldest first. */
@@ -25,14 +23,14 @@ interface Reported {
   [RETRY_REPORT]?: RetryReport
 }
 
-/** The report of a call, for interceptors around `retry()` or `hedge()`; undefined while its first attempt has not failed. */
+/** The report of a call, for interceptors around `retry()`; undefined while its first attempt has not failed. */
 export function retryReport(call: Call): RetryReport | undefined {
   return (call as Reported)[RETRY_REPORT]
 }
 
 /** Gives a call its report. */
 export function openReport(call: Call): RetryReport {
-  const report: RetryReport = { attempts: 1, hedges: 0, backoffMs: 0, failures: [], gaveUp: undefined }
+  const report: RetryReport = { attempts: 1, backoffMs: 0, failures: [], gaveUp: undefined }
   ;(call as Reported)[RETRY_REPORT] = report
   return report
 }

@@ -217,13 +217,12 @@ describe.each(patterns)('retry, %s', (pattern) => {
         2,
         {
           attempts: 2,
-          hedges: 0,
           backoffMs: 100,
           failures: [expect.objectContaining({ code: Code.UNAVAILABLE })],
           gaveUp: undefined,
         },
       ],
-      [Code.ABORTED, undefined, { attempts: 1, hedges: 0, backoffMs: 0, failures: [], gaveUp: 'status' }],
+      [Code.ABORTED, undefined, { attempts: 1, backoffMs: 0, failures: [], gaveUp: 'status' }],
     ])
   })
 })
