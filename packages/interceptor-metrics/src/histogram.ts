@@ -61,7 +61,7 @@ export class Histogram {
     const upper = Math.min(this.bounds[i] ?? this.max, this.max)
     const within = this.counts[i] ?? 0
     const position = within === 0 ? 1 : (rank - below) / within
-    return lower + (upper - lower) * Math.max(0, position)
+    return Math.min(upper, lower + (upper - lower) * Math.max(0, position))
   }
 }
 
