@@ -1,7 +1,8 @@
 import * as grpc from '@grpc/grpc-js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type CallMethod, openCall, type StreamCall, type UnaryCall } from './call-handle.ts'
+import type { StreamCall, UnaryCall } from './call-handle.ts'
 import { clientInterceptors } from './interceptors.ts'
+import { type CallMethod, openCall } from './open-call.ts'
 import { RpcError, type Status } from './status.ts'
 
 interface Message {

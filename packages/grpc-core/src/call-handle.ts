@@ -1,19 +1,8 @@
-import {
-  type CallOptions,
-  type Client,
-  type ClientReadableStream,
-  type ClientUnaryCall,
-  status as Code,
-  connectivityState,
-  Metadata,
-  type MethodDefinition,
-  type ServiceError,
-  type StatusObject,
-} from '@grpc/grpc-js'
+import { status as Code, type InterceptingCall, Metadata } from '@grpc/grpc-js'
 import { Later } from './later.ts'
-import { RequestPump, requestIterator } from './request-pump.ts'
-import { ResponseIterator } from './response-iterator.ts'
-import { LocalStatus, RemoteStatus, RpcError, receivedStatus, type Status } from './status.ts'
+import { RequestPump } from './request-pump.ts'
+import { ResponseIterator, type ResponseSource } from './response-iterator.ts'
+import { LocalStatus, RemoteStatus, RpcError, type Status } from './status.ts'
 
 /** The application's side of a call. Its promises never reject; the response itself is what fails. */
 export interface CallHandle {
@@ -47,44 +36,10 @@ export interface StreamCall<R> extends CallHandle, AsyncIterable<R, undefined> {
 /** A call, with what only this library uses of it. */
 export type AnyCall<R> = OpenedCall & (UnaryCall<R> | StreamCall<R>)
 
-/** What a call needs to know of its method. */
-export type CallMethod<Q, R> = Pick<
-  MethodDefinition<Q, R>,
-  'path' | 'requestStream' | 'responseStream' | 'requestSerialize' | 'responseDeserialize'
->
-
-/**
- * Calls a method of a grpc-js client.
- * @param input the request, or for a method with a request stream an iterable or async iterable of requests
- * @param signal cancels the call; its reason becomes the `cause` of the error
- * @throws TypeError if `input` should be iterable and is not, and whatever grpc-js throws for wrong options. A closed
- * channel is not thrown: the call then ends with UNAVAILABLE.
- */
-export function openCall<Q, R>(
-  client: Client,
-  method: CallMethod<Q, R>,
-  input: Q | AsyncIterable<Q> | Iterable<Q>,
-  metadata: Metadata,
-  options: CallOptions,
-  signal?: AbortSignal,
-): AnyCall<R> {
-  const requests = method.requestStream ? requestIterator<Q>(input, method.path) : undefined
-  const call = method.responseStream ? new ResponseStream<R>() : new SingleResponse<R>()
-  try {
-    call.open(client, method, input, requests, metadata, options)
-  } catch (error) {
-    if (!isClosed(client)) throw error
-    call.fail(closedChannel(error))
-    return call
-  }
-  if (signal) call.follow(signal)
-  return call
-}
-
 /** A call that ended before it began. */
 export function failedCall<R>(responseStream: boolean, status: Status): AnyCall<R> {
   const call = responseStream ? new ResponseStream<R>() : new SingleResponse<R>()
-  call.fail(status)
+  call.settle(status)
   return call
 }
 
@@ -95,23 +50,18 @@ export function failedCallOf(error: unknown): CallHandle | undefined {
 
 const calls = new WeakMap<RpcError, CallHandle>()
 
-function isClosed(client: Client): boolean {
-  return client.getChannel().getConnectivityState(false) === connectivityState.SHUTDOWN
+/** The call below a handle. */
+interface Line {
+  cancelWithStatus(code: Code, details: string): void
+  getPeer(): string
+  getAuthContext(): ReturnType<InterceptingCall['getAuthContext']>
 }
-
-function closedChannel(error: unknown): Status {
-  const details = error instanceof Error ? error.message : String(error)
-  return new LocalStatus({ code: Code.UNAVAILABLE, details, cause: error })
-}
-
-/** The call objects of grpc-js, as far as the four kinds are alike. */
-type Surface = ClientUnaryCall
 
 /** What the two kinds of calls share. */
 export abstract class OpenedCall implements CallHandle {
   /** Hears of the response headers as they arrive. */
   onHeaders: ((headers: Metadata) => void) | undefined
-  protected surface: Surface | undefined
+  #line: Line | undefined
   readonly #headers = new Later<Metadata>()
   readonly #status = new Later<Status>()
   #received = false
@@ -160,15 +110,15 @@ export abstract class OpenedCall implements CallHandle {
   }
 
   cancelWith(code: Code, details: string): void {
-    if (this.ending === undefined) this.surface?.call?.cancelWithStatus(code, details)
+    if (this.ending === undefined) this.#line?.cancelWithStatus(code, details)
   }
 
   peer(): string {
-    return this.surface?.getPeer() ?? 'unknown'
+    return this.#line?.getPeer() ?? 'unknown'
   }
 
-  authContext(): ReturnType<Surface['getAuthContext']> {
-    return this.surface?.getAuthContext() ?? null
+  authContext(): ReturnType<Line['getAuthContext']> {
+    return this.#line?.getAuthContext() ?? null
   }
 
   /** Whether a response is the one this call has received. */
@@ -187,28 +137,28 @@ export abstract class OpenedCall implements CallHandle {
     this.#forgetSignal = () => signal.removeEventListener('abort', onAbort)
   }
 
-  fail(status: Status): void {
-    this.settle(status, undefined)
+  /** Whoever opens the call connects it before anything can arrive. */
+  connect(line: Line): void {
+    this.#line = line
   }
 
-  protected pump<Q>(
-    requests: AsyncIterator<Q> | Iterator<Q>,
-    sink: ConstructorParameters<typeof RequestPump<Q>>[1],
-  ): void {
+  pump<Q>(requests: AsyncIterator<Q> | Iterator<Q>, sink: ConstructorParameters<typeof RequestPump<Q>>[1]): void {
     const failed = (error: unknown): void => this.#cancelBecause('The source of the requests failed', error)
     const pump = new RequestPump(requests, sink, failed)
     this.#pump = pump
-    pump.start()
+    if (this.ending === undefined) pump.start()
+    else pump.stop()
   }
 
-  protected receiveHeaders(headers: Metadata): void {
+  receiveHeaders(headers: Metadata): void {
     if (this.#headers.known) return
     this.#received = true
     this.#headers.set(headers)
     this.onHeaders?.(headers)
   }
 
-  protected settle(status: Status, trace: string | undefined): void {
+  /** @param trace where the call was made, if that is known */
+  settle(status: Status, trace?: string): void {
     if (this.ending !== undefined) return
     this.#trace = trace
     if (!this.#headers.known) this.#headers.set(new Metadata())
@@ -231,57 +181,18 @@ export abstract class OpenedCall implements CallHandle {
   }
 }
 
-class SingleResponse<R> extends OpenedCall implements UnaryCall<R> {
-  #outcome: { readonly error: ServiceError | null; readonly response: R | undefined } | undefined
+export class SingleResponse<R> extends OpenedCall implements UnaryCall<R> {
+  #received: { readonly response: R } | undefined
   #promise: Promise<R> | undefined
   #resolve: ((response: R) => void) | undefined
   #reject: ((error: RpcError) => void) | undefined
 
-  open<Q>(
-    client: Client,
-    method: CallMethod<Q, R>,
-    input: unknown,
-    requests: AsyncIterator<Q> | Iterator<Q> | undefined,
-    metadata: Metadata,
-    options: CallOptions,
-  ): void {
-    const { path, requestSerialize, responseDeserialize } = method
-    const callback = (error: ServiceError | null, response?: R): void => {
-      this.#outcome = { error, response }
-    }
-    if (requests === undefined) {
-      const request = input as Q // no request stream: the input is the request
-      this.surface = client.makeUnaryRequest(
-        path,
-        requestSerialize,
-        responseDeserialize,
-        request,
-        metadata,
-        options,
-        callback,
-      )
-    } else {
-      const stream = client.makeClientStreamRequest(
-        path,
-        requestSerialize,
-        responseDeserialize,
-        metadata,
-        options,
-        callback,
-      )
-      this.surface = stream
-      this.pump(requests, stream)
-    }
-    // A grpc-js interceptor may have answered already, before anybody could listen.
-    if (this.#outcome !== undefined) this.#ended(new RemoteStatus(Code.OK, '', new Metadata()))
-    else {
-      this.surface.on('metadata', (headers) => this.receiveHeaders(headers))
-      this.surface.on('status', (status) => this.#ended(status))
-    }
+  receive(response: R): void {
+    this.#received = { response }
   }
 
   override gave(response: unknown): boolean {
-    return response !== undefined && this.#outcome?.response === response
+    return response !== undefined && this.#received?.response === response
   }
 
   get response(): Promise<R> {
@@ -301,69 +212,30 @@ class SingleResponse<R> extends OpenedCall implements UnaryCall<R> {
     return this.response.then(onResponse, onError)
   }
 
-  #ended(status: StatusObject): void {
-    const error = this.#outcome?.error
-    // grpc-js reports OK for a call that ended well without a response, and tells the caller otherwise.
-    const known = error && status.code === Code.OK ? error : status
-    this.settle(receivedStatus(known), error?.stack)
-  }
-
   protected settled(): void {
     if (this.ending?.code !== Code.OK) this.#reject?.(this.error)
     // OK and no response is an error by now.
-    else this.#resolve?.(this.#outcome?.response as R)
+    else this.#resolve?.(this.#received?.response as R)
   }
 }
 
-class ResponseStream<R> extends OpenedCall implements StreamCall<R> {
-  #stream: ClientReadableStream<R> | undefined
+export class ResponseStream<R> extends OpenedCall implements StreamCall<R> {
+  #source: ResponseSource<R> | undefined
   #iterator: ResponseIterator<R> | undefined
-  #trace: string | undefined
 
-  open<Q>(
-    client: Client,
-    method: CallMethod<Q, R>,
-    input: unknown,
-    requests: AsyncIterator<Q> | Iterator<Q> | undefined,
-    metadata: Metadata,
-    options: CallOptions,
-  ): void {
-    const { path, requestSerialize, responseDeserialize } = method
-    if (requests === undefined) {
-      const request = input as Q // no request stream: the input is the request
-      this.#stream = client.makeServerStreamRequest(
-        path,
-        requestSerialize,
-        responseDeserialize,
-        request,
-        metadata,
-        options,
-      )
-      this.#listen(this.#stream)
-    } else {
-      const stream = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata, options)
-      this.#stream = stream
-      this.#listen(stream)
-      this.pump(requests, stream)
-    }
-  }
-
-  #listen(stream: ClientReadableStream<R>): void {
-    this.surface = stream
-    stream.on('metadata', (headers) => this.receiveHeaders(headers))
-    stream.on('error', (error) => {
-      this.#trace ??= error.stack
-    })
-    stream.on('status', (status) => this.settle(receivedStatus(status), this.#trace))
+  /** @param source where the messages are read from; none if the call failed before it began */
+  override connect(line: Line, source?: ResponseSource<R>): void {
+    super.connect(line)
+    this.#source = source
   }
 
   [Symbol.asyncIterator](): AsyncIterableIterator<R, undefined> {
     if (this.#iterator !== undefined) throw new Error('A stream of responses can be iterated once')
-    this.#iterator = new ResponseIterator<R>(this.#stream, {
+    this.#iterator = new ResponseIterator<R>(this.#source, {
       ended: () => this.ending !== undefined,
       failure: () => (this.ending?.code === Code.OK ? undefined : this.error),
       cancel: () => this.cancel(),
-      exhausted: () => this.settle(new RemoteStatus(Code.OK, '', new Metadata()), undefined),
+      exhausted: () => this.settle(new RemoteStatus(Code.OK, '', new Metadata())),
     })
     return this.#iterator
   }

@@ -6,13 +6,14 @@ import {
   type MethodDefinition,
   type ServiceDefinition,
 } from '@grpc/grpc-js'
-import { openCall, type StreamCall, type UnaryCall } from './call-handle.ts'
+import type { StreamCall, UnaryCall } from './call-handle.ts'
 import { type Channel, isChannel, wrapChannel } from './channel.ts'
 import type { ClientCallOptions, ServiceClient } from './client-types.ts'
 import type { ClientInterceptorLike } from './compose.ts'
 import { toEpochMs } from './deadline.ts'
 import { clientInterceptors } from './interceptors.ts'
 import { newMetadata } from './metadata.ts'
+import { openCall } from './open-call.ts'
 import { isMetadata, show } from './status.ts'
 
 type AnyMethod = MethodDefinition<unknown, unknown>

@@ -1,5 +1,5 @@
-/** What the iterator needs of a readable stream. */
-interface Source<R> {
+/** Where the iterator reads from: a readable stream, as far as it is needed. */
+export interface ResponseSource<R> {
   read(): R | null
   readonly readableLength: number
   on(event: 'readable' | 'end', listener: () => void): unknown
@@ -22,16 +22,16 @@ interface Waiting<R> {
 }
 
 /**
- * Reads a grpc-js response stream on demand. Messages that arrived before the end of the call come first, then its
+ * Reads responses on demand. Messages that arrived before the end of the call come first, then its
  * error, once; after that it is done for good.
  */
 export class ResponseIterator<R> implements AsyncIterableIterator<R, undefined> {
-  readonly #source: Source<R> | undefined
+  readonly #source: ResponseSource<R> | undefined
   readonly #owner: Owner
   readonly #waiting: Waiting<R>[] = []
   #done = false
 
-  constructor(source: Source<R> | undefined, owner: Owner) {
+  constructor(source: ResponseSource<R> | undefined, owner: Owner) {
     this.#source = source
     this.#owner = owner
     source?.on('readable', this.#onReadable)

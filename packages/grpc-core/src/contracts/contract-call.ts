@@ -1,9 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 import {
-  type ChannelCredentials,
-  Client,
   status as Code,
-  connectivityState,
   type InterceptingCall,
   type InterceptingListener,
   type InterceptorOptions,
@@ -12,7 +9,7 @@ import {
   type StatusObject,
 } from '@grpc/grpc-js'
 import type { ClientCall, Compression, Interceptor } from '../call.ts'
-import { type AnyCall, failedCall, failedCallOf, openCall } from '../call-handle.ts'
+import { type AnyCall, failedCall, failedCallOf } from '../call-handle.ts'
 import type { ChannelFacts } from '../channel-facts.ts'
 import { FusedClientCall } from '../client-call.ts'
 import { type DeadlineTimer, startDeadlineTimer, toEpochMs } from '../deadline.ts'
@@ -24,6 +21,7 @@ import { isThenable } from '../thenable.ts'
 import { clientHook } from './adapt.ts'
 import { ClientCallDetails, type ClientCallDetailsPatch, patched } from './client-call-details.ts'
 import type { ClientPlan, ContractLayer } from './client-plan.ts'
+import { openInner } from './inner-call.ts'
 import { MessageSource } from './message-source.ts'
 
 /** What grpc-js calls below an interceptor; its type has no exported name since 1.14.2. */
@@ -209,7 +207,8 @@ export class ContractCall implements Omit<BaseCall, never> {
     }
     checkCompression(details.compression, this.#facts, where)
     const plan = this.#layer.inside(details.method)
-    const { parent: _parent, interceptor_providers: _providers, ...options } = this.#options
+    const definition = { ...this.#options.method_definition, path: details.method }
+    const { parent: _parent, ...options } = { ...this.#options, method_definition: definition }
     const timeout = details.timeoutMs === undefined ? Number.POSITIVE_INFINITY : Date.now() + details.timeoutMs
     const deadline = Math.min(this.#deadline, details.deadline, timeout)
     if (deadline !== Number.POSITIVE_INFINITY) options.deadline = deadline
@@ -220,20 +219,8 @@ export class ContractCall implements Omit<BaseCall, never> {
       metadata.setOptions({ ...metadata.getOptions(), waitForReady: details.waitForReady })
     }
     const facts = details.method === path ? this.#facts : onPath(this.#facts, details.method)
-    const definition = this.#options.method_definition
-    const below = { ...options, method_definition: { ...definition, path: details.method } }
-    const stack = withCompression(plan, details.compression)
-    const opened = openPlanned(stack, below, this.#nextCall, facts)
-    const child: unknown = opened
-    this.#below = opened
-    options.interceptors = [() => child as InterceptingCall] // grpc-js names its class and uses only the interface
-    const call = openCall(
-      surface(),
-      { ...definition, path: details.method },
-      input,
-      metadata,
-      options,
-    ) as AnyCall<unknown>
+    this.#below = openPlanned(withCompression(plan, details.compression), options, this.#nextCall, facts)
+    const call = openInner(this.#below, input, metadata)
     this.#calls.push(call)
     call.onHeaders = (headers) => this.#receiveHeaders(call, headers)
     return call
@@ -389,16 +376,6 @@ export class ContractCall implements Omit<BaseCall, never> {
 }
 
 const ENDED: Status = { code: Code.CANCELLED, details: 'The call has ended' }
-
-/** The makers of grpc-js's call objects, without a channel: each call brings its own way down. */
-let sharedSurface: Client | undefined
-
-function surface(): Client {
-  // Never called: the interceptor of each call replaces what would use it. Its state says why a call could not start.
-  const channel = { getConnectivityState: () => connectivityState.SHUTDOWN, close: () => undefined }
-  sharedSurface ??= new Client('', undefined as unknown as ChannelCredentials, { channelOverride: channel as never })
-  return sharedSurface
-}
 
 function onPath(facts: ChannelFacts, path: string): ChannelFacts {
   return { ...facts, open: (nextCall, options, given) => facts.open(nextCall, options, given ?? path) }
