@@ -1,1 +1,6 @@
-export {}
+export {
+  type BatchOptions,
+  type StartedTracing,
+  type StartTracingOptions,
+  startTracing,
+} from './start-tracing.ts'
