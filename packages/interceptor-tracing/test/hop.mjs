@@ -5,15 +5,22 @@
 //   env NEXT       address of the next service; without it, this is the last
 //   env EXIT       what ends it, besides signals: 'listen' has the application listen for SIGTERM itself
 //
-// The first of the chain is told to call by a message and ends by itself; the others serve until they get a SIGTERM.
+// A 'stuck' one has a span that cannot be exported. The first of the chain is told to call by a message and ends by itself; the others serve until they get a SIGTERM.
 import { credentials, ServerCredentials } from '@grpc/grpc-js'
 import { createChannel, createServer, interceptChannel } from '@grpc-stack/grpc-core'
 import { TestClient, testService } from '@grpc-stack/grpc-testing'
 import { tracing } from '@grpc-stack/interceptor-tracing'
 import { startTracing } from '@grpc-stack/interceptor-tracing/node'
+import { trace } from '@opentelemetry/api'
 
 const { NAME, COLLECTOR, NEXT, EXIT } = process.env
-const started = startTracing({ serviceName: NAME, endpoint: COLLECTOR })
+const role = process.argv[2]
+// An exporter that never comes to an end, for a process that is to be ended nevertheless.
+const hanging = { export: () => process.send('exporting'), shutdown: async () => undefined }
+const started = startTracing({
+  serviceName: NAME,
+  ...(role === 'stuck' ? { exporter: hanging } : { endpoint: COLLECTOR }),
+})
 
 const channel = NEXT ? interceptChannel(createChannel(NEXT, credentials.createInsecure()), tracing()) : undefined
 const next = channel?.client(TestClient)
@@ -44,7 +51,10 @@ function call(pattern, request) {
 const answer = (pattern, request) =>
   next ? call(pattern, request) : Promise.resolve([{ text: `${request.text} from ${NAME}` }])
 
-if (process.argv[2] === 'first') {
+if (role === 'stuck') {
+  trace.getTracer('app').startSpan('work').end()
+  process.send('ready')
+} else if (role === 'first') {
   process.once('message', async (patterns) => {
     for (const pattern of patterns) process.send(await answer(pattern, { text: pattern }))
     channel.close()
