@@ -126,7 +126,7 @@ describe.each(patterns)('a %s', (pattern) => {
       'a deadline',
       async ({ limit }) => {
         await using server = await startTestServer({ interceptors: [limit], behaviour: manual })
-        const rpc = startRpc(server.client(), pattern, { options: { deadline: Date.now() + 80 } })
+        const rpc = startRpc(server.client(), pattern, { options: { deadline: Date.now() + 500 } })
         await rpc.done
         await (await server.received(0)).closed
       },
@@ -184,7 +184,7 @@ describe.each(patterns)('a %s', (pattern) => {
     expect(limit.state().inFlight).toBe(1)
     cancelled.cancel()
     await cancelled.done
-    await startRpc(client, pattern, { metadata: server.behave(manual), options: { deadline: Date.now() + 80 } }).done
+    await startRpc(client, pattern, { metadata: server.behave(manual), options: { deadline: Date.now() + 500 } }).done
     expect(limit.state()).toMatchObject({ inFlight: 0, admitted: 4, refused: 0 })
   })
 })
@@ -256,7 +256,7 @@ describe('the line', () => {
     const client = server.client()
     const first = startRpc(client, 'unary', { metadata: server.behave(heldBy(gate)) })
     await server.received(0)
-    const options = how === 'cancelled' ? {} : { deadline: Date.now() + 80 }
+    const options = how === 'cancelled' ? {} : { deadline: Date.now() + 500 }
     const gone = startRpc(client, 'unary', { options })
     await waiting(limit, 1)
     const third = startRpc(client, 'unary')
@@ -315,7 +315,7 @@ describe('an adaptive limit', () => {
     cancelled.cancel()
     await server.calls[4]?.closed
     expect(samples).toHaveLength(1)
-    await startRpc(client, 'bidi', { metadata: server.behave(manual), options: { deadline: Date.now() + 50 } }).done
+    await startRpc(client, 'bidi', { metadata: server.behave(manual), options: { deadline: Date.now() + 500 } }).done
     await server.calls[5]?.closed
     expect(samples).toHaveLength(2)
     expect(samples[1]).toMatchObject({ dropped: true })
