@@ -1,6 +1,6 @@
 export { type ApiKey, type ApiKeysOptions, apiKeys, hashApiKey } from './api-keys.ts'
 export { type Authenticator, type BearerOptions, bearer, type Verdict, type Verify } from './authenticator.ts'
-export type { Malformed } from './authorization-header.ts'
+export { type Malformed, malformed } from './authorization-header.ts'
 export type { Backoff } from './backoff.ts'
 export { clientAuth } from './client-auth.ts'
 export type { ClientAuthOptions } from './client-auth-options.ts'

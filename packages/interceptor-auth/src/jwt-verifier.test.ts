@@ -1,9 +1,19 @@
 import { createHmac, generateKeyPairSync } from 'node:crypto'
 import { status as Code } from '@grpc/grpc-js'
 import { echo, metadataOf, patterns, runRpc, type TestServer } from '@grpc-stack/grpc-testing'
-import { base64url, exportJWK, exportSPKI, generateKeyPair, type JWTPayload, SignJWT } from 'jose'
+import {
+  base64url,
+  createLocalJWKSet,
+  createRemoteJWKSet,
+  exportJWK,
+  exportSPKI,
+  generateKeyPair,
+  type JWTPayload,
+  type JWTVerifyGetKey,
+  SignJWT,
+} from 'jose'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { answerTo, REFUSED, startAuthServer, stopAuthServers } from '../test/auth-server.ts'
+import { answerTo, DOWN, REFUSED, startAuthServer, stopAuthServers } from '../test/auth-server.ts'
 import { AUDIENCE, ISSUER, type Issuer, startIssuer } from '../test/issuer.ts'
 import { type Principal, principalVar } from './index.ts'
 import { type JwtOptions, jwt } from './jwt.ts'
@@ -92,6 +102,15 @@ describe('jwt accepts', () => {
 })
 
 describe('jwt refuses', () => {
+  it('what a function that finds keys does not find, and tells when it is down', async () => {
+    let keys: JWTVerifyGetKey = createLocalJWKSet(await issuer.jwks())
+    await start({ jwks: (header, token) => keys(header, token) })
+    expect(await answerTo(server, `Bearer ${await issuer.token()}`)).toBe('OK: OK')
+    expect(await answerTo(server, `Bearer ${await issuer.token({}, { kid: 'other' })}`)).toBe(REFUSED)
+    keys = createRemoteJWKSet(new URL('http://127.0.0.1:9/'))
+    expect(await answerTo(server, `Bearer ${await issuer.token({ jti: 'new' })}`)).toBe(DOWN)
+  })
+
   const claims: [string, () => JWTPayload][] = [
     ['a token that has expired', () => ({ exp: now() - 10 })],
     ['a token from the future', () => ({ nbf: now() + 60 })],
@@ -228,7 +247,7 @@ describe('jwt refuses', () => {
 describe('jwt: wrong options', () => {
   const right: JwtOptions = { jwks: 'https://id.example.com/keys', issuer: ISSUER, audience: AUDIENCE }
   const wrong: [string, object, RegExp][] = [
-    ['no keys', { jwks: undefined }, /option "jwks" must be a URL or a key set/],
+    ['no keys', { jwks: undefined }, /option "jwks" must be a URL, a key set or a function/],
     ['a set that is none', { jwks: {} }, /a key set must be an object with a list "keys"/],
     ['an address that is none', { jwks: '/keys' }, /option "jwks" must be an absolute URL/],
     ['keys over plaintext', { jwks: 'http://id.example.com/keys' }, /must be an https URL/],

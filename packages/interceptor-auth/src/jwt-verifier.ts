@@ -13,12 +13,12 @@ import { keySetOf } from './key-set.ts'
 import { checkBoolean, checkFunction, checkNames, checkNumber, checkText, invalid } from './option-checks.ts'
 import type { Principal } from './principal.ts'
 import { RemoteKeySet, type RemoteKeySetOptions } from './remote-key-set.ts'
-import { InvalidTokenError } from './verifier-errors.ts'
+import { InvalidTokenError, VerifierUnavailableError } from './verifier-errors.ts'
 
 /** Options of `jwt`. */
 export interface JwtOptions {
-  /** The issuer's public keys: where its JSON Web Key Set is, or the set itself. */
-  readonly jwks: string | URL | JSONWebKeySet
+  /** The issuer's public keys: where its JSON Web Key Set is, the set itself, or a function of jose's that finds a key. */
+  readonly jwks: string | URL | JSONWebKeySet | JWTVerifyGetKey
   /** Who must have issued the token: the claim `iss`, or several that may. */
   readonly issuer: string | readonly string[]
   /** Whom the token must be for: one of these must be in the claim `aud`. `false` for issuers that write none. */
@@ -132,8 +132,10 @@ function keysOf(options: JwtOptions, clock: Clock): JWTVerifyGetKey {
     min: number,
   ): number => checkNumber(WHERE, `remote.${name}`, remote[name] ?? otherwise, min)
   const maxKeys = number('maxKeys', 100, 1)
+  if (typeof jwks === 'function') return tellingOutages(jwks)
   if (typeof jwks === 'object' && !(jwks instanceof URL)) return keySetOf(jwks, maxKeys)
-  if (typeof jwks !== 'string' && !(jwks instanceof URL)) throw invalid(WHERE, 'jwks', 'a URL or a key set', jwks)
+  if (typeof jwks !== 'string' && !(jwks instanceof URL))
+    throw invalid(WHERE, 'jwks', 'a URL, a key set or a function', jwks)
   const keySet = new RemoteKeySet(endpointUrl(WHERE, 'jwks', jwks, allowInsecure), {
     maxAgeMs: number('maxAgeMs', 600_000, 1),
     cooldownMs: number('cooldownMs', 30_000, 0),
@@ -147,6 +149,19 @@ function keysOf(options: JwtOptions, clock: Clock): JWTVerifyGetKey {
     random: options.random ?? Math.random,
   })
   return keySet.find
+}
+
+/** A finder of keys that fails for any other reason than the token's has nothing to say about the token. */
+function tellingOutages(find: JWTVerifyGetKey): JWTVerifyGetKey {
+  return async (header, token) => {
+    try {
+      return await find(header, token)
+    } catch (error) {
+      const aboutToken = [errors.JWKSNoMatchingKey, errors.JWKSMultipleMatchingKeys, errors.JOSENotSupported]
+      if (aboutToken.some((kind) => error instanceof kind)) throw error
+      throw new VerifierUnavailableError('jwt: the key could not be looked up', { cause: error })
+    }
+  }
 }
 
 function algorithmsOf(given: readonly string[]): string[] {

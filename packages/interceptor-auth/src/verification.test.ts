@@ -23,7 +23,15 @@ import {
   stopAuthServers,
   verify,
 } from '../test/auth-server.ts'
-import { apiKeys, bearer, hashApiKey, principalVar, VerifierUnavailableError } from './index.ts'
+import {
+  type Authenticator,
+  apiKeys,
+  bearer,
+  hashApiKey,
+  malformed,
+  principalVar,
+  VerifierUnavailableError,
+} from './index.ts'
 
 let server: TestServer
 afterEach(stopAuthServers)
@@ -252,6 +260,24 @@ describe('several authenticators', () => {
     server = await startAuthServer({ verify: [verify, down] })
     expect(await ask({ authorization: 'Bearer good' })).toBe('OK')
     expect(await ask({ authorization: 'Bearer bad' })).toBe('UNAVAILABLE')
+  })
+
+  it('can be of your own making', async () => {
+    const byTicket: Authenticator = {
+      name: 'ticket',
+      credential: (call) => {
+        const [ticket] = call.metadata.get('x-ticket')
+        if (ticket === undefined) return undefined
+        return typeof ticket === 'string' && /^\d+$/.test(ticket) ? ticket : malformed
+      },
+      verify: (ticket) => (ticket === '42' ? { subject: 'bearer of 42' } : null),
+      cacheable: true,
+    }
+    server = await startAuthServer({ verify: [byTicket, verify] })
+    expect(await ask({ 'x-ticket': '42' })).toBe('OK')
+    expect(await ask({ 'x-ticket': '7' })).toBe('UNAUTHENTICATED')
+    expect(await ask({ 'x-ticket': '7', authorization: 'Bearer good' })).toBe('OK')
+    expect(await ask({ 'x-ticket': 'x', authorization: 'Bearer good' })).toBe('UNAUTHENTICATED')
   })
 
   it('a slow one does not take the places of another', async () => {
