@@ -22,3 +22,21 @@ export class Gate {
 export async function settle(turns = 5): Promise<void> {
   for (let i = 0; i < turns; i++) await new Promise<void>((resolve) => setImmediate(resolve))
 }
+
+// What is on its way between two sockets of a busy machine takes its time, whatever this process does.
+const QUIET_MS = 50
+const QUIET_TURNS = 100
+
+/** Waits until an amount has stopped growing, and returns it: how far a sender gets ahead of one that does not read. */
+export async function standstill(amount: () => number): Promise<number> {
+  let last = amount()
+  let since = performance.now()
+  for (let turns = 0; turns < QUIET_TURNS || performance.now() - since < QUIET_MS; turns++) {
+    await settle(1)
+    if (amount() === last) continue
+    last = amount()
+    since = performance.now()
+    turns = 0
+  }
+  return last
+}

@@ -6,6 +6,7 @@ import {
   patterns,
   runRpc,
   settle,
+  standstill,
   startRpc,
   startTestServer,
   TestClient,
@@ -28,17 +29,6 @@ const tapping: Interceptor = async (call, next) => {
 const replayable = (call: ClientCall, next: Next): Promise<Status> => {
   call.makeReplayable({ maxBytes: 100_000, maxMessages: 1000 })
   return next()
-}
-
-/** Waits until an amount stops growing. */
-async function standstill(amount: () => number): Promise<number> {
-  let last = -1
-  for (let quiet = 0; quiet < 100; quiet++) {
-    if (amount() !== last) quiet = 0
-    last = amount()
-    await settle(1)
-  }
-  return last
 }
 
 const stacks = [

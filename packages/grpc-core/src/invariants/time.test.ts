@@ -47,7 +47,7 @@ describe('invariant 12: time is monotonic', () => {
     vi.spyOn(Date, 'now').mockImplementation(() => now() - 3_600_000)
     const start = performance.now()
     expect((await rpc.done).status?.code).toBe(Code.DEADLINE_EXCEEDED)
-    expect(performance.now() - start).toBeLessThan(1000)
+    expect(performance.now() - start).toBeLessThan(3000)
   })
 })
 

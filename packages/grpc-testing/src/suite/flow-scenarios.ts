@@ -1,6 +1,6 @@
 import { status as Code } from '@grpc/grpc-js'
 import { type Behaviour, manual } from '../behaviours.ts'
-import { settle } from '../gate.ts'
+import { settle, standstill } from '../gate.ts'
 import { requestStreams, responseStreams, type Scenario, someRequests } from './scenario.ts'
 
 const LARGE = 'x'.repeat(1024 * 1024)
@@ -135,15 +135,3 @@ export const flowScenarios: readonly Scenario[] = [
     },
   },
 ]
-
-/** Waits until an amount stops growing, and returns it. */
-async function standstill(amount: () => number): Promise<number> {
-  const QUIET_TURNS = 100
-  let last = -1
-  for (let quiet = 0; quiet < QUIET_TURNS; quiet++) {
-    if (amount() !== last) quiet = 0
-    last = amount()
-    await settle(1)
-  }
-  return last
-}
