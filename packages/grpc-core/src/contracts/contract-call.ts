@@ -8,7 +8,6 @@ import {
   type NextCall,
   type StatusObject,
 } from '@grpc/grpc-js'
-import type { ClientCall, Compression, Interceptor } from '../call.ts'
 import { type AnyCall, failedCall, failedCallOf } from '../call-handle.ts'
 import type { ChannelFacts } from '../channel-facts.ts'
 import { FusedClientCall } from '../client-call.ts'
@@ -19,9 +18,11 @@ import { isAsyncIterable, isIterable } from '../request-pump.ts'
 import { LocalStatus, RpcError, type Status, show, UnattemptedStatus } from '../status.ts'
 import { isThenable } from '../thenable.ts'
 import { clientHook } from './adapt.ts'
+import { AnswerStream } from './answer-stream.ts'
 import { ClientCallDetails, type ClientCallDetailsPatch, patched } from './client-call-details.ts'
 import type { ClientPlan, ContractLayer } from './client-plan.ts'
 import { openInner } from './inner-call.ts'
+import { innerCall } from './inner-options.ts'
 import { MessageSource } from './message-source.ts'
 
 /** What grpc-js calls below an interceptor; its type has no exported name since 1.14.2. */
@@ -49,7 +50,7 @@ export function openPlanned(
  *
  *     FusedClientCall ──▶ ContractCall ── interceptUnaryUnary(continuation, …)
  *                                               │
- *                          continuation() ──────┴──▶ openCall ──▶ FusedClientCall(rest) ──▶ grpc-js
+ *                          continuation() ──────┴──▶ openInner ─▶ FusedClientCall(rest) ──▶ grpc-js
  */
 export class ContractCall implements Omit<BaseCall, never> {
   readonly #parent: FusedClientCall
@@ -69,8 +70,8 @@ export class ContractCall implements Omit<BaseCall, never> {
   #below: FusedClientCall | undefined
   /** The one of them that is the answer. */
   #chosen: AnyCall<unknown> | undefined
-  #responses: AsyncIterator<unknown> | Iterator<unknown> | undefined
-  #held: { readonly message: unknown } | undefined
+  #answer: AnswerStream | undefined
+  /** A message was asked for before there was an answer to take it from. */
   #readWanted = false
   #headersGiven = false
   #controller: AbortController | undefined
@@ -130,7 +131,7 @@ export class ContractCall implements Omit<BaseCall, never> {
   startRead(): void {
     if (!this.#plan.method.responseStream || this.#ended) return
     this.#readWanted = true
-    if (this.#held !== undefined) this.#give()
+    this.#answer?.ask()
   }
 
   cancelWithStatus(code: Code, details: string): void {
@@ -200,26 +201,8 @@ export class ContractCall implements Omit<BaseCall, never> {
       return failedCall(responseStream, internalStatus('client', what))
     }
     if (this.#decided !== undefined) return failedCall(responseStream, this.#decided)
-    if (details.method !== path && !this.#facts.canRewritePath) {
-      throw new Error(
-        `${where}: the method can only be changed on a channel of this library; grpc-js binds a stub to its own paths`,
-      )
-    }
-    checkCompression(details.compression, this.#facts, where)
-    const plan = this.#layer.inside(details.method)
-    const definition = { ...this.#options.method_definition, path: details.method }
-    const { parent: _parent, ...options } = { ...this.#options, method_definition: definition }
-    const timeout = details.timeoutMs === undefined ? Number.POSITIVE_INFINITY : Date.now() + details.timeoutMs
-    const deadline = Math.min(this.#deadline, details.deadline, timeout)
-    if (deadline !== Number.POSITIVE_INFINITY) options.deadline = deadline
-    if (details.credentials === undefined) delete options.credentials
-    else options.credentials = details.credentials
-    const metadata = details.metadata.clone()
-    if ((metadata.getOptions().waitForReady ?? false) !== details.waitForReady) {
-      metadata.setOptions({ ...metadata.getOptions(), waitForReady: details.waitForReady })
-    }
-    const facts = details.method === path ? this.#facts : onPath(this.#facts, details.method)
-    this.#below = openPlanned(withCompression(plan, details.compression), options, this.#nextCall, facts)
+    const { plan, options, metadata, facts } = innerCall(details, this.#layer, this.#plan, this.#options, this.#facts)
+    this.#below = openPlanned(plan, options, this.#nextCall, facts)
     const call = openInner(this.#below, input, metadata)
     this.#calls.push(call)
     call.onHeaders = (headers) => this.#receiveHeaders(call, headers)
@@ -253,62 +236,39 @@ export class ContractCall implements Omit<BaseCall, never> {
       this.#follow(value)
       return
     }
-    if (value === undefined || value === null) {
-      this.#failed(new Error(`answered ${this.#plan.method.path} with ${value} instead of a response`))
-      return
-    }
-    this.#finish(this.#success(value), { message: value })
+    if (value === undefined || value === null) this.#refuse(`answered with ${value} instead of a response`)
+    else this.#finish(this.#success(value), { message: value })
   }
 
   #follow(value: unknown): void {
+    let responses: AsyncIterator<unknown> | Iterator<unknown> | undefined
     try {
-      if (isAsyncIterable(value)) this.#responses = value[Symbol.asyncIterator]()
-      else if (typeof value === 'object' && isIterable(value)) this.#responses = value[Symbol.iterator]()
-      else throw new Error(`answered ${this.#plan.method.path} with ${show(value)} instead of an iterable of responses`)
+      if (isAsyncIterable(value)) responses = value[Symbol.asyncIterator]()
+      else if (typeof value === 'object' && isIterable(value)) responses = value[Symbol.iterator]()
     } catch (error) {
       this.#failed(error)
       return
     }
-    // The first message is fetched unasked: a generator starts its call when it is asked for something.
-    void this.#fetch()
-  }
-
-  async #fetch(): Promise<void> {
-    let item: IteratorResult<unknown> | undefined
-    try {
-      item = await this.#responses?.next()
-    } catch (error) {
-      this.#failed(error)
-      return
+    if (responses === undefined) this.#refuse(`answered with ${show(value)} instead of an iterable of responses`)
+    else {
+      const receiver = {
+        message: (message: unknown) => this.#listener.onReceiveMessage?.(message),
+        done: () => this.#finish(this.#success()),
+        failed: (error: unknown) => this.#failed(error),
+        unread: () => this.#dropUnread(),
+      }
+      this.#answer = new AnswerStream(responses, receiver, this.#readWanted)
     }
-    if (this.#ended || item === undefined) return
-    if (item.done) {
-      this.#responses = undefined
-      this.#finish(this.#success())
-      return
-    }
-    this.#held = { message: item.value }
-    if (this.#readWanted) this.#give()
-    else this.#dropUnread()
   }
 
   /** grpc-js does not keep a failure back until the messages before it are read: it drops them. */
   #dropUnread(): void {
     const status = this.#chosen?.ending
-    if (status === undefined || status.code === Code.OK || this.#held === undefined) return
+    if (status === undefined || status.code === Code.OK || !this.#answer?.unread) return
     // An application that reads has asked for more by then.
     setImmediate(() => {
-      if (this.#held !== undefined && !this.#readWanted) this.#finish(status)
+      if (this.#answer?.unread) this.#finish(status)
     })
-  }
-
-  #give(): void {
-    const message = this.#held?.message
-    this.#held = undefined
-    this.#readWanted = false
-    // Asked for first: whatever the application does with a message, the next one comes.
-    void this.#fetch()
-    this.#listener.onReceiveMessage?.(message)
   }
 
   /** OK, in the words of the call that is the answer, else of the latest, if that is how it ended. */
@@ -327,9 +287,12 @@ export class ContractCall implements Omit<BaseCall, never> {
       const refusedBy = this.#calls.length === 0 ? this.#layer.name : undefined
       this.#finish(new LocalStatus(error, refusedBy))
     } else {
-      const what = error instanceof Error ? error.message : show(error)
-      this.#finish(internalStatus('client', `Interceptor ${this.#layer.name}: ${what}`, error))
+      this.#refuse(`threw: ${error instanceof Error ? error.message : show(error)}`, error)
     }
+  }
+
+  #refuse(what: string, cause?: unknown): void {
+    this.#finish(internalStatus('client', `Interceptor ${this.#layer.name} ${what}`, cause))
   }
 
   // ── The end ───────────────────────────────────────────────────────────────────────────────────────────────────
@@ -365,7 +328,7 @@ export class ContractCall implements Omit<BaseCall, never> {
     const headers = this.#headersGiven ? undefined : this.#calls.find((call) => call.ending === status)?.receivedHeaders
     this.#requests?.close(abortReason(status.code === Code.OK ? ENDED : status))
     for (const call of this.#calls) call.cancel('The call it was made for has ended')
-    leave(this.#responses)
+    this.#answer?.close()
     // Out of the promise chain: what the application's callback throws must surface as its own.
     process.nextTick(() => {
       if (headers !== undefined) this.#listener.onReceiveMetadata?.(headers)
@@ -376,31 +339,3 @@ export class ContractCall implements Omit<BaseCall, never> {
 }
 
 const ENDED: Status = { code: Code.CANCELLED, details: 'The call has ended' }
-
-function onPath(facts: ChannelFacts, path: string): ChannelFacts {
-  return { ...facts, open: (nextCall, options, given) => facts.open(nextCall, options, given ?? path) }
-}
-
-function checkCompression(compression: Compression | undefined, facts: ChannelFacts, where: string): void {
-  if (compression === undefined || compression === 'identity' || compression === facts.compression) return
-  throw new Error(
-    `${where}: compression "${compression}" cannot be honoured, grpc-js compresses per channel: create the channel with ` +
-      'grpc.default_compression_algorithm',
-  )
-}
-
-function withCompression(plan: ClientPlan, compression: Compression | undefined): ClientPlan {
-  if (compression === undefined) return plan
-  const compress: Interceptor<ClientCall> = (call, next) => {
-    call.compression = compression
-    return next()
-  }
-  return { ...plan, stack: [compress as Interceptor, ...plan.stack] } // runs on calls of clients only
-}
-
-/** Told, and not waited for: what it does wrong while closing concerns nobody any more. */
-function leave(iterator: AsyncIterator<unknown> | Iterator<unknown> | undefined): void {
-  try {
-    void Promise.resolve(iterator?.return?.()).catch(() => undefined)
-  } catch {}
-}
