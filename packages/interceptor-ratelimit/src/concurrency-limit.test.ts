@@ -1,5 +1,5 @@
 import { status as Code } from '@grpc/grpc-js'
-import type { Interceptor } from '@grpc-stack/grpc-core'
+import { createClient, type Interceptor } from '@grpc-stack/grpc-core'
 import {
   endWith,
   FakeClock,
@@ -186,6 +186,23 @@ describe.each(patterns)('a %s', (pattern) => {
     await cancelled.done
     await startRpc(client, pattern, { metadata: server.behave(manual), options: { deadline: Date.now() + 500 } }).done
     expect(limit.state()).toMatchObject({ inFlight: 0, admitted: 4, refused: 0 })
+  })
+})
+
+describe('a stream the application walks away from', () => {
+  it('gives its place back on both sides', async () => {
+    const [atClient, atServer] = [concurrencyLimit({ limit: 1 }), concurrencyLimit({ limit: 1 })]
+    await using server = await startTestServer({ interceptors: [atServer] })
+    const client = createClient(server.definition, server.channel(atClient))
+    for (let i = 0; i < 3; i++) {
+      for await (const message of client.serverStream({ n: 100_000, data: 'x'.repeat(1000) })) {
+        expect(message.n).toBe(0)
+        break
+      }
+      await server.calls[i]?.closed
+      expect(atClient.state()).toMatchObject({ inFlight: 0, refused: 0 })
+      expect(atServer.state()).toMatchObject({ inFlight: 0, refused: 0 })
+    }
   })
 })
 

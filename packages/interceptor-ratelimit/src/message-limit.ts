@@ -1,4 +1,4 @@
-import type { Call, Next, Status } from '@grpc-stack/grpc-core'
+import { type Call, type Next, RpcError, type Status } from '@grpc-stack/grpc-core'
 import { type Limit, nameOf, type QuotaOptions, resolveQuota } from './limit-options.ts'
 import { checkNames, checkNumber } from './option-checks.ts'
 
@@ -55,20 +55,12 @@ export function limitMessages(call: Call, next: Next, decide: MessageDecision): 
       if (decision === undefined) return
       if (!isPromise(decision)) {
         refuse(decision)
-        throw new MessageRefused()
+        throw RpcError.fromStatus(decision) // keeps the message from the handler
       }
       void decision.then((status) => status && refuse(status))
     })
     void next().then((status) => resolve(refused ?? status))
   })
-}
-
-/** Keeps a message from the handler. The RPC ends with the refusal, not with this. */
-class MessageRefused extends Error {
-  constructor() {
-    super('a request message was over the rate limit')
-    this.name = 'MessageRefused'
-  }
 }
 
 function isPromise(value: Status | Promise<Status | undefined>): value is Promise<Status | undefined> {
