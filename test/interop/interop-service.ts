@@ -38,3 +38,8 @@ export const Interop = loaded['interop.v1.Interop'] as unknown as {
   readonly ServerStream: Method<false, true>
   readonly Bidi: Method<true, true>
 }
+
+/** The same service as protobuf's own descriptors, for libraries that bring their own protobuf. */
+export const fileDescriptors: readonly Buffer[] = (
+  loaded['interop.v1.Request'] as protoLoader.MessageTypeDefinition<object, object>
+).fileDescriptorProtos
