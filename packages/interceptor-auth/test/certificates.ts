@@ -89,7 +89,8 @@ function certificate(
   ]
   const content = sequence(
     explicit(0, integer(Buffer.from([2]))),
-    integer(randomBytes(8)),
+    // Not with leading zeros, which DER forbids.
+    integer(Buffer.concat([Buffer.from([1]), randomBytes(7)])),
     ECDSA_SHA256,
     name(issuer.names),
     sequence(time(now - 3_600_000), time(subject.notAfter ?? now + 3_600_000)),
