@@ -29,9 +29,11 @@ function refresh(update) {
 }
 
 function press(button) {
-  fetch(`/${button}`, { method: 'POST' }).catch(() => {
-    // The connection shows that the shop is closed.
-  })
+  fetch(`/${button}`, { method: 'POST' })
+    .then((response) => response.text())
+    .catch(() => {
+      // The connection shows that the shop is closed.
+    })
 }
 
 function showPulse() {

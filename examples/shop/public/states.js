@@ -84,7 +84,10 @@ function limiter() {
     bar.setAttribute('aria-label', `${rate(in_)} admitted and ${rate(out)} refused per second`)
     const whom = new Map()
     for (const { from, at, detail } of store.events) {
-      if (from === 'rateLimit' && at > frame.at - 5000) whom.set(detail.key, (whom.get(detail.key) ?? 0) + 1)
+      if (from === 'rateLimit' && at > frame.at - 5000) {
+        const who = String(detail.key).replace('subject=', '')
+        whom.set(who, (whom.get(who) ?? 0) + 1)
+      }
     }
     const lines = [...whom].map(([key, n]) => `${key}: ${rate(n / 5)} refused/s`)
     const where = gauge(frame, 'inventory', 'limiter')?.store

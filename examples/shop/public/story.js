@@ -44,7 +44,9 @@ export function createStory(tell) {
           told.replaceChildren(...lines.map((line) => h('p', {}, line)))
         }
       }
-      button.disabled = entries.some(([, step]) => step?.state === 'running') || !entries.at(-1)?.[1]
+      const begun = store.story[store.steps[0]] !== undefined
+      button.disabled = begun && !['ok', 'failed'].includes(store.story[store.steps.at(-1)]?.state)
+      setText(button, begun ? 'Tell it again' : 'Tell it')
     },
   }
 }

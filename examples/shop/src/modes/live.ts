@@ -2,41 +2,50 @@ import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { Traffic } from '../customers/traffic.ts'
 import { openPage } from '../page/page.ts'
+import type { Printer } from '../story/printer.ts'
 import { type Listener, tell } from '../story/story.ts'
 import { onStage } from './stage.ts'
 
-/** So that one step can be watched before the next begins: the story takes a minute. */
-const PAUSE_MS = 4500
+export interface LiveOptions {
+  /** Of the page, if it is free. */
+  readonly port: number
+  /** Tell the story at once; else when somebody asks for it on the page. */
+  readonly story: boolean
+  /** Between the steps of the story, so that each can be watched. */
+  readonly paceMs: number
+}
 
 /** Opens the shop with a page to watch it on, tells the story once, and stays open until Ctrl-C. */
-export async function stayOpen(port: number, printer: Listener): Promise<void> {
+export async function stayOpen({ port, story, paceMs }: LiveOptions, printer: Printer): Promise<void> {
   await onStage(async (stage) => {
     const ended = new AbortController()
     for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => ended.abort())
 
     const traffic = new Traffic(stage.people)
-    let telling: Promise<unknown> | undefined
+    let telling = false
     const tellStory = (): boolean => {
-      if (telling !== undefined) return false
+      if (telling) return false
+      telling = true
       const both: Listener = {
         began: (step) => page.listener.began?.(step),
         ended(step, outcome) {
+          // What fails because the shop closes is no part of the story.
+          if (ended.signal.aborted) return
           page.listener.ended(step, outcome)
           printer.ended(step, outcome)
         },
       }
-      const pause = () => sleep(PAUSE_MS, undefined, { signal: ended.signal }).catch(() => undefined)
-      telling = tell(stage, both, pause, ended.signal).finally(() => {
-        telling = undefined
+      const pause = () => sleep(paceMs, undefined, { signal: ended.signal }).catch(() => undefined)
+      void tell(stage, both, pause, ended.signal).finally(() => {
+        telling = false
       })
       return true
     }
     const page = await openPage(stage, port, tellStory)
     console.log(`The shop is open. Look at it on ${page.url}\n`)
-    tellStory()
+    if (story) tellStory()
     if (!ended.signal.aborted) await once(ended.signal, 'abort')
     await traffic.stop()
-    await telling
     await page.close()
   })
 }

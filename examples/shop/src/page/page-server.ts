@@ -1,4 +1,4 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { findAssets, sendAsset } from './assets.ts'
 
@@ -57,5 +57,5 @@ function isOwn({ headers }: IncomingMessage): boolean {
 }
 
 function answer(response: ServerResponse, code: number): void {
-  response.writeHead(code).end()
+  response.writeHead(code, { 'content-type': 'text/plain' }).end(STATUS_CODES[code])
 }

@@ -14,7 +14,12 @@ import { admission } from '../stacks/admission.ts'
 import { startInstruments } from '../telemetry/instruments.ts'
 import type { FromService, Setup, ToService } from './messages.ts'
 
-const services: Record<ServiceName, (tools: Tools) => Service> = { storefront, orders, inventory, payments }
+const services: Record<ServiceName, (tools: Tools) => Service | Promise<Service>> = {
+  storefront,
+  orders,
+  inventory,
+  payments,
+}
 
 const name = process.argv[2] as ServiceName
 const setup = JSON.parse(process.env.SHOP_SETUP ?? '') as Setup
@@ -24,7 +29,7 @@ const tell = (message: FromService): void => {
 
 const instruments = await startInstruments(name, tell)
 const trouble = faults((requestId) => instruments.event('faults', 'delayed', { requestId }))
-const service = services[name]({
+const service = await services[name]({
   instruments,
   admit: admission(setup.keys),
   faults: trouble,

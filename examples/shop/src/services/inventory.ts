@@ -4,19 +4,19 @@ import { abort } from '@grpc-stack/grpc-core'
 import { principalVar } from '@grpc-stack/interceptor-auth'
 import { byPrincipal, rateLimit } from '@grpc-stack/interceptor-ratelimit'
 import { InventoryService, type Reservation, type StockItem } from '../generated/shop/inventory.ts'
-import { limitStore } from '../stacks/limit-store.ts'
+import { openLimitStore } from '../stacks/limit-store.ts'
 import { hop } from './hop.ts'
 import type { Service, Tools } from './service.ts'
 import { openShelves } from './shelves.ts'
 
-export function inventory({ instruments, admit, faults }: Tools): Service {
+export async function inventory({ instruments, admit, faults }: Tools): Promise<Service> {
   const { observers } = instruments
   const shelves = openShelves()
   const find = (sku: string): StockItem =>
     shelves.get(sku) ?? abort(Code.NOT_FOUND, `There is no article ${JSON.stringify(sku)}`)
 
   // A limit for each customer, so that nobody can take the service from the others.
-  const limits = limitStore()
+  const limits = await openLimitStore()
   const perCustomer = rateLimit({ rate: 20, key: byPrincipal(principalVar), ...limits.options })
   instruments.gauge('limiter', () => ({ ...perCustomer.counters(), store: limits.name }))
   perCustomer.on('refused', ({ keys, waitMs }) => instruments.event('rateLimit', 'refused', { key: keys[0], waitMs }))

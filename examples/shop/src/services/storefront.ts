@@ -15,8 +15,8 @@ export function storefront(tools: Tools): Service {
   const toOrders = peer(
     'orders',
     tools,
-    // Together about three seconds: longer than orders takes to start again.
-    retry({ maxAttempts: 8, initialBackoffMs: 100, maxBackoffMs: 500, jitter: 'proportional' }),
+    // Long enough for orders to be started again.
+    retry({ maxAttempts: 15, initialBackoffMs: 100, maxBackoffMs: 500, jitter: 'proportional' }),
   )
   // Streams, too: as long as nothing has been answered, they can be tried again.
   const toInventory = peer('inventory', tools, retry({ maxAttempts: 4, initialBackoffMs: 20 }))

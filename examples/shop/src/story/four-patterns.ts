@@ -1,5 +1,7 @@
 import { all, expect, type Step } from './step.ts'
 
+const TIMEOUT_MS = 5000
+
 const basket = [
   { sku: 'bread', quantity: 2 },
   { sku: 'honey', quantity: 1 },
@@ -11,7 +13,7 @@ export const fourPatterns: Step = {
     const { storefront } = people.get('customer-1')
     const { inventory } = people.get('staff-1', 'staff')
 
-    const order = await storefront.placeOrder({ lines: basket }, { timeoutMs: 2000 })
+    const order = await storefront.placeOrder({ lines: basket }, { timeoutMs: TIMEOUT_MS })
     expect(order.totalCents > 0, 'unary: an order has a total')
 
     const articles = await all(storefront.browse({ limit: 50 }))
@@ -34,7 +36,7 @@ export const fourPatterns: Step = {
       'each knows the customer',
     )
     expect(
-      budgets.every((budget, i) => budget > 0 && budget <= (budgets[i - 1] ?? 2000)),
+      budgets.every((budget, i) => budget > 0 && budget <= (budgets[i - 1] ?? TIMEOUT_MS)),
       `the time left shrinks hop by hop: ${budgets.join(', ')} ms`,
     )
     return {

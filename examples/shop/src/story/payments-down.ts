@@ -16,13 +16,13 @@ export const paymentsDown: Step = {
     await shop.service('payments').kill()
     let orders = 0
     while (!states().includes('open')) {
-      const { code } = await storefront.placeOrder({ lines }, { timeoutMs: 2000 }).status
+      const { code } = await storefront.placeOrder({ lines }, { timeoutMs: 5000 }).status
       expect(code === Code.UNAVAILABLE, 'an order without payments ends UNAVAILABLE')
       expect(++orders < 20, 'the circuit opens')
     }
 
     const { id, metadata } = newRequest('refused')
-    await storefront.placeOrder({ lines }, { metadata, timeoutMs: 2000 }).status
+    await storefront.placeOrder({ lines }, { metadata, timeoutMs: 5000 }).status
     const charge = () =>
       recordsOf(observatory, id).find(({ fields }) => fields['grpc.method'] === 'Charge' && fields['grpc.code'])?.fields
     await eventually(() => charge() !== undefined, 'orders tells what became of the charge')
@@ -34,10 +34,10 @@ export const paymentsDown: Step = {
     while (states().at(-1) !== 'closed') {
       expect(performance.now() < end, 'the circuit closes again')
       await sleep(100)
-      await storefront.placeOrder({ lines }, { timeoutMs: 2000 }).status
+      await storefront.placeOrder({ lines }, { timeoutMs: 5000 }).status
     }
     expect(states().includes('half-open'), 'it tried before')
-    const { code } = await storefront.placeOrder({ lines }, { timeoutMs: 2000 }).status
+    const { code } = await storefront.placeOrder({ lines }, { timeoutMs: 5000 }).status
     expect(code === Code.OK, 'orders are placed again')
     return {
       happened: 'The payments process is killed, and started again.',

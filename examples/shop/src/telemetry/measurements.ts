@@ -53,12 +53,25 @@ export class Measurements {
     return [...windows].map(([key, { place, all }]) => figuresOf(place, all, this.#totals.get(key) ?? {}))
   }
 
+  /** How many RPCs ended with which code since the start, in all places. */
+  endings(side: 'client' | 'server'): Record<string, number> {
+    const all: Record<string, number> = {}
+    for (const [key, total] of this.#totals) {
+      if (key.split(' ')[1] === side) addTo(all, total)
+    }
+    return all
+  }
+
   #addToTotal(place: Place, window: MethodWindow): void {
     const key = keyOf(place, window)
     const total = this.#totals.get(key) ?? {}
-    for (const [code, count] of Object.entries(window.ended)) total[code] = (total[code] ?? 0) + count
+    addTo(total, window.ended)
     this.#totals.set(key, total)
   }
+}
+
+function addTo(total: Record<string, number>, more: Readonly<Record<string, number>>): void {
+  for (const [code, count] of Object.entries(more)) total[code] = (total[code] ?? 0) + count
 }
 
 const keyOf = (place: Place, { side, path }: MethodWindow): string => `${place} ${side} ${path}`

@@ -1,0 +1,42 @@
+import { Redis } from 'ioredis'
+import { describe, expect, it } from 'vitest'
+import { Collector } from '../../test/collector.ts'
+import { Demo } from '../../test/demo.ts'
+import { RedisServer, redisIsInstalled } from '../../test/redis.ts'
+
+describe('what the environment brings', () => {
+  it('exports traces and metrics to the collector of OTEL_EXPORTER_OTLP_ENDPOINT', { timeout: 90_000 }, async () => {
+    using collector = new Collector()
+    await collector.start()
+    await using demo = new Demo(['--once', '--json'], { OTEL_EXPORTER_OTLP_ENDPOINT: collector.endpoint })
+    expect(await demo.ended()).toBe(0)
+    for (const service of ['storefront', 'orders', 'inventory', 'payments']) {
+      expect(collector.has('traces', service)).toBe(true)
+      expect(collector.has('metrics', service)).toBe(true)
+    }
+    expect(collector.has('traces', 'shop.payments.Payments/Charge')).toBe(true)
+    expect(collector.has('metrics', 'rpc.server.call.duration')).toBe(true)
+    expect(demo.errors).toBe('')
+  })
+
+  it('counts in the Redis of REDIS_URL', { timeout: 90_000 }, async ({ skip }) => {
+    if (!redisIsInstalled()) skip('no redis-server on the PATH; on Debian: apt-get install redis-server')
+    await using server = await RedisServer.start()
+    const redis = new Redis(server.url)
+    try {
+      await using demo = new Demo(['--once', '--json'], { REDIS_URL: server.url })
+      const ended = demo.ended()
+      const seen = new Set<string>()
+      // A key lives no longer than its customer's debt.
+      while (demo.alive) {
+        for (const key of await redis.keys('shop:*')) seen.add(key)
+        await new Promise((resolve) => setTimeout(resolve, 20))
+      }
+      expect(await ended).toBe(0)
+      expect([...seen].some((key) => key.includes('customer-9'))).toBe(true)
+      expect(demo.errors).toBe('')
+    } finally {
+      redis.disconnect()
+    }
+  })
+})

@@ -1,0 +1,191 @@
+import { existsSync, mkdirSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { type Browser, chromium, type Page } from 'playwright-core'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { Demo } from '../../test/demo.ts'
+import { steps } from '../story/story.ts'
+
+/** Screenshots, for people to look at. */
+const output = fileURLToPath(new URL('../../output/', import.meta.url))
+const browserPath = ['/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'].find(existsSync)
+
+describe.runIf(browserPath !== undefined)('the live page, in Chromium', { timeout: 60_000 }, () => {
+  let demo: Demo
+  let browser: Browser
+  let page: Page
+  const complaints: string[] = []
+
+  beforeAll(async () => {
+    mkdirSync(output, { recursive: true })
+    demo = new Demo(['--port', '0', '--no-story', '--pace', '0'])
+    const [url] = await demo.says(/http:\S+/)
+    browser = await chromium.launch({ executablePath: browserPath!, args: ['--no-sandbox'] })
+    page = await browser.newPage({ viewport: { width: 1280, height: 900 }, colorScheme: 'light' })
+    page.on('console', (message) => {
+      if (message.type() === 'error' || message.type() === 'warning') complaints.push(message.text())
+    })
+    page.on('pageerror', (error) => complaints.push(String(error)))
+    page.on('requestfailed', (request) => {
+      // Live events end when the page is loaded again.
+      if (!request.url().endsWith('/events')) complaints.push(`${request.url()}: ${request.failure()?.errorText}`)
+    })
+    page.setDefaultTimeout(20_000)
+    await page.goto(url)
+  }, 60_000)
+
+  afterAll(async () => {
+    await browser?.close()
+    await demo?.[Symbol.asyncDispose]()
+  }, 20_000)
+
+  const trouble = (name: string) => page.getByRole('button', { name })
+  const picture = (name: string) => page.screenshot({ path: `${output}${name}.png`, fullPage: true })
+
+  it('shows every service at work', async () => {
+    await expect.poll(() => page.locator('#pulse').textContent(), { timeout: 20_000 }).toMatch(/^[1-9][\d.]* calls\/s/)
+    for (const service of ['storefront', 'orders', 'inventory', 'payments']) {
+      const node = page.getByRole('button', { name: new RegExp(`^${service}: [\\d.]+/s`) })
+      await node.waitFor()
+    }
+    await page.locator('circle.call').first().waitFor({ state: 'attached' })
+  })
+
+  it('shows the stack of what is picked, with the keyboard too', async () => {
+    await page.getByRole('button', { name: /^inventory:/ }).focus()
+    await page.keyboard.press('Enter')
+    await expect.poll(() => page.locator('#stack').textContent()).toContain('rateLimit')
+    await page.getByRole('button', { name: /^orders to payments/ }).focus()
+    await page.keyboard.press(' ')
+    await expect.poll(() => page.locator('#stack').textContent()).toContain('circuitBreaker')
+  })
+
+  it('retries while inventory is flaky', async () => {
+    await trouble('Inventory is flaky').press('Enter')
+    await expect.poll(() => trouble('Inventory is flaky').getAttribute('aria-pressed')).toBe('true')
+    await expect.poll(() => page.locator('#retries').textContent(), { timeout: 20_000 }).toMatch(/^[1-9]|^0\.[1-9]/)
+    await page.getByLabel('only failed or retried').check()
+    await page
+      .locator('#trace-list')
+      .getByText(/retried/)
+      .first()
+      .waitFor()
+    await page.getByLabel('only failed or retried').uncheck()
+    await trouble('Inventory is flaky').click()
+    await expect.poll(() => trouble('Inventory is flaky').getAttribute('aria-pressed')).toBe('false')
+  })
+
+  it('opens the circuit while payments is down, and closes it afterwards', async () => {
+    const state = () => page.locator('#circuit [aria-current]').textContent()
+    expect(await state()).toBe('closed')
+    await trouble('Payments is down').click()
+    await page.getByRole('button', { name: /^payments: not there/ }).waitFor()
+    await expect.poll(state, { timeout: 20_000 }).toMatch(/open/)
+    await picture('payments-down')
+    await trouble('Payments is down').click()
+    await expect.poll(state, { timeout: 20_000 }).toBe('closed')
+    expect(await page.locator('#circuit .strip').getAttribute('aria-label')).toContain('open')
+  })
+
+  it('limits who hammers, and nobody else', async () => {
+    await trouble('One customer hammers').click()
+    await page
+      .locator('#limiter')
+      .getByText(/customer-9: [\d.]+ refused/)
+      .waitFor()
+    expect(await page.locator('#limiter .limited').textContent()).not.toMatch(/customer-[1-5]/)
+    await picture('hammering')
+    await trouble('One customer hammers').click()
+    await page.locator('#limiter').getByText('nobody is over the limit').waitFor()
+  })
+
+  it('waits for a slow reader', async () => {
+    await trouble('A slow reader').click()
+    await page
+      .locator('#stream')
+      .getByText(/^[1-9]\d* catalogues being read/)
+      .waitFor()
+    await expect.poll(() => page.locator('#stream dd').last().textContent()).toMatch(/^\d{2,3}$/)
+    await trouble('A slow reader').click()
+    await expect.poll(() => trouble('A slow reader').getAttribute('aria-pressed')).toBe('false')
+  })
+
+  it('renews tokens that expire fast, without an error', async () => {
+    const logins = async () =>
+      Number.parseInt((await page.locator('.node.outside text').last().textContent()) ?? '', 10)
+    const before = await logins()
+    await trouble('Tokens expire fast').click()
+    await expect.poll(logins, { timeout: 20_000 }).toBeGreaterThan(before + 8)
+    await trouble('Tokens expire fast').click()
+  })
+
+  it('restarts orders', async () => {
+    const pid = () => page.locator('.node.orders text').last().textContent()
+    const before = (await pid())?.split(' · ')[0]
+    await trouble('Orders restarts').click()
+    await expect.poll(async () => (await pid())?.split(' · ')[0], { timeout: 20_000 }).not.toBe(before)
+  })
+
+  it('shows the log of one request of a trace', async () => {
+    await page
+      .locator('#trace-list')
+      .getByRole('button', { name: /PlaceOrder/ })
+      .first()
+      .click()
+    await page.locator('#waterfall .link').click()
+    const id = await page.getByLabel('Request id').inputValue()
+    expect(id).not.toBe('')
+    const shown = page.locator('#logs tr')
+    await expect.poll(() => shown.count()).toBeGreaterThan(3)
+    for (const link of await shown.locator('.link').allTextContents()) expect(id.startsWith(link)).toBe(true)
+    await page.getByLabel('Request id').fill('')
+  })
+
+  it('shows the story, with the shop as busy as ever', { timeout: 90_000 }, async () => {
+    await page.getByRole('button', { name: 'Tell it' }).click()
+    await expect
+      .poll(() => page.locator('#story li[data-state="ok"], #story li[data-state="failed"]').count(), {
+        timeout: 80_000,
+      })
+      .toBe(steps.length)
+    expect(await page.locator('#story li[data-state="failed"]').allTextContents()).toEqual([])
+  })
+
+  it('fits a desk and a hand, by day and by night', async () => {
+    for (const [name, width, colorScheme] of [
+      ['desk-light', 1280, 'light'],
+      ['desk-dark', 1280, 'dark'],
+      ['hand-light', 390, 'light'],
+      ['hand-dark', 390, 'dark'],
+    ] as const) {
+      await page.setViewportSize({ width, height: 900 })
+      await page.emulateMedia({ colorScheme })
+      await picture(name)
+      const over = await page.evaluate('document.documentElement.scrollWidth - innerWidth')
+      expect(over, `${name} scrolls sideways`).toBeLessThanOrEqual(0)
+    }
+  })
+
+  it('keeps the theme somebody chose', async () => {
+    await page.getByRole('button', { name: /^Theme/ }).click()
+    await page.getByRole('button', { name: 'Theme: light' }).click()
+    await page.reload()
+    await page.getByRole('button', { name: 'Theme: dark' }).waitFor()
+    expect(await page.locator('html').getAttribute('data-theme')).toBe('dark')
+  })
+
+  it('gives the browser nothing to complain about', () => {
+    expect(complaints).toEqual([])
+  })
+
+  it('closes the shop on Ctrl-C, and says so on the page', async () => {
+    demo.interrupt()
+    expect(await demo.ended()).toBe(0)
+    expect(await demo.gone()).toBe(true)
+    await page.getByText('the shop is closed').waitFor()
+    expect(demo.errors).toBe('')
+  })
+})
+
+if (browserPath === undefined) {
+  it('the live page', ({ skip }) => skip('no Chromium here; on Debian: apt-get install chromium'))
+}
