@@ -1,5 +1,5 @@
 import { status as Code } from '@grpc/grpc-js'
-import type { ClientCall, Interceptor, Status } from '@grpc-stack/grpc-core'
+import type { ClientCall, Interceptor, Status, UnaryUnaryClientInterceptor } from '@grpc-stack/grpc-core'
 import { failing, patterns, runRpc, startTestServer, TestClient } from '@grpc-stack/grpc-testing'
 import { SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
@@ -63,6 +63,22 @@ describe('attempts', () => {
     expect(log.client.attributes['grpc_stack.attempts']).toBe(2)
     const serverSpans = log.ended.filter(({ kind }) => kind === SpanKind.SERVER)
     expect(serverSpans.map((span) => span.parentSpanContext?.spanId)).toEqual(
+      Array(2).fill(log.client.spanContext().spanId),
+    )
+  })
+
+  it('that run at the same time, as hedged ones do, are children of the call', async () => {
+    const twice: UnaryUnaryClientInterceptor = {
+      async interceptUnaryUnary(continuation, details, request) {
+        const both = [continuation(details, request), continuation(details, request)] as const
+        await both[0]
+        return both[1]
+      },
+    }
+    await using server = await startTestServer({ interceptors: [tracing()] })
+    await runRpc(server.client(tracing(), twice, tracing({ span: 'attempt' })), 'unary')
+    await log.count(5)
+    expect(log.attempts.map((span) => span.parentSpanContext?.spanId)).toEqual(
       Array(2).fill(log.client.spanContext().spanId),
     )
   })

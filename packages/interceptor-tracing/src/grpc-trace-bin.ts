@@ -1,5 +1,6 @@
 import {
   type Context,
+  createContextKey,
   isSpanContextValid,
   type SpanContext,
   type TextMapGetter,
@@ -10,6 +11,8 @@ import {
 
 const KEY = 'grpc-trace-bin'
 const LENGTH = 29
+// How @opentelemetry/core marks a context in which nothing is traced; all its propagators heed it.
+const SUPPRESSED = createContextKey('OpenTelemetry SDK Context Key SUPPRESS_TRACING')
 // Offsets of the field ids; what they announce follows each.
 const TRACE_ID = 1
 const SPAN_ID = 18
@@ -28,6 +31,7 @@ const FLAGS = 27
  */
 export class GrpcTraceBinPropagator implements TextMapPropagator {
   inject(context: Context, carrier: unknown, setter: TextMapSetter): void {
+    if (context.getValue(SUPPRESSED) === true) return
     const span = trace.getSpanContext(context)
     if (span === undefined || !isSpanContextValid(span)) return
     setter.set(carrier, KEY, encode(span).toString('base64'))

@@ -162,6 +162,19 @@ describe.each(patterns)('exactly one span per RPC and side: %s', (pattern: TestP
     const rpc = startRpc(client, pattern, settings)
     const handler = await test.received(0)
     await Promise.all([rpc.done, handler.closed])
+    await log.count(2)
+    // Both sides watch the clock: the client's cancellation may come before the server's own deadline.
+    expect(['CANCELLED', 'DEADLINE_EXCEEDED']).toContain(log.server.attributes['rpc.status_code'])
+    await expectSpans({ client: 'DEADLINE_EXCEEDED', server: log.server.attributes['rpc.status_code'] as 'CANCELLED' })
+  })
+
+  it('a deadline of the server', async () => {
+    const impatient: Interceptor = (call, next) => {
+      call.deadline = Date.now() + 30
+      return next()
+    }
+    const [test, client] = await start({ server: [impatient] })
+    await runRpc(client, pattern, { requests, metadata: test.behave(manual) })
     await expectSpans({ client: 'DEADLINE_EXCEEDED', server: 'DEADLINE_EXCEEDED' })
     expect(log.server.status.code).toBe(SpanStatusCode.ERROR)
   })

@@ -4,6 +4,7 @@ import { metadataOf, runRpc, startTestServer, TestClient } from '@grpc-stack/grp
 import {
   context,
   createTraceState,
+  INVALID_SPAN_CONTEXT,
   propagation,
   ROOT_CONTEXT,
   type TextMapPropagator,
@@ -199,9 +200,18 @@ describe('with an SDK', () => {
 
   it('suppressed tracing makes no span and writes nothing', async () => {
     await using server = await startTestServer()
-    await context.with(suppressTracing(parent), () => runRpc(server.client(tracing()), 'unary'))
+    const client = server.client(tracing({ grpcTraceBin: true }))
+    await context.with(suppressTracing(parent), () => runRpc(client, 'unary'))
     expect(log.started).toEqual([])
-    expect(server.calls[0]?.metadata.get('traceparent')).toEqual([])
+    expect(Object.keys(server.calls[0]!.metadata.getMap())).toEqual(['user-agent'])
+  })
+
+  it('a provider that gives no span to speak of lets the trace of the caller pass through', async () => {
+    const startSpan = () => trace.wrapSpanContext(INVALID_SPAN_CONTEXT)
+    const tracerProvider = { getTracer: () => ({ startSpan, startActiveSpan: startSpan }) }
+    await using server = await startTestServer()
+    await context.with(parent, () => runRpc(server.client(tracing({ tracerProvider })), 'unary'))
+    expect(server.calls[0]?.metadata.get('traceparent')).toEqual([`00-${traceId}-${spanId}-01`])
   })
 
   it('a method that the option "methods" leaves out: nothing is recorded, read or written', async () => {

@@ -108,13 +108,20 @@ describe.each(patterns)('a span: %s', (pattern) => {
       messageLinks: (message, call) =>
         call.side === 'client' ? linkTo(message, 1) : [linkTo(message, 2), linkTo(message, 3)],
     })
-    await using server = await startTestServer({ interceptors: [links] })
-    await runRpc(server.client(links), pattern, { requests: [{ text: 'a', n: 1 }] })
+    const answer: Behaviour = async (rpc) => {
+      await rpc.readAll()
+      await rpc.write({ text: 'answer' })
+      rpc.end()
+    }
+    await using server = await startTestServer({ interceptors: [links], behaviour: answer })
+    await runRpc(server.client(links), pattern, { requests: [{ text: 'request' }] })
     await log.count(2)
-    expect(log.client.links.map((link) => [link.context.spanId, link.attributes?.text])).toEqual([
-      ['0000000000000001', 'a'],
+    const linksOf = (span: typeof log.client) => span.links.map((link) => [link.context.spanId.at(-1), link.attributes])
+    expect(linksOf(log.client)).toEqual([['1', { text: 'answer' }]])
+    expect(linksOf(log.server)).toEqual([
+      ['2', { text: 'request' }],
+      ['3', { text: 'request' }],
     ])
-    expect(log.server.links.map((link) => link.context.spanId)).toEqual(['0000000000000002', '0000000000000003'])
   })
 })
 
