@@ -54,5 +54,9 @@ export function createChart(container, lines, unit) {
   new ResizeObserver(() => plot.setSize({ width: container.clientWidth, height: HEIGHT })).observe(container)
   document.addEventListener('themechange', () => plot.redraw())
   /** @param points `[seconds, value, value, …]` */
-  return (points) => plot.setData([0, ...lines.keys()].map((_, i) => points.map((point) => point[i])))
+  return (points) => {
+    plot.setData([0, ...lines.keys()].map((_, i) => points.map((point) => point[i])))
+    // While nobody points at a moment, the legend says how it is now.
+    if (plot.cursor.idx == null) plot.setLegend({ idx: points.length - 1 }, false)
+  }
 }

@@ -187,9 +187,11 @@ function showStack(frame, picked) {
         {},
         h('span', { class: 'of' }, name === '*' ? 'anything else' : name),
         h(
-          'span',
+          'ol',
           { class: 'chips' },
-          ...(interceptors.length > 0 ? interceptors : ['no interceptors']).map((one) => h('code', {}, one)),
+          ...(interceptors.length > 0 ? interceptors : ['no interceptors']).map((one) =>
+            h('li', {}, h('code', {}, one)),
+          ),
         ),
       ),
     ),

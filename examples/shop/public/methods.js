@@ -1,5 +1,5 @@
 import { byId, h, setClass, setText } from './dom.js'
-import { count, ms, rate, share, shortPath } from './format.js'
+import { count, ms, rate, share } from './format.js'
 import { places, titles } from './places.js'
 import { latest } from './store.js'
 
@@ -54,7 +54,13 @@ export function createMethods() {
 
   function rowOf(method) {
     const cells = columns.map(({ wide }) => h('td', { class: wide ? 'wide' : 'number' }))
-    const name = h('td', {}, h('b', {}, shortPath(method.path)), ' ', h('small', {}, types[method.type] ?? method.type))
+    const name = h(
+      'td',
+      {},
+      h('b', {}, method.path.split('/').at(-1)),
+      ' ',
+      h('small', {}, types[method.type] ?? method.type),
+    )
     const where = h('td', {}, h('span', { class: `place ${method.place}` }, titles[method.place]))
     return { row: h('tr', {}, where, name, ...cells), cells }
   }

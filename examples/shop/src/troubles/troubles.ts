@@ -16,13 +16,15 @@ export const allTroubles: readonly Trouble[] = [
 /** Which troubles the shop is in. */
 export class Troubles {
   readonly #stage: Stage
+  readonly #all: readonly Trouble[]
   readonly #active = new Set<Trouble>()
   /** One change of a trouble after the other, whatever the clicks. */
   readonly #last = new Map<Trouble, Promise<void>>()
-  #onChange: () => void
+  readonly #onChange: () => void
 
-  constructor(stage: Stage, onChange: () => void) {
+  constructor(stage: Stage, onChange: () => void, all = allTroubles) {
     this.#stage = stage
+    this.#all = all
     this.#onChange = onChange
   }
 
@@ -32,14 +34,16 @@ export class Troubles {
 
   /** Returns false if there is no such trouble. */
   set(id: string, on: boolean): boolean {
-    const trouble = allTroubles.find((one) => one.id === id)
+    const trouble = this.#all.find((one) => one.id === id)
     if (trouble === undefined) return false
     const change = (this.#last.get(trouble) ?? Promise.resolve()).then(() => this.#change(trouble, on))
     this.#last.set(trouble, change)
     return true
   }
 
+  /** Ends what is going on, as when the shop closes. */
   async end(): Promise<void> {
+    await Promise.all(this.#last.values())
     for (const { id } of this.#active) this.set(id, false)
     await Promise.all(this.#last.values())
   }
@@ -48,14 +52,15 @@ export class Troubles {
     if (this.#active.has(trouble) === on) return
     this.#active.add(trouble)
     this.#onChange()
+    let over = !on || trouble.momentary === true
     try {
       if (on) await trouble.start(this.#stage)
       else await trouble.stop(this.#stage)
     } catch (error) {
-      console.error(`shop: ${trouble.title}: ${String(error)}`)
+      over = true
+      console.error(`shop: ${trouble.title}: ${error}`)
     }
-    // What only happens is over when it has happened.
-    if (!on || trouble.momentary) this.#active.delete(trouble)
+    if (over) this.#active.delete(trouble)
     this.#onChange()
   }
 }

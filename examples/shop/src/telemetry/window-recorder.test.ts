@@ -1,0 +1,28 @@
+import { endWith, runRpc, startTestServer } from '@grpc-stack/grpc-testing'
+import { metrics } from '@grpc-stack/interceptor-metrics'
+import { describe, expect, it } from 'vitest'
+import { windowRecorder } from './window-recorder.ts'
+
+describe('windowRecorder', () => {
+  it('counts what happened since the last time, and messages since ever', async () => {
+    const recorder = windowRecorder()
+    await using server = await startTestServer({ interceptors: [metrics({ recorder })] })
+    const client = server.client()
+    await runRpc(client, 'serverStream', { requests: [{ n: 3 }] })
+    server.behaviour = endWith({ code: 5, details: '' })
+    await runRpc(client, 'serverStream')
+
+    const [window] = recorder.take()
+    expect(window).toMatchObject({
+      side: 'server',
+      path: '/grpcstack.testing.Test/ServerStream',
+      type: 'server_stream',
+      started: 2,
+      ended: { OK: 1, NOT_FOUND: 1 },
+      inFlight: 0,
+      messagesSent: 3,
+    })
+    expect(window?.latenciesMs).toHaveLength(2)
+    expect(recorder.take()[0]).toMatchObject({ started: 0, ended: {}, latenciesMs: [], messagesSent: 3 })
+  })
+})
