@@ -210,6 +210,18 @@ describe('invariant 1: one terminal status reaches every interceptor and the app
     expect(outer.statuses[0]?.metadata?.getMap()).toEqual({})
   })
 
+  it('one that an interceptor changed on its way names nobody as refusing: the RPC was let through', async () => {
+    const outer = awaiting()
+    const mapping: Interceptor = async function mapping(_call, next) {
+      await next()
+      return { code: Code.NOT_FOUND, details: 'mapped' }
+    }
+    await using server = await startTestServer()
+    await startRpc(server.client(outer.interceptor, mapping), 'unary', whole).done
+    expect(outer.statuses[0]).toMatchObject({ code: Code.NOT_FOUND, origin: 'local' })
+    expect(outer.statuses[0]?.refusedBy).toBeUndefined()
+  })
+
   it('a unary response that is missing is UNIMPLEMENTED to interceptors and to the application', async () => {
     const outer = awaiting()
     await using server = await startTestServer({ stock: true, interceptors: [() => ({ code: Code.OK })] })
