@@ -63,7 +63,7 @@ class Load {
 describe('several processes', () => {
   it('share one limit within its exact bound, and flaw 69: it is not one limit per process', async () => {
     await using redis = await RedisServer.start()
-    const options = JSON.stringify({ rate: 100, burst: 30, storeTimeoutMs: 5000 })
+    const options = JSON.stringify({ rate: 20, burst: 20, storeTimeoutMs: 5000 })
     const script = fileURLToPath(new URL('../test/limited-server.mjs', import.meta.url))
     const children = ['ioredis', 'node-redis', 'ioredis'].map((kind) =>
       fork(script, [String(redis.port), kind, options]),
@@ -77,13 +77,13 @@ describe('several processes', () => {
       )
       const load = new Load(clients)
       await sleep(1500)
+      while (load.count(Code.RESOURCE_EXHAUSTED) < 50) await sleep(10)
       const spanMs = await load.stop()
       const admitted = load.count(Code.OK)
       expect(load.count(Code.RESOURCE_EXHAUSTED) + admitted).toBe(load.answers.length)
-      expect(admitted).toBeLessThanOrEqual(30 + Math.floor((100 * spanMs) / 1000))
-      // Not only not too many: of what there was, most was used. How much the load could use depends on the machine.
-      expect(load.answers.length).toBeGreaterThan(admitted)
-      expect(admitted).toBeGreaterThan(30 + (100 * 1500) / 1000 / 2)
+      expect(admitted).toBeLessThanOrEqual(20 + Math.floor((20 * spanMs) / 1000))
+      // Not only not too many: of what there was, most was used.
+      expect(admitted).toBeGreaterThan(20 + (20 * 1500) / 1000 / 2)
       for (const child of children) {
         child.send('counters')
         expect((await said<{ admitted: number }>(child)).admitted).toBeGreaterThan(0)
