@@ -24,10 +24,9 @@ export class CallSettings {
     this.#credentials = credentials
   }
 
-  /** A copy for inner interceptors, whose changes must not come back. */
+  /** A copy for inner interceptors, whose changes must not come back: what they want to change they get a copy of. */
   copy(): CallSettings {
-    const copy = new CallSettings(this.#facts, this.#given, this.#givenDeadline, this.#credentials)
-    copy.#own = this.metadata.clone()
+    const copy = new CallSettings(this.#facts, this.outgoing, this.#givenDeadline, this.#credentials)
     copy.#latest = this.#deadline
     copy.#deadline = this.#deadline
     copy.#compression = this.#compression

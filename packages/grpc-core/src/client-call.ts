@@ -19,7 +19,7 @@ import { CallSettings } from './call-settings.ts'
 import { type ChannelFacts, channelBelow, secureBelow } from './channel-facts.ts'
 import { Context, contextStorage } from './context.ts'
 import { type DeadlineTimer, startDeadlineTimer, toEpochMs } from './deadline.ts'
-import { abandoned, abortReason, FusedCall, internalStatus, type Layer } from './fused-call.ts'
+import { abandoned, abortReason, FusedCall, type Layer, tapStatus } from './fused-call.ts'
 import { newMetadata } from './metadata.ts'
 import type { MethodInfo } from './method.ts'
 import { type RequestEntry, RequestLog } from './request-log.ts'
@@ -295,7 +295,9 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     const attempt = new Attempt(this)
     try {
       attempt.call = this.#facts.open(this.#nextCall, this.#settings.applyTo(this.#options))
-      attempt.call.start(this.#settings.outgoing, attempt)
+      // Within a scope a copy: what grpc-js interceptors further in add to it must not be there in the next attempt.
+      const metadata = this.#scopes?.length ? this.#settings.metadata : this.#settings.outgoing
+      attempt.call.start(metadata, attempt)
     } catch (error) {
       return this.settledAtOnce(this.#failedToStart(error))
     }
@@ -391,11 +393,10 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     }
   }
 
-  /** An interceptor's tap threw: this attempt ends with INTERNAL, whatever grpc-js makes of the cancellation. */
+  /** An interceptor's tap threw: this attempt ends with what that says, whatever grpc-js makes of the cancellation. */
   #failAttempt(attempt: Attempt, error: unknown): void {
-    const what = `A message tap threw: ${error instanceof Error ? error.message : show(error)}`
-    attempt.failure ??= internalStatus('client', what, error)
-    attempt.call.cancelWithStatus(Code.INTERNAL, what)
+    attempt.failure ??= tapStatus(error, 'client')
+    attempt.call.cancelWithStatus(attempt.failure.code, attempt.failure.details ?? '')
   }
 
   protected complete(status: Status): Status {
@@ -447,6 +448,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
         tapped = this.#inContext(() => this.#tapInStages(message, entry))
       } catch (error) {
         this.#failAttempt(attempt, error)
+        if (written !== undefined) process.nextTick(() => this.#application.written(written))
         return
       }
     }

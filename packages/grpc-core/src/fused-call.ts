@@ -334,6 +334,12 @@ export function thrownStatus(error: unknown, interceptor: Interceptor, side: 'cl
   )
 }
 
+/** The status of an RPC that a tap ends by throwing: its own if it threw an `RpcError`, as an interceptor may. */
+export function tapStatus(error: unknown, side: 'client' | 'server'): Status {
+  if (error instanceof RpcError) return new LocalStatus(error)
+  return internalStatus(side, `A message tap threw: ${error instanceof Error ? error.message : show(error)}`, error)
+}
+
 /** What went wrong in this process. On a server the text stays with the cause: details go to the peer. */
 export function internalStatus(side: 'client' | 'server', what: string, cause?: unknown): Status {
   const details = side === 'server' ? 'Internal error' : what

@@ -4,7 +4,7 @@ import type { Interceptor, ServerCall } from './call.ts'
 import { checkDeadline } from './call-settings.ts'
 import { Context, contextStorage } from './context.ts'
 import { type DeadlineTimer, startDeadlineTimer, toEpochMs } from './deadline.ts'
-import { abandoned, FusedCall, internalStatus, type Layer } from './fused-call.ts'
+import { abandoned, FusedCall, internalStatus, type Layer, tapStatus } from './fused-call.ts'
 import { mergeOver, newMetadata } from './metadata.ts'
 import type { MethodInfo } from './method.ts'
 import { isMetadata, RemoteStatus, type Status, show } from './status.ts'
@@ -315,8 +315,7 @@ export class FusedServerCall extends FusedCall implements ServerCall, ServerInte
   }
 
   #tapThrew(error: unknown): void {
-    const what = `A message tap threw: ${error instanceof Error ? error.message : show(error)}`
-    this.#settle(internalStatus('server', what, error))
+    this.#settle(tapStatus(error, 'server'))
   }
 
   /** Headers go out by themselves before the first message, unless an interceptor has something to say in them. */
