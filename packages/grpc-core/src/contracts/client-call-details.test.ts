@@ -74,6 +74,25 @@ describe('the details', () => {
     })
   }
 
+  it('are sent as they are when the continuation is called, whatever becomes of them', async () => {
+    const sent: unknown[] = []
+    const interceptUnaryUnary: InterceptGreet = async (continuation, details, request) => {
+      details.metadata.set('attempt', '1')
+      const first = continuation(details, request)
+      details.metadata.set('attempt', '2')
+      const second = continuation(details, request)
+      await first
+      return await second
+    }
+    const slow: Interceptor = async (call, next) => {
+      await new Promise((resolve) => setImmediate(resolve))
+      sent.push(call.metadata.get('attempt'))
+      return await next()
+    }
+    await greeter.with({ interceptUnaryUnary }, slow).greet(ada)
+    expect(sent).toEqual([['1'], ['2']])
+  })
+
   it('cannot outlast the deadline of the application', async () => {
     const client = clientWith((continuation, details) =>
       continuation(details.with({ deadline: Date.now() + 60_000, timeoutMs: undefined }), wait),

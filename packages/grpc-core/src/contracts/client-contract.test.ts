@@ -1,6 +1,6 @@
-import { status as Code } from '@grpc/grpc-js'
+import { Client, status as Code } from '@grpc/grpc-js'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import type { Answer, Ask } from '../../test/greeter.ts'
+import { type Answer, type Ask, Greeter } from '../../test/greeter.ts'
 import { collect, failureOf, streamFailureOf } from '../../test/greeter-server.ts'
 import { until } from '../../test/observing.ts'
 import { type InterceptGreet, startWatchedGreeter, type WatchedGreeter } from '../../test/watched-greeter.ts'
@@ -11,6 +11,7 @@ import {
   chain,
   clientInterceptors,
   type Interceptor,
+  interceptChannel,
   RpcError,
   type Status,
   type StreamUnaryClientInterceptor,
@@ -186,6 +187,24 @@ describe('what an interceptor answers', () => {
   })
 })
 
+describe('a failure that is handed on', () => {
+  it('is to a callback what it is without interceptors: no property more', async () => {
+    const { path, requestSerialize, responseDeserialize } = Greeter.greet
+    const errorOf = (...interceptors: readonly ClientInterceptor[]): Promise<unknown> => {
+      const stub = interceptChannel(greeter.channel, ...interceptors).client(Client)
+      return new Promise((resolve) =>
+        stub.makeUnaryRequest(path, requestSerialize, responseDeserialize, { name: 'nobody' }, resolve),
+      )
+    }
+    const handsOn: ClientInterceptor = {
+      interceptUnaryUnary: async (continuation, details, request) => await continuation(details, request),
+    }
+    const [bare, through] = [await errorOf(), await errorOf(handsOn, handsOn)]
+    expect(Object.keys(through as object)).toEqual(Object.keys(bare as object))
+    expect(through).toMatchObject({ code: Code.NOT_FOUND, details: 'no such person' })
+  })
+})
+
 describe('the requests of a stream', () => {
   const three: readonly Ask[] = [{ name: 'a' }, { name: 'b' }, { name: 'c' }]
 
@@ -273,18 +292,42 @@ describe('cancel and deadline', () => {
   it('abort the signal of the details, and let nothing more start', async () => {
     const reasons: unknown[] = []
     let late: Promise<RpcError> | undefined
-    const client = clientWith(async (continuation, details, request) => {
+    let started = 0
+    const interceptUnaryUnary: InterceptGreet = async (continuation, details, request) => {
       await new Promise((resolve) => details.signal.addEventListener('abort', resolve))
       reasons.push(details.signal.reason)
       late = failureOf(continuation(details, request))
       return await continuation(details, request)
+    }
+    const client = greeter.with({ interceptUnaryUnary }, (_call, next) => {
+      started++
+      return next()
     })
     const call = client.greet(ada)
     call.cancel('enough')
     expect(await failureOf(call)).toMatchObject({ code: Code.CANCELLED, details: 'enough' })
     expect(reasons).toEqual([expect.objectContaining({ code: Code.CANCELLED, details: 'enough' })])
     expect((await late)?.code).toBe(Code.CANCELLED)
-    expect(greeter.greeted).toEqual([])
+    expect(started).toBe(0)
+  })
+
+  it('close a stream an interceptor makes by itself, as does an application that leaves', async () => {
+    let closed = 0
+    const client = greeter.with({
+      interceptUnaryStream: async function* () {
+        try {
+          for (;;) yield { text: 'again' }
+        } finally {
+          closed++
+        }
+      },
+    })
+    for await (const _answer of client.greetMany(ada)) break
+    await until(() => closed === 1, 'the end of the first stream')
+    const call = client.greetMany(ada)
+    call.cancel()
+    expect((await streamFailureOf(call)).code).toBe(Code.CANCELLED)
+    await until(() => closed === 2, 'the end of the second stream')
   })
 
   it('end every call an interceptor has made', async () => {

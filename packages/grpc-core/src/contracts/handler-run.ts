@@ -150,9 +150,7 @@ export class HandlerRun {
   #failure(error: unknown): Status {
     const { aborted } = this.context
     if (aborted !== undefined) return new LocalStatus(aborted, this.#name)
-    const inner = this.inner
-    if (inner?.status !== undefined && inner.error === error) return inner.status
-    if (error instanceof RpcError) return new LocalStatus(error, inner === undefined ? this.#name : undefined)
+    if (error instanceof RpcError) return new LocalStatus(error, this.inner === undefined ? this.#name : undefined)
     const what = error instanceof Error ? error.message : show(error)
     return internalStatus('server', `The handler of interceptor ${this.#name}: ${what}`, error)
   }

@@ -22,9 +22,8 @@ export class InnerRun {
   #reject!: (error: unknown) => void
   #reading = false
   #told = false
-  /** How it ended, and the error the wrapper saw if it failed. */
+  /** How it ended. */
   status: Status | undefined
-  error: RpcError | undefined
 
   /**
    * @param handler says of what kind it is
@@ -103,9 +102,9 @@ export class InnerRun {
       this.#responses.end()
       return
     }
-    this.error = RpcError.fromStatus(status)
-    this.#reject?.(this.error)
-    this.#responses.fail(this.error)
+    const error = RpcError.fromStatus(status)
+    this.#reject?.(error)
+    this.#responses.fail(error)
   }
 
   /** The wrapper wants no more of it, or the RPC is over: for the reason given, if it had not ended by itself. */

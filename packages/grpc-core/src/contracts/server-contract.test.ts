@@ -9,6 +9,7 @@ import {
   ContextVar,
   chain,
   createClient,
+  type createServer,
   type HandlerCallDetails,
   type Interceptor,
   type RpcMethodHandler,
@@ -534,6 +535,35 @@ describe('a wrapped handler', () => {
     expect(seen.toSorted()).toEqual([Code.DEADLINE_EXCEEDED, 'aborted'])
   })
 
+  it('closes the requests it made when what is inside ends without them', async () => {
+    let closed = false
+    greeter = await startGreeter(
+      [
+        service((continuation, details) =>
+          wrapHandler(continuation(details), (behavior) => async (_input, context) => {
+            async function* endless(): AsyncGenerator<Ask> {
+              try {
+                for (;;) yield ada
+              } finally {
+                closed = true
+              }
+            }
+            const answer = await behavior(endless(), context)
+            await until(() => closed, 'the end of the requests')
+            return answer
+          }),
+        ),
+      ],
+      {
+        greetAll: async (call) => {
+          for await (const { name } of call) return { text: name }
+          return { text: '' }
+        },
+      },
+    )
+    expect(await greeter.client.greetAll([])).toEqual({ text: 'Ada' })
+  })
+
   it('is asked for no more responses than the client reads', async () => {
     let made = 0
     const client = await start(
@@ -771,20 +801,30 @@ describe('around contract objects', () => {
     for (const deadline of deadlines) expect(deadline).toBeLessThan(Date.now() + 60)
   })
 
-  it('inner interceptors learn the true code of an end below, not CANCELLED', async () => {
-    const inner = watching()
-    const client = await start(
-      (call, next) => {
-        call.deadline = Date.now() + 40
-        return next()
-      },
-      service((continuation, details) => continuation(details)),
-      inner.interceptor,
-      () => new Promise<never>(() => undefined),
-    )
-    await failureOf(client.greet(ada))
-    await until(() => inner.statuses.length > 0, 'the status inside')
-    expect(inner.statuses[0]?.code).toBe(Code.DEADLINE_EXCEEDED)
+  it('inner interceptors learn the true code when the server ends an RPC, not CANCELLED', async () => {
+    for (const wrap of [false, true]) {
+      const inner = watching()
+      let begun = false
+      const client = await start(
+        service((continuation, details) =>
+          wrap
+            ? wrapHandler(continuation(details), (behavior) => (input, context) => behavior(input, context))
+            : continuation(details),
+        ),
+        inner.interceptor,
+        () => {
+          begun = true
+          return new Promise<never>(() => undefined)
+        },
+      )
+      const failure = failureOf(client.greet(ada))
+      await until(() => begun, 'the RPC on the server')
+      const { server, channel } = greeter as GreeterServer
+      await (server as ReturnType<typeof createServer>).drain(1)
+      expect((await failure).code).toBe(Code.UNAVAILABLE)
+      expect(inner.statuses.map(({ code }) => code)).toEqual([Code.UNAVAILABLE])
+      channel.close()
+    }
   })
 
   it('a context variable set by interceptService is seen inside, by the handler and its streams, in this RPC alone', async () => {

@@ -143,7 +143,6 @@ export class ServiceLayer implements ServerInterceptingCallInterface {
     if (this.#mode instanceof HandlerRun) {
       const reason = RpcError.fromStatus(ending !== undefined && ending.code !== Code.OK ? ending : CANCELLED)
       this.#mode.stop(reason)
-      this.#mode.inner?.stop(reason)
     } else if (this.#entered) this.#inner.onCancel()
   }
 

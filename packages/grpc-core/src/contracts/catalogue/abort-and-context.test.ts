@@ -105,6 +105,20 @@ describe('context.abort', () => {
     expect(await failureOf(collect(client.greetMany({ name: 'Ada' })))).toMatchObject(status)
   })
 
+  it('G2: holds although something else is thrown after it', async () => {
+    const client = await serve(
+      unaryUnaryRpcMethodHandler((_request: Ask, context) => {
+        try {
+          context.abort(Code.ABORTED, 'first')
+        } finally {
+          // biome-ignore lint/correctness/noUnsafeFinally: this is what is tested
+          throw new Error('in a finally')
+        }
+      }),
+    )
+    expect(await failureOf(client.greet({ name: 'Ada' }))).toMatchObject({ code: Code.ABORTED, details: 'first' })
+  })
+
   it('G2: the first of two holds', async () => {
     const client = await serve(
       unaryUnaryRpcMethodHandler((_request: Ask, context) => {
