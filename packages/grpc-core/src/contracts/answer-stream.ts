@@ -13,6 +13,7 @@ export class AnswerStream {
   readonly #receiver: Receiver
   #held: { readonly message: unknown } | undefined
   #asked: boolean
+  #silent = false
   #closed = false
 
   /** @param asked whether a message has been asked for already */
@@ -31,7 +32,12 @@ export class AnswerStream {
 
   ask(): void {
     this.#asked = true
-    if (this.#held !== undefined) this.#give(this.#held.message)
+    if (this.#held !== undefined && !this.#silent) this.#give(this.#held.message)
+  }
+
+  /** Gives out no more messages. How the source ends may still matter. */
+  silence(): void {
+    this.#silent = true
   }
 
   /** Nobody wants more. The source is told, and not waited for; what it does wrong while closing concerns nobody. */
@@ -55,7 +61,10 @@ export class AnswerStream {
     if (item.done) {
       this.#closed = true
       this.#receiver.done()
-    } else if (this.#asked) this.#give(item.value)
+      return
+    }
+    if (this.#silent) return
+    if (this.#asked) this.#give(item.value)
     else {
       this.#held = { message: item.value }
       this.#receiver.unread()

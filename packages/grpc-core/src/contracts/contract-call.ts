@@ -311,7 +311,7 @@ export class ContractCall implements Omit<BaseCall, never> {
     this.#decided = status
     this.#timer?.stop()
     this.#controller?.abort(abortReason(status))
-    this.#answer?.close()
+    this.#answer?.silence()
     const running = this.#calls.filter((call) => call.ending === undefined)
     void Promise.all(running.map((call) => call.status)).then(() => setImmediate(() => this.#finish(status)))
   }
