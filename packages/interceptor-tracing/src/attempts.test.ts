@@ -23,10 +23,10 @@ beforeAll(() => {
 afterAll(unregisterSdk)
 beforeEach(() => log.clear())
 
-describe.each(patterns)('tracing(), retry(), tracing({ span: "attempt" }): %s', (pattern) => {
+describe.each(patterns)('tracing(), retry(), tracing({ per: "attempt" }): %s', (pattern) => {
   it('one span for the call, a child for each attempt, and each server span is a child of its attempt', async () => {
     await using server = await startTestServer({ interceptors: [tracing(), failing(2)] })
-    const client = server.channel(tracing(), retry, tracing({ span: 'attempt' })).client(TestClient)
+    const client = server.channel(tracing(), retry, tracing({ per: 'attempt' })).client(TestClient)
     const { status } = await runRpc(client, pattern)
     expect(status?.code).toBe(Code.OK)
     await log.count(7)
@@ -76,7 +76,7 @@ describe('attempts', () => {
       },
     }
     await using server = await startTestServer({ interceptors: [tracing()] })
-    await runRpc(server.client(tracing(), twice, tracing({ span: 'attempt' })), 'unary')
+    await runRpc(server.client(tracing(), twice, tracing({ per: 'attempt' })), 'unary')
     await log.count(5)
     expect(log.attempts.map((span) => span.parentSpanContext?.spanId)).toEqual(
       Array(2).fill(log.client.spanContext().spanId),
@@ -85,7 +85,7 @@ describe('attempts', () => {
 
   it('carry one trace context on the wire, their own', async () => {
     await using server = await startTestServer({ interceptors: [failing(1)] })
-    await runRpc(server.client(tracing(), retry, tracing({ span: 'attempt' })), 'unary')
+    await runRpc(server.client(tracing(), retry, tracing({ per: 'attempt' })), 'unary')
     const values = server.calls[0]?.metadata.get('traceparent')
     expect(values).toHaveLength(1)
     expect(values?.[0]).toContain(log.attempts[1]?.spanContext().spanId)
@@ -99,7 +99,7 @@ describe('attempts', () => {
         return outcome
       })
     await using server = await startTestServer()
-    await runRpc(server.client(tracing(), between, tracing({ span: 'attempt' })), 'unary')
+    await runRpc(server.client(tracing(), between, tracing({ per: 'attempt' })), 'unary')
     await log.count(3)
     const [attempt, own] = [
       log.attempts.find((span) => span.name.startsWith('Attempt')),
@@ -110,7 +110,7 @@ describe('attempts', () => {
   })
 
   it('do nothing on a server', async () => {
-    await using server = await startTestServer({ interceptors: [tracing({ span: 'attempt' })] })
+    await using server = await startTestServer({ interceptors: [tracing({ per: 'attempt' })] })
     const { status } = await runRpc(server.client(), 'unary')
     expect(status?.code).toBe(Code.OK)
     expect(log.started).toEqual([])
@@ -118,7 +118,7 @@ describe('attempts', () => {
 
   it('alone are children of the caller', async () => {
     await using server = await startTestServer()
-    await runRpc(server.client(tracing({ span: 'attempt' })), 'unary')
+    await runRpc(server.client(tracing({ per: 'attempt' })), 'unary')
     await log.count(1)
     expect(log.attempts[0]).toMatchObject({ kind: SpanKind.INTERNAL, parentSpanContext: undefined })
   })

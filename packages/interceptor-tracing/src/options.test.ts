@@ -4,7 +4,7 @@ import { type TracingOptions, tracing } from './index.ts'
 describe('options that are wrong', () => {
   it.each([
     [{ sampler: 1 }, 'tracing: unknown option "sampler"'],
-    [{ span: 'attempts' }, 'tracing: option "span" must be one of call, attempt, got "attempts"'],
+    [{ per: 'attempts' }, 'tracing: option "per" must be one of call, attempt, got "attempts"'],
     [{ spanName: 'x' }, 'tracing: option "spanName" must be a function, got "x"'],
     [{ attributes: 'x' }, 'tracing: option "attributes" must be an object or a function, got "x"'],
     [

@@ -31,7 +31,7 @@ export interface TracingOptions {
    * `call`: one span per RPC, attempts included. `attempt`: one per attempt, for an instance placed inside whatever
    * retries (client only; on a server it does nothing). Default: `call`.
    */
-  readonly span?: 'call' | 'attempt'
+  readonly per?: 'call' | 'attempt'
   /** Name of the span. Default: `pkg.Service/Method`; `grpc` for unregistered paths; `Attempt.pkg.Service.Method`. */
   readonly spanName?: (call: Call) => string
   /** Attributes every span has from its creation, where samplers see them. Default: none. */
@@ -119,7 +119,7 @@ export interface Settings
     >
   > {
   readonly traces: MethodPredicate
-  readonly span: 'call' | 'attempt'
+  readonly per: 'call' | 'attempt'
   readonly semanticConventions: SemanticConventions
   readonly metadata: TracedMetadata
   readonly messageEvents: boolean
@@ -151,7 +151,7 @@ const hasMethod =
 
 const CHECKS: Readonly<Record<keyof TracingOptions, Check>> = {
   methods: () => undefined, // compileMatcher tells more
-  span: oneOf('call', 'attempt'),
+  per: oneOf('call', 'attempt'),
   spanName: isFunction,
   attributes: either(isObject, isFunction),
   semanticConventions: oneOf('stable', 'legacy', 'both'),
@@ -186,7 +186,7 @@ export function resolveOptions(options: TracingOptions): Settings {
   return {
     ...options,
     traces: compileMatcher(options.methods ?? '*', 'tracing: option "methods"'),
-    span: options.span ?? 'call',
+    per: options.per ?? 'call',
     semanticConventions: options.semanticConventions ?? 'stable',
     metadata: options.metadata ?? {},
     messageEvents: options.messageEvents ?? false,

@@ -241,7 +241,7 @@ describe('without a global SDK', () => {
     const tracerProvider = new NodeTracerProvider({ spanProcessors: [log] })
     const own = tracing({ tracerProvider, propagator: new W3CTraceContextPropagator() })
     await using server = await startTestServer({ interceptors: [own] })
-    const attempt = tracing({ span: 'attempt', tracerProvider, propagator: new W3CTraceContextPropagator() })
+    const attempt = tracing({ per: 'attempt', tracerProvider, propagator: new W3CTraceContextPropagator() })
     await runRpc(server.client(own, attempt), 'unary')
     await log.count(3)
     expect(log.attempts[0]?.parentSpanContext?.spanId).toBe(log.client.spanContext().spanId)

@@ -82,7 +82,7 @@ export class SpanRecorder {
   }
 
   #describe(call: Call): MethodTrace {
-    const { span, semanticConventions, traces, target } = this.#settings
+    const { per, semanticConventions, traces, target } = this.#settings
     let traced = true
     try {
       traced = traces(call.method)
@@ -91,7 +91,7 @@ export class SpanRecorder {
     }
     const attributes = methodAttributes(call.method, semanticConventions)
     if (call.side === 'client') setServer(attributes, target ?? (call as ClientCall).target)
-    return { traced, name: span === 'attempt' ? attemptNameOf(call.method) : spanNameOf(call.method), attributes }
+    return { traced, name: per === 'attempt' ? attemptNameOf(call.method) : spanNameOf(call.method), attributes }
   }
 
   /**
@@ -137,10 +137,10 @@ export class SpanRecorder {
   }
 
   #attributesOf(call: Call, method: MethodTrace): Attributes {
-    const { attributes: given, span } = this.#settings
+    const { attributes: given, per } = this.#settings
     let { attributes } = method
     if (call.side === 'server') attributes = this.#withHost(attributes, (call as ServerCall).host)
-    else if (span === 'attempt') {
+    else if (per === 'attempt') {
       const [previous] = call.metadata.get(PREVIOUS_ATTEMPTS_KEY)
       attributes = { ...attributes, [PREVIOUS_ATTEMPTS]: Number(previous ?? 0) || 0 }
     }

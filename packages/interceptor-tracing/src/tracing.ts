@@ -49,7 +49,7 @@ interface Traced {
  *     const server = createServer({ interceptors: [tracing()] })
  *
  * It belongs outermost, so that the span covers refusals of other interceptors and every attempt of a retry. For a span per
- * attempt besides, put a second one inside: `tracing(), retry(), tracing({ span: 'attempt' })`.
+ * attempt besides, put a second one inside: `tracing(), retry(), tracing({ per: 'attempt' })`.
  *
  * Nothing that fails in here reaches the RPC. Without an OpenTelemetry SDK it does nothing.
  *
@@ -89,7 +89,7 @@ class RpcTracer {
     if (tracer === undefined) return next()
     const method = this.#recorder.methodOf(call)
     if (!method.traced) return next()
-    if (this.#settings.span === 'attempt') {
+    if (this.#settings.per === 'attempt') {
       return call.side === 'client' ? this.#attempt(tracer, call as ClientCall, method, next) : next()
     }
     if (SPAN in call) return next()
@@ -128,13 +128,8 @@ class RpcTracer {
   ): Promise<Status> {
     const inside = span === undefined ? parent : trace.setSpan(parent, span)
     this.#inject(inside, call)
-    const outcome = this.#enter(inside, next)
-    if (!span?.isRecording()) return outcome
-    // Before the application hears of the end: it may flush the exporter and exit.
-    return outcome.then((status) => {
-      this.#recorder.end(span, call, method, status)
-      return status
-    })
+    this.#endWith(call, span, method)
+    return this.#enter(inside, next)
   }
 
   #server(tracer: Tracer, call: ServerCall, method: MethodTrace, next: Next): Promise<Status> {
@@ -146,10 +141,13 @@ class RpcTracer {
     if (yields) return this.#onlyRefusals(tracer, call, method, parent, links, next)
     const span = this.#recorder.start(tracer, call, method, SpanKind.SERVER, parent, links)
     ;(call as Traced)[SPAN] = span
-    const outcome = this.#enter(span === undefined ? parent : trace.setSpan(parent, span), next)
-    // Handed on as it is: the status need not wait for the span.
-    if (span?.isRecording()) void outcome.then((status) => this.#recorder.end(span, call, method, status))
-    return outcome
+    this.#endWith(call, span, method)
+    return this.#enter(span === undefined ? parent : trace.setSpan(parent, span), next)
+  }
+
+  /** Taps hear before the application does, which may flush the exporter and exit. */
+  #endWith(call: Call, span: Span | undefined, method: MethodTrace): void {
+    if (span?.isRecording()) call.onStatus((status) => this.#recorder.end(span, call, method, status))
   }
 
   #leaveToInstrumentation(): boolean {
@@ -168,13 +166,13 @@ class RpcTracer {
     next: Next,
   ): Promise<Status> {
     const startTime = Date.now()
-    const outcome = next()
-    void outcome.then((status) => {
+    ;(call as Traced)[SPAN] = undefined
+    call.onStatus((status) => {
       if (status.refusedBy === undefined) return
       const span = this.#recorder.start(tracer, call, method, SpanKind.SERVER, parent, links, startTime)
       if (span?.isRecording()) this.#recorder.end(span, call, method, status)
     })
-    return outcome
+    return next()
   }
 
   /** The caller's span, where it is to be linked to instead of continued. */

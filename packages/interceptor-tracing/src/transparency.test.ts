@@ -30,7 +30,7 @@ describe('with an SDK', () => {
   interceptorSuite('tracing', () => ({ client: tracing(), server: tracing(), adds: ['traceparent'] }))
 
   interceptorSuite('tracing with every option', () => ({
-    client: [everything(), tracing({ span: 'attempt' })],
+    client: [everything(), tracing({ per: 'attempt' })],
     server: everything(),
     adds: ['traceparent', 'grpc-trace-bin'],
   }))
