@@ -1,6 +1,7 @@
-import { manual } from '../behaviours.ts'
+import { type Behaviour, manual } from '../behaviours.ts'
 import type { ClientRpc } from '../client-rpc.ts'
-import { settle } from '../gate.ts'
+import { Gate, settle } from '../gate.ts'
+import type { ServerRpc } from '../server-rpc.ts'
 import { responseStreams, type Scenario, someRequests } from './scenario.ts'
 
 const DEADLINES_MS = [60, 300, 2000]
@@ -72,25 +73,28 @@ export const endingScenarios: readonly Scenario[] = [
     async play(world, pattern) {
       // On a busy machine a call may not reach its handler so soon: then once more, with a later deadline.
       for (const ms of DEADLINES_MS) {
+        const read = new Gate()
+        let handler: ServerRpc | undefined
+        // A behaviour of its own, so that a call which comes too late is not taken for the next.
+        const behaviour: Behaviour = async (received) => {
+          await received.readAll()
+          if (received.isClosed) return
+          handler = received
+          read.open()
+        }
         const options = { deadline: Date.now() + ms }
-        const rpc = world.startAside(pattern, { requests: someRequests(pattern), behaviour: manual, options })
-        const reached = world.server.received(world.server.calls.length)
-        const handler = await Promise.race([
-          reached.then(async (received) => {
-            await received.readAll()
-            return received.isClosed ? undefined : received
-          }),
-          rpc.done.then(() => undefined),
-        ])
+        const rpc = world.startAside(pattern, { requests: someRequests(pattern), behaviour, options })
+        await Promise.race([read.opened, rpc.done])
+        const reached = handler
         await rpc.done
-        if (handler === undefined) continue
-        await handler.closed
+        if (reached === undefined) continue
+        await reached.closed
         // Which side's clock speaks first is chance, and with it whether the status came with trailers.
         const { events, messages, status, error } = rpc
         const application = { events, messages, code: status?.code, keys: Object.keys(error ?? {}).sort() }
-        const { cancelled, requests } = handler
+        const { cancelled, requests, deadline } = reached
         return {
-          same: { application, cancelled, requests, hasDeadline: handler.deadline !== Number.POSITIVE_INFINITY },
+          same: { application, cancelled, requests, hasDeadline: deadline !== Number.POSITIVE_INFINITY },
         }
       }
       throw new Error(`no call reached its handler within ${DEADLINES_MS.at(-1)} ms`)
