@@ -230,6 +230,14 @@ describe('the requests of a stream', () => {
     expect(await greeter.with(again).greetAll(three)).toEqual({ text: 'a b c' })
   })
 
+  it('must be messages: with null among them the call is cancelled', async () => {
+    const nothing: StreamUnaryClientInterceptor<Ask, Answer> = {
+      interceptStreamUnary: (continuation, details) => continuation(details, [{ name: 'a' }, null as never]),
+    }
+    const error = await failureOf(greeter.with(nothing).greetAll(three))
+    expect(error).toMatchObject({ code: Code.CANCELLED, cause: expect.any(TypeError) })
+  })
+
   it('may be cut short: what the application still sends is dropped', async () => {
     const first: StreamUnaryClientInterceptor<Ask, Answer> = {
       interceptStreamUnary: async (continuation, details, requests) => {

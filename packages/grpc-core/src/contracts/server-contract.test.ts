@@ -609,6 +609,60 @@ describe('a wrapped handler', () => {
   })
 })
 
+describe('a handler of its own', () => {
+  it('sees its requests fail when the RPC ends over its head', async () => {
+    const seen: unknown[] = []
+    const client = await start(
+      (call, next) => {
+        call.deadline = Date.now() + 50
+        return next()
+      },
+      service(() =>
+        streamUnaryRpcMethodHandler(async (asks: AsyncIterable<Ask>): Promise<Answer> => {
+          try {
+            return { text: String((await collect(asks)).length) }
+          } catch (error) {
+            seen.push((error as Status).code)
+            throw error
+          }
+        }),
+      ),
+    )
+    async function* asks(): AsyncGenerator<Ask> {
+      yield ada
+      await new Promise(() => undefined)
+    }
+    expect((await failureOf(client.greetAll(asks()))).code).toBe(Code.DEADLINE_EXCEEDED)
+    await until(() => seen.length > 0, 'the end of the requests')
+    expect(seen).toEqual([Code.DEADLINE_EXCEEDED])
+  })
+
+  it('can send headers before its response, once', async () => {
+    const headers = new Metadata()
+    headers.set('early', 'yes')
+    const failures: unknown[] = []
+    const client = await start(
+      service(() =>
+        unaryUnaryRpcMethodHandler((_request: Ask, context): Answer => {
+          context.sendInitialMetadata(headers)
+          for (const again of [headers, 'none' as never]) {
+            try {
+              context.sendInitialMetadata(again)
+            } catch (error) {
+              failures.push(error)
+            }
+          }
+          return { text: `${context.method} ${context.peer.length > 0} ${context.deadline}` }
+        }),
+      ),
+    )
+    const call = client.greet(ada)
+    expect(await call).toEqual({ text: '/greet.v1.Greeter/Greet true Infinity' })
+    expect((await call.headers).get('early')).toEqual(['yes'])
+    expect(failures).toEqual([expect.any(Error), expect.any(TypeError)])
+  })
+})
+
 describe('a handler of another kind than the method', () => {
   const one = unaryUnaryRpcMethodHandler((ask: Ask): Answer => ({ text: `one ${ask.name}` }))
   const many = unaryStreamRpcMethodHandler(function* (ask: Ask): Generator<Answer> {
