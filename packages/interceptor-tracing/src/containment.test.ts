@@ -159,10 +159,28 @@ describe('a failure', () => {
     try {
       const broken = tracing({ requestHook: boom, onFailure: boom })
       await expectUnharmed('unary', broken)
-      expect(broken.failures).toBe(2)
+      // On each side the hook, and then the logger or the listener.
+      expect(broken.failures).toBe(4)
       expect(String(told[0]?.[0])).toBe('@grpc-stack/interceptor-tracing: option "requestHook" failed')
     } finally {
       diag.disable()
+    }
+  })
+
+  it('warns the process of the first where nobody listens', async () => {
+    new NodeTracerProvider({ spanProcessors: [quiet] }).register()
+    const warnings: (Error & { code?: string })[] = []
+    const onWarning = (warning: Error) => warnings.push(warning)
+    process.on('warning', onWarning)
+    try {
+      const broken = tracing({ requestHook: boom })
+      await expectUnharmed('unary', broken)
+      expect(broken.failures).toBe(2)
+      expect(warnings.filter(({ code }) => code === 'GRPC_STACK_OBSERVER').map(({ message }) => message)).toEqual([
+        'tracing: option "requestHook" failed: on purpose. RPCs are not affected; more failures are only counted.',
+      ])
+    } finally {
+      process.removeListener('warning', onWarning)
     }
   })
 

@@ -1,5 +1,5 @@
+export type { FailureListener } from './containment.ts'
 export type { SemanticConventions } from './conventions.ts'
-export type { FailureListener } from './failures.ts'
 export { GrpcTraceBinPropagator } from './grpc-trace-bin.ts'
 export type { TracedMetadata, TracingOptions } from './options.ts'
 export { type Tracing, tracing } from './tracing.ts'

@@ -1,16 +1,16 @@
 import type { Call } from '@grpc-stack/grpc-core'
 import type { Link, Span } from '@opentelemetry/api'
-import type { Failures } from './failures.ts'
+import type { Containment } from './containment.ts'
 
 /** gRFC A72: an event per message, numbered from 0 in each direction. */
-export function recordMessageEvents(span: Span, call: Call, failures: Failures): void {
+export function recordMessageEvents(span: Span, call: Call, containment: Containment): void {
   const counter = (name: string) => {
     let sequenceNumber = 0
     return (): void => {
       try {
         span.addEvent(name, { 'sequence-number': sequenceNumber++ })
       } catch (error) {
-        failures.note(error, 'recording a message event')
+        containment.failed(error, 'recording a message event')
       }
     }
   }
@@ -25,7 +25,7 @@ export function linkMessages(
   span: Span,
   call: Call,
   linksOf: (message: unknown, call: Call) => Link | readonly Link[] | undefined,
-  failures: Failures,
+  containment: Containment,
 ): void {
   const tap = (message: unknown): void => {
     try {
@@ -34,7 +34,7 @@ export function linkMessages(
       if (Array.isArray(links)) span.addLinks(links)
       else span.addLink(links as Link)
     } catch (error) {
-      failures.note(error, 'option "messageLinks"')
+      containment.failed(error, 'option "messageLinks"')
     }
   }
   if (call.side === 'client') call.onResponse(tap)

@@ -7,8 +7,8 @@ import {
   type Status,
 } from '@grpc-stack/grpc-core'
 import type { Attributes, Link, Span, TextMapPropagator, TracerProvider } from '@opentelemetry/api'
+import type { FailureListener } from './containment.ts'
 import type { SemanticConventions } from './conventions.ts'
-import type { FailureListener } from './failures.ts'
 
 /** Metadata keys whose values become span attributes. Nothing is copied that is not listed: metadata holds secrets. */
 export interface TracedMetadata {
@@ -95,7 +95,10 @@ export interface TracingOptions {
    * `yield`.
    */
   readonly instrumentationGrpc?: 'yield' | 'record'
-  /** Hears of each failure that was contained: of a hook, a propagator, a sampler, a processor. Default: nobody. */
+  /**
+   * Hears of each failure that was contained: of a hook, a propagator, a sampler, a processor. Default: a process warning
+   * about the first.
+   */
   readonly onFailure?: FailureListener
 }
 

@@ -10,6 +10,7 @@ import {
   SpanStatusCode,
   type Tracer,
 } from '@opentelemetry/api'
+import type { Containment } from './containment.ts'
 import {
   ATTEMPTS,
   attemptNameOf,
@@ -27,7 +28,6 @@ import {
   SERVER_PORT,
   spanNameOf,
 } from './conventions.ts'
-import type { Failures } from './failures.ts'
 import { LastParsed } from './last-parsed.ts'
 import { linkMessages, recordMessageEvents } from './message-taps.ts'
 import { MetadataCapture } from './metadata-capture.ts'
@@ -48,7 +48,7 @@ const PREVIOUS_ATTEMPTS_KEY = 'grpc-previous-rpc-attempts'
 /** Starts and ends the spans of one `tracing()`. Whatever fails on the way is counted, never thrown. */
 export class SpanRecorder {
   readonly #settings: Settings
-  readonly #failures: Failures
+  readonly #containment: Containment
   readonly #methods = new WeakMap<MethodInfo, MethodTrace>()
   readonly #peers = new LastParsed(networkPeer)
   readonly #hosts = new LastParsed(splitHost)
@@ -57,9 +57,9 @@ export class SpanRecorder {
   readonly #responseHeaders: MetadataCapture
   readonly #responseTrailers: MetadataCapture
 
-  constructor(settings: Settings, failures: Failures) {
+  constructor(settings: Settings, containment: Containment) {
     this.#settings = settings
-    this.#failures = failures
+    this.#containment = containment
     const { metadata, semanticConventions: conventions } = settings
     this.#requestHeaders = new MetadataCapture('requestHeaders', metadata.requestHeaders ?? [], conventions)
     this.#responseHeaders = new MetadataCapture('responseHeaders', metadata.responseHeaders ?? [], conventions)
@@ -87,7 +87,7 @@ export class SpanRecorder {
     try {
       traced = traces(call.method)
     } catch (error) {
-      this.#failures.note(error, 'option "methods"')
+      this.#containment.failed(error, 'option "methods"')
     }
     const attributes = methodAttributes(call.method, semanticConventions)
     if (call.side === 'client') setServer(attributes, target ?? (call as ClientCall).target)
@@ -118,7 +118,7 @@ export class SpanRecorder {
         return span.spanContext().traceId === INVALID_TRACEID ? undefined : span
       }
     } catch (error) {
-      this.#failures.note(error, 'starting a span')
+      this.#containment.failed(error, 'starting a span')
       return undefined
     }
     if (this.#looksAtStart) this.#started(span, call)
@@ -131,7 +131,7 @@ export class SpanRecorder {
     try {
       return spanName(call)
     } catch (error) {
-      this.#failures.note(error, 'option "spanName"')
+      this.#containment.failed(error, 'option "spanName"')
       return method.name
     }
   }
@@ -148,7 +148,7 @@ export class SpanRecorder {
     try {
       return { ...attributes, ...(typeof given === 'function' ? given(call) : given) }
     } catch (error) {
-      this.#failures.note(error, 'option "attributes"')
+      this.#containment.failed(error, 'option "attributes"')
       return attributes
     }
   }
@@ -163,7 +163,7 @@ export class SpanRecorder {
     try {
       return [...links, ...(this.#settings.links?.(call) ?? [])]
     } catch (error) {
-      this.#failures.note(error, 'option "links"')
+      this.#containment.failed(error, 'option "links"')
       return [...links]
     }
   }
@@ -177,20 +177,20 @@ export class SpanRecorder {
           try {
             this.#responseHeaders.record(span, metadata)
           } catch (error) {
-            this.#failures.note(error, 'recording response headers')
+            this.#containment.failed(error, 'recording response headers')
           }
         })
       }
-      if (messageEvents) recordMessageEvents(span, call, this.#failures)
-      if (messageLinks !== undefined) linkMessages(span, call, messageLinks, this.#failures)
+      if (messageEvents) recordMessageEvents(span, call, this.#containment)
+      if (messageLinks !== undefined) linkMessages(span, call, messageLinks, this.#containment)
     } catch (error) {
-      this.#failures.note(error, 'recording the start of a call')
+      this.#containment.failed(error, 'recording the start of a call')
     }
     if (requestHook === undefined) return
     try {
-      this.#failures.watch(requestHook(span, call), 'option "requestHook"')
+      this.#containment.watch(requestHook(span, call), 'option "requestHook"')
     } catch (error) {
-      this.#failures.note(error, 'option "requestHook"')
+      this.#containment.failed(error, 'option "requestHook"')
     }
   }
 
@@ -199,20 +199,20 @@ export class SpanRecorder {
     try {
       this.#describeEnd(span, call, method, status)
     } catch (error) {
-      this.#failures.note(error, 'recording the end of a call')
+      this.#containment.failed(error, 'recording the end of a call')
     }
     const { responseHook } = this.#settings
     if (responseHook !== undefined) {
       try {
-        this.#failures.watch(responseHook(span, status, call), 'option "responseHook"')
+        this.#containment.watch(responseHook(span, status, call), 'option "responseHook"')
       } catch (error) {
-        this.#failures.note(error, 'option "responseHook"')
+        this.#containment.failed(error, 'option "responseHook"')
       }
     }
     try {
       span.end()
     } catch (error) {
-      this.#failures.note(error, 'ending a span')
+      this.#containment.failed(error, 'ending a span')
     }
   }
 
@@ -255,7 +255,7 @@ export class SpanRecorder {
     try {
       return isError(status, call)
     } catch (error) {
-      this.#failures.note(error, 'option "isError"')
+      this.#containment.failed(error, 'option "isError"')
       return isErrorByConvention(status.code, call.side)
     }
   }

@@ -12,7 +12,7 @@ import {
   type Tracer,
   trace,
 } from '@opentelemetry/api'
-import { Failures } from './failures.ts'
+import { Containment } from './containment.ts'
 import { GrpcTraceBinPropagator } from './grpc-trace-bin.ts'
 import { isTracedByInstrumentation, serversAreInstrumented, warnOfInstrumentation } from './instrumentation-grpc.ts'
 import { metadataGetter, metadataSetter } from './metadata-carrier.ts'
@@ -57,25 +57,25 @@ interface Traced {
  */
 export function tracing(options: TracingOptions = {}): Tracing {
   const settings = resolveOptions(options)
-  const failures = new Failures(settings.onFailure)
-  const tracer = new RpcTracer(settings, failures)
+  const containment = new Containment(settings.onFailure)
+  const tracer = new RpcTracer(settings, containment)
   const interceptor: Interceptor = function tracing(call, next) {
     return tracer.run(call, next)
   }
-  Object.defineProperty(interceptor, 'failures', { get: () => failures.count, enumerable: true })
+  Object.defineProperty(interceptor, 'failures', { get: () => containment.failures, enumerable: true })
   return interceptor as Tracing
 }
 
 class RpcTracer {
   readonly #settings: Settings
-  readonly #failures: Failures
+  readonly #containment: Containment
   readonly #recorder: SpanRecorder
   readonly #source: TracerSource
 
-  constructor(settings: Settings, failures: Failures) {
+  constructor(settings: Settings, containment: Containment) {
     this.#settings = settings
-    this.#failures = failures
-    this.#recorder = new SpanRecorder(settings, failures)
+    this.#containment = containment
+    this.#recorder = new SpanRecorder(settings, containment)
     this.#source = new TracerSource(settings.tracerProvider, settings.propagator !== undefined || settings.grpcTraceBin)
   }
 
@@ -84,7 +84,7 @@ class RpcTracer {
     try {
       tracer = this.#source.get()
     } catch (error) {
-      this.#failures.note(error, 'getting a tracer')
+      this.#containment.failed(error, 'getting a tracer')
     }
     if (tracer === undefined) return next()
     const method = this.#recorder.methodOf(call)
@@ -184,7 +184,7 @@ class RpcTracer {
       return publicEndpoint === true || (publicEndpoint !== false && publicEndpoint(call)) ? caller : undefined
     } catch (error) {
       // Whoever asked to keep strangers out gets that when in doubt.
-      this.#failures.note(error, 'option "publicEndpoint"')
+      this.#containment.failed(error, 'option "publicEndpoint"')
       return caller
     }
   }
@@ -193,7 +193,7 @@ class RpcTracer {
     try {
       return context.active()
     } catch (error) {
-      this.#failures.note(error, 'asking for the active context')
+      this.#containment.failed(error, 'asking for the active context')
       return ROOT_CONTEXT
     }
   }
@@ -206,13 +206,13 @@ class RpcTracer {
     try {
       this.#propagator().inject(inside, call, metadataSetter)
     } catch (error) {
-      this.#failures.note(error, 'writing the trace context')
+      this.#containment.failed(error, 'writing the trace context')
     }
     if (!this.#settings.grpcTraceBin) return
     try {
       traceBin.inject(inside, call, metadataSetter)
     } catch (error) {
-      this.#failures.note(error, 'writing grpc-trace-bin')
+      this.#containment.failed(error, 'writing grpc-trace-bin')
     }
   }
 
@@ -222,7 +222,7 @@ class RpcTracer {
     try {
       remote = this.#propagator().extract(ROOT_CONTEXT, call.metadata, metadataGetter)
     } catch (error) {
-      this.#failures.note(error, 'reading the trace context')
+      this.#containment.failed(error, 'reading the trace context')
     }
     if (!this.#settings.grpcTraceBin || trace.getSpanContext(remote) !== undefined) return remote
     return traceBin.extract(remote, call.metadata, metadataGetter)
@@ -235,7 +235,7 @@ class RpcTracer {
         outcome = next()
       })
     } catch (error) {
-      this.#failures.note(error, 'entering the context of a span')
+      this.#containment.failed(error, 'entering the context of a span')
     }
     return outcome ?? next()
   }
