@@ -242,10 +242,13 @@ describe('a channel that retries by itself', () => {
   it('is warned about at the first call, before anything multiplies', async () => {
     const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
     const own = { 'grpc.service_config': JSON.stringify(config()) }
-    const behaviour = attempts(echo)
-    for (const client of [server.clientWith(own, retry()), server.channelWith(own, retry()).client(TestClient)]) {
-      for (let i = 0; i < 2; i++) await runRpc(client, 'unary', { metadata: server.behave(behaviour) })
-      expect(warnings(warn)).toEqual([[expect.stringContaining('/grpcstack.testing.Test/Unary'), expect.anything()]])
+    const clients = {
+      Unary: [server.clientWith(own, retry()), 'unary'],
+      ServerStream: [server.channelWith(own, retry()).client(TestClient), 'serverStream'],
+    } as const
+    for (const [name, [client, pattern]] of Object.entries(clients)) {
+      for (let i = 0; i < 2; i++) await runRpc(client, pattern)
+      expect(warnings(warn)).toEqual([[expect.stringContaining(`/grpcstack.testing.Test/${name}`), expect.anything()]])
       warn.mockClear()
     }
   })
@@ -267,7 +270,7 @@ describe('a channel that retries by itself', () => {
     ['has a config without methods', { 'grpc.service_config': '{}' }],
   ])('is not warned about when it %s', async (_what, own) => {
     const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
-    await runRpc(server.clientWith(own, retry()), 'serverStream')
+    await runRpc(server.clientWith(own, retry()), 'clientStream')
     expect(warnings(warn)).toEqual([])
   })
 })

@@ -1,0 +1,131 @@
+// What retry() costs a call that succeeds at once:
+//
+//     npx tsc -b packages/interceptor-retry/tsconfig.build.json && node packages/interceptor-retry/bench/first-attempt.mjs
+//
+// First over a real connection to a server process, as client CPU per unary call. That varies by more than is looked for, so
+// then without a connection: the same engine over a call that answers by itself, which shows the difference alone.
+import { fork } from 'node:child_process'
+import { once } from 'node:events'
+import { fileURLToPath } from 'node:url'
+import { credentials, Metadata, makeClientConstructor, Server, ServerCredentials } from '@grpc/grpc-js'
+import { clientInterceptors } from '@grpc-stack/grpc-core'
+import { retry } from '@grpc-stack/interceptor-retry'
+
+const bytes = (message) => message
+const get = {
+  path: '/bench.Echo/Get',
+  requestStream: false,
+  responseStream: false,
+  requestSerialize: bytes,
+  requestDeserialize: bytes,
+  responseSerialize: bytes,
+  responseDeserialize: bytes,
+}
+const stacks = {
+  'no interceptors': [],
+  'one that passes on': clientInterceptors((_call, next) => next()),
+  'one that awaits': clientInterceptors(async (_call, next) => await next()),
+  'retry()': clientInterceptors(retry()),
+  'retry(), attempts of 1 s': clientInterceptors(retry({ perAttemptTimeoutMs: 1000 })),
+}
+const CONCURRENCY = 16
+
+async function cpuPerCall(calls, call) {
+  const began = process.cpuUsage()
+  let left = calls
+  const worker = async () => {
+    while (left-- > 0) await call()
+  }
+  await Promise.all(Array.from({ length: CONCURRENCY }, worker))
+  const { user, system } = process.cpuUsage(began)
+  return (user + system) / calls
+}
+
+async function compare(what, contestants, calls, rounds) {
+  const figures = Object.fromEntries(Object.keys(contestants).map((name) => [name, []]))
+  for (let round = 0; round < rounds; round++) {
+    const order = Object.keys(contestants).sort(() => Math.random() - 0.5)
+    for (const name of order) figures[name].push(await cpuPerCall(calls, contestants[name]))
+  }
+  console.log(`${what}: client CPU per call, lower quartile of ${rounds} rounds of ${calls} calls`)
+  for (const [name, values] of Object.entries(figures)) {
+    const quartile = values.slice(Math.floor(rounds / 5)).sort((a, b) => a - b)[Math.floor(rounds / 5)]
+    console.log(`  ${name.padEnd(28)} ${quartile.toFixed(2).padStart(8)} µs`)
+  }
+}
+
+async function overAConnection() {
+  const child = fork(fileURLToPath(import.meta.url), ['serve'])
+  const [port] = await once(child, 'message')
+  const Client = makeClientConstructor({ get }, 'bench.Echo')
+  const request = Buffer.alloc(100)
+  const clients = []
+  const contestants = Object.fromEntries(
+    Object.entries(stacks).map(([name, interceptors]) => {
+      const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), { interceptors })
+      clients.push(client)
+      const call = () =>
+        new Promise((resolve, reject) => client.get(request, (error) => (error ? reject(error) : resolve())))
+      return [name, call]
+    }),
+  )
+  await compare('over a connection', contestants, 1000, 60)
+  for (const client of clients) client.close()
+  child.kill()
+}
+
+async function withoutAConnection() {
+  const trailers = new Metadata()
+  const nextCall = () => {
+    let listener
+    return {
+      start: (_metadata, given) => {
+        listener = given
+      },
+      sendMessage: () => undefined,
+      sendMessageWithContext: () => undefined,
+      startRead: () => undefined,
+      cancelWithStatus: () => undefined,
+      getPeer: () => 'nobody',
+      halfClose: () =>
+        process.nextTick(() => {
+          listener.onReceiveMetadata(trailers)
+          listener.onReceiveMessage('response')
+          listener.onReceiveStatus({ code: 0, details: '', metadata: trailers })
+        }),
+    }
+  }
+  const options = { method_definition: get }
+  const contestants = Object.fromEntries(
+    Object.entries(stacks)
+      .filter(([, interceptors]) => interceptors.length > 0)
+      .map(([name, [interceptor]]) => {
+        const call = () =>
+          new Promise((resolve) => {
+            const opened = interceptor(options, nextCall)
+            const ignore = () => undefined
+            opened.start(new Metadata(), {
+              onReceiveMetadata: ignore,
+              onReceiveMessage: ignore,
+              onReceiveStatus: resolve,
+            })
+            opened.startRead()
+            opened.sendMessage('request')
+            opened.halfClose()
+          })
+        return [name, call]
+      }),
+  )
+  await compare('the engine alone', contestants, 20_000, 25)
+}
+
+if (process.argv[2] === 'serve') {
+  const server = new Server()
+  server.addService({ get }, { get: (call, respond) => respond(null, call.request) })
+  server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (_error, port) => process.send(port))
+  process.on('disconnect', () => process.exit())
+} else {
+  console.log(`Node ${process.version}`)
+  await overAConnection()
+  await withoutAConnection()
+}
