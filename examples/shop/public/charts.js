@@ -2,7 +2,7 @@ import uPlot from '/uplot.js'
 import { colour } from './colours.js'
 
 const SPAN_S = 60
-const HEIGHT = 170
+const HEIGHT = 200
 
 /**
  * A chart of the last minute.

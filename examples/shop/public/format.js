@@ -1,5 +1,6 @@
 /** 0.62 ms, 8.1 ms, 124 ms, 2.3 s */
 export function ms(value) {
+  if (value === 0) return '0 ms'
   if (value >= 1000) return `${(value / 1000).toFixed(value < 10_000 ? 1 : 0)} s`
   if (value >= 10) return `${Math.round(value)} ms`
   return `${value.toFixed(value < 1 ? 2 : 1)} ms`

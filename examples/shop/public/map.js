@@ -7,7 +7,7 @@ import { gauge, latest } from './store.js'
 const wide = {
   box: [880, 320],
   size: [160, 78],
-  at: { outside: [4, 121], storefront: [236, 121], orders: [468, 8], inventory: [716, 236], payments: [716, 8] },
+  at: { outside: [4, 121], storefront: [228, 121], orders: [444, 8], inventory: [716, 236], payments: [716, 8] },
 }
 const tall = {
   box: [360, 560],

@@ -36,7 +36,7 @@ function circuit() {
       ({ from, name, at }) => from === 'circuitBreaker' && name === 'refusal' && at > frame.at - 60_000,
     ).length
     const window = now?.calls === undefined ? 'no calls yet' : `${now.failures} of ${now.calls} calls failed in 5 s`
-    setText(facts, `${window} · ${count(refused)} refused in a minute`)
+    setText(facts, `${window}\n${count(refused)} refused in a minute`)
   }
 }
 
@@ -91,7 +91,7 @@ function limiter() {
     }
     const lines = [...whom].map(([key, n]) => `${key}: ${rate(n / 5)} refused/s`)
     const where = gauge(frame, 'inventory', 'limiter')?.store
-    const text = lines.length > 0 ? lines : [`nobody is over the limit · counted in ${where ?? '…'}`]
+    const text = lines.length > 0 ? lines : [`nobody is over the limit`, `counted in ${where ?? '…'}`]
     if (list.dataset.text !== text.join()) {
       list.dataset.text = text.join()
       list.replaceChildren(...text.map((line) => h('li', {}, line)))
@@ -143,9 +143,9 @@ function stream() {
     h(
       'dl',
       { class: 'flow' },
-      h('dt', {}, 'sent by inventory'),
+      h('dt', {}, 'sent'),
       h('dd', {}, sent),
-      h('dt', {}, 'read by customers'),
+      h('dt', {}, 'read'),
       h('dd', {}, read),
       h('dt', {}, 'on the way'),
       h('dd', {}, ahead),
@@ -160,6 +160,6 @@ function stream() {
     setText(read, count(back))
     setText(ahead, browse?.inFlight ? count(Math.max(0, out - back)) : '0')
     const memory = frame.services.find(({ name }) => name === 'inventory')?.memoryBytes ?? 0
-    setText(facts, `${browse?.inFlight ?? 0} catalogues being read · inventory holds ${megabytes(memory)}`)
+    setText(facts, `${browse?.inFlight ?? 0} catalogues being read\ninventory holds ${megabytes(memory)}`)
   }
 }

@@ -10,4 +10,8 @@ if (given.problem !== undefined) {
   process.exitCode = 2
 } else if (given.help) console.log(usage)
 else if (given.once) await tellOnce(printer)
-else await stayOpen(given, printer)
+else {
+  await stayOpen(given, printer)
+  // A step of the story that was under way has nobody to wait for.
+  process.exit()
+}

@@ -3,7 +3,7 @@ import { readArguments } from './arguments.ts'
 
 describe('readArguments', () => {
   it('has defaults for all of them', () => {
-    expect(readArguments([])).toEqual({ once: false, json: false, help: false, story: true, port: 4600, paceMs: 4500 })
+    expect(readArguments([])).toEqual({ once: false, json: false, help: false, story: true, port: 4600, paceMs: 3000 })
   })
 
   it('reads them', () => {

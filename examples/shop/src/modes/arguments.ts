@@ -6,7 +6,7 @@ export const usage = `npm run demo -- [options]
   --json         tell it as a JSON object per step
   --port <n>     of the page; default 4600, or any other if it is taken
   --no-story     open the page and wait for somebody to ask for the story there
-  --pace <ms>    between the steps of the story on the page; default 4500
+  --pace <ms>    to watch each step of the story on the page; default 3000
   --help         this`
 
 export interface Arguments {
@@ -30,7 +30,7 @@ export function readArguments(args: string[]): Arguments {
         help: { type: 'boolean', default: false },
         'no-story': { type: 'boolean', default: false },
         port: { type: 'string', default: '4600' },
-        pace: { type: 'string', default: '4500' },
+        pace: { type: 'string', default: '3000' },
       },
     })
     const { once, json, help } = values

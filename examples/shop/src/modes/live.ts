@@ -11,16 +11,17 @@ export interface LiveOptions {
   readonly port: number
   /** Tell the story at once; else when somebody asks for it on the page. */
   readonly story: boolean
-  /** Between the steps of the story, so that each can be watched. */
+  /** Between the steps of the story, and where one should last, so that it can be watched. */
   readonly paceMs: number
 }
 
 /** Opens the shop with a page to watch it on, tells the story once, and stays open until Ctrl-C. */
 export async function stayOpen({ port, story, paceMs }: LiveOptions, printer: Printer): Promise<void> {
-  await onStage(async (stage) => {
-    const ended = new AbortController()
-    for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => ended.abort())
+  const ended = new AbortController()
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => ended.abort())
+  const pause = () => sleep(paceMs, undefined, { signal: ended.signal }).catch(() => undefined)
 
+  await onStage(async (stage) => {
     const traffic = new Traffic(stage.people)
     let telling = false
     const tellStory = (): boolean => {
@@ -35,7 +36,6 @@ export async function stayOpen({ port, story, paceMs }: LiveOptions, printer: Pr
           printer.ended(step, outcome)
         },
       }
-      const pause = () => sleep(paceMs, undefined, { signal: ended.signal }).catch(() => undefined)
       void tell(stage, both, pause, ended.signal).finally(() => {
         telling = false
       })
@@ -47,5 +47,5 @@ export async function stayOpen({ port, story, paceMs }: LiveOptions, printer: Pr
     if (!ended.signal.aborted) await once(ended.signal, 'abort')
     await traffic.stop()
     await page.close()
-  })
+  }, pause)
 }

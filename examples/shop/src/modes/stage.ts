@@ -5,8 +5,14 @@ import { startInstruments } from '../telemetry/instruments.ts'
 import { Observatory } from '../telemetry/observatory.ts'
 import { createIssuer } from '../tokens/issuer.ts'
 
-/** Starts the shop and everything around it, runs `play` with it, and leaves nothing behind, however that ends. */
-export async function onStage(play: (stage: Stage) => Promise<void>): Promise<void> {
+/**
+ * Starts the shop and everything around it, runs `play` with it, and leaves nothing behind, however that ends.
+ * @param linger see `Stage`
+ */
+export async function onStage(
+  play: (stage: Stage) => Promise<void>,
+  linger = async (): Promise<void> => {},
+): Promise<void> {
   const issuer = await createIssuer()
   const observatory = new Observatory()
   const instruments = await startInstruments('outside', observatory.at('outside'))
@@ -14,7 +20,7 @@ export async function onStage(play: (stage: Stage) => Promise<void>): Promise<vo
   const people = new People(shop, issuer, instruments.observers)
   try {
     await shop.open()
-    await play({ shop, people, issuer, observatory })
+    await play({ shop, people, issuer, observatory, linger })
   } finally {
     people.close()
     await shop.close()

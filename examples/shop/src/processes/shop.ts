@@ -8,6 +8,8 @@ export class Shop {
   readonly #keys: JSONWebKeySet
   readonly #observatory: Observatory
   readonly #processes = new Map<ServiceName, ServiceProcess>()
+  readonly #starting = new Set<Promise<unknown>>()
+  #closed = false
 
   /** @param keys to verify tokens with */
   constructor(keys: JSONWebKeySet, observatory: Observatory) {
@@ -24,10 +26,17 @@ export class Shop {
 
   /** Starts a service, or starts it again where it was. */
   async start(name: ServiceName): Promise<void> {
+    if (this.#closed) throw new Error(`shop: ${name} cannot be started, the shop is closed`)
     const before = this.#processes.get(name)
     if (before?.running) return
     const setup = { peers: this.#peers(), keys: this.#keys, address: before?.address ?? '127.0.0.1:0' }
-    this.#processes.set(name, await ServiceProcess.start(name, setup, this.#observatory.at(name)))
+    const starting = ServiceProcess.start(name, setup, this.#observatory.at(name))
+    this.#starting.add(starting)
+    try {
+      this.#processes.set(name, await starting)
+    } finally {
+      this.#starting.delete(starting)
+    }
   }
 
   service(name: ServiceName): ServiceProcess {
@@ -38,13 +47,11 @@ export class Shop {
 
   /** Lets every service finish what it is doing, those first that call others. */
   async close(): Promise<void> {
+    this.#closed = true
+    // Who is just being started is to be ended, too.
+    await Promise.allSettled(this.#starting)
     for (const name of ['storefront', 'orders'] as const) await this.#processes.get(name)?.drain(500)
     await Promise.all((['inventory', 'payments'] as const).map((name) => this.#processes.get(name)?.drain(500)))
-  }
-
-  /** Ends all services at once. */
-  async kill(): Promise<void> {
-    await Promise.all([...this.#processes.values()].map((service) => service.kill()))
   }
 
   #peers(): Peers {

@@ -16,6 +16,7 @@ export const flakyInventory: Step = {
         await storefront.placeOrder({ lines: [{ sku: 'rice', quantity: 1 }] }, { metadata, timeoutMs: 5000 })
         ids.push(id)
       }
+      await stage.linger()
       const failed = ids
         .flatMap((id) => recordsOf(observatory, id))
         .filter(({ place, fields }) => place === 'inventory' && fields['grpc.code'] === 'UNAVAILABLE').length

@@ -8,7 +8,7 @@ const lines = [{ sku: 'olives', quantity: 1 }]
 
 export const paymentsDown: Step = {
   name: 'Payments is down',
-  async run({ people, observatory, shop }) {
+  async run({ people, observatory, shop, linger }) {
     const { storefront } = people.get('customer-3')
     const since = Date.now()
     const states = () => observatory.events.filter(({ at }) => at >= since).flatMap(stateOf)
@@ -29,6 +29,7 @@ export const paymentsDown: Step = {
     expect(charge()?.['grpc.refused_by'] === 'circuitBreaker', 'the breaker refuses without asking payments')
     const refusedMs = Number(charge()?.['grpc.time_ms']).toFixed(1)
 
+    await linger()
     await shop.start('payments')
     const end = performance.now() + 10_000
     while (states().at(-1) !== 'closed') {

@@ -13,7 +13,8 @@ export const slowReader: Step = {
     let read = 0
     for await (const _article of stream) {
       await sleep(5)
-      if (++read === READ) break
+      if (++read === READ / 2) await stage.linger()
+      if (read === READ) break
     }
     // Leaving the loop cancelled the call; what inventory sent is known with its next pulse.
     expect((await stream.status).code === 1, 'leaving early cancels the stream')

@@ -9,6 +9,8 @@ export interface Stage {
   readonly people: People
   readonly issuer: Issuer
   readonly observatory: Observatory
+  /** Lets a moment last, where somebody may be watching. */
+  linger(): Promise<void>
 }
 
 /** Two lines a newcomer understands: what happened, and what the interceptors made of it. */
