@@ -44,11 +44,11 @@ export function failedCall<R>(responseStream: boolean, status: Status): AnyCall<
 }
 
 /** The call whose failure this error is. */
-export function failedCallOf(error: unknown): CallHandle | undefined {
+export function failedCallOf(error: unknown): OpenedCall | undefined {
   return error instanceof RpcError ? calls.get(error) : undefined
 }
 
-const calls = new WeakMap<RpcError, CallHandle>()
+const calls = new WeakMap<RpcError, OpenedCall>()
 
 /** The call below a handle. */
 interface Line {

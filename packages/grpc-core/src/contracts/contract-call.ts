@@ -8,7 +8,7 @@ import {
   type NextCall,
   type StatusObject,
 } from '@grpc/grpc-js'
-import { type AnyCall, failedCall, failedCallOf } from '../call-handle.ts'
+import { type AnyCall, failedCall, failedCallOf, type OpenedCall } from '../call-handle.ts'
 import type { ChannelFacts } from '../channel-facts.ts'
 import { FusedClientCall } from '../client-call.ts'
 import { type DeadlineTimer, startDeadlineTimer, toEpochMs } from '../deadline.ts'
@@ -65,8 +65,12 @@ export class ContractCall implements Omit<BaseCall, never> {
   #details: ClientCallDetails | undefined
   #metadata!: Metadata
   #requests: MessageSource<unknown> | undefined
-  /** The calls the continuation has made, the latest last. */
-  readonly #calls: AnyCall<unknown>[] = []
+  /** The calls of its continuation; only the running ones are held, as an interceptor may make any number. */
+  readonly #own = new WeakSet<object>()
+  readonly #running = new Set<AnyCall<unknown>>()
+  #latest: AnyCall<unknown> | undefined
+  /** Those with a single response, to tell later whose response the answer is. */
+  readonly #singles: AnyCall<unknown>[] = []
   #below: FusedClientCall | undefined
   /** The one of them that is the answer. */
   #chosen: AnyCall<unknown> | undefined
@@ -136,7 +140,7 @@ export class ContractCall implements Omit<BaseCall, never> {
 
   cancelWithStatus(code: Code, details: string): void {
     if (this.#ended) return
-    for (const call of this.#calls) call.cancelWith(code, details)
+    for (const call of this.#running) call.cancelWith(code, details)
     this.#decide(new UnattemptedStatus(code, details, newMetadata()))
   }
 
@@ -146,11 +150,11 @@ export class ContractCall implements Omit<BaseCall, never> {
   }
 
   getPeer(): string {
-    return this.#calls.at(-1)?.peer() ?? this.#facts.target ?? 'unknown'
+    return this.#latest?.peer() ?? this.#facts.target ?? 'unknown'
   }
 
   getAuthContext(): ReturnType<InterceptingCall['getAuthContext']> {
-    return this.#calls.at(-1)?.authContext() ?? null
+    return this.#latest?.authContext() ?? null
   }
 
   // ── The interceptor ───────────────────────────────────────────────────────────────────────────────────────────
@@ -184,7 +188,7 @@ export class ContractCall implements Omit<BaseCall, never> {
     }
     this.#choose(answer)
     if (isThenable(answer)) {
-      answer.then(
+      Promise.resolve(answer).then(
         (value) => this.#answered(value),
         (error: unknown) => this.#failed(error),
       )
@@ -204,15 +208,20 @@ export class ContractCall implements Omit<BaseCall, never> {
     const { plan, options, metadata, facts } = innerCall(details, this.#layer, this.#plan, this.#options, this.#facts)
     this.#below = openPlanned(plan, options, this.#nextCall, facts)
     const call = openInner(this.#below, input, metadata)
-    this.#calls.push(call)
+    this.#own.add(call)
+    this.#running.add(call)
+    this.#latest = call
+    if (!responseStream) this.#singles.push(call)
+    void call.status.then(() => this.#running.delete(call))
     call.onHeaders = (headers) => this.#receiveHeaders(call, headers)
     return call
   }
 
   /** Whether the interceptor handed on a call of its own continuation: then it is as if it were not there. */
   #choose(answer: unknown): void {
-    const call = this.#calls.find((opened) => opened === answer)
-    if (call === undefined || call === this.#chosen) return
+    if (typeof answer !== 'object' || answer === null || !this.#own.has(answer)) return
+    const call = answer as AnyCall<unknown> // its own continuation made it
+    if (call === this.#chosen) return
     this.#chosen = call
     if (call.receivedHeaders !== undefined) this.#receiveHeaders(call, call.receivedHeaders)
     if (this.#plan.method.responseStream) void call.status.then(() => this.#dropUnread())
@@ -222,7 +231,7 @@ export class ContractCall implements Omit<BaseCall, never> {
     const { requestStream, responseStream } = this.#plan.method
     // One request and one response: another attempt may follow, whose headers these are not.
     if (!requestStream && !responseStream && call !== this.#chosen) return
-    if (this.#ended || this.#headersGiven || call !== (this.#chosen ?? this.#calls.at(-1))) return
+    if (this.#ended || this.#headersGiven || call !== (this.#chosen ?? this.#latest)) return
     this.#headersGiven = true
     this.#listener.onReceiveMetadata?.(headers)
   }
@@ -237,7 +246,7 @@ export class ContractCall implements Omit<BaseCall, never> {
       return
     }
     if (value === undefined || value === null) this.#refuse(`answered with ${value} instead of a response`)
-    else this.#finish(this.#success(value), { message: value })
+    else this.#succeed({ message: value })
   }
 
   #follow(value: unknown): void {
@@ -253,7 +262,7 @@ export class ContractCall implements Omit<BaseCall, never> {
     else {
       const receiver = {
         message: (message: unknown) => this.#listener.onReceiveMessage?.(message),
-        done: () => this.#finish(this.#success()),
+        done: () => this.#succeed(),
         failed: (error: unknown) => this.#failed(error),
         unread: () => this.#dropUnread(),
       }
@@ -263,28 +272,29 @@ export class ContractCall implements Omit<BaseCall, never> {
 
   /** grpc-js does not keep a failure back until the messages before it are read: it drops them. */
   #dropUnread(): void {
-    const status = this.#chosen?.ending
+    const chosen = this.#chosen
+    const status = chosen?.ending
     if (status === undefined || status.code === Code.OK || !this.#answer?.unread) return
     // An application that reads has asked for more by then.
     setImmediate(() => {
-      if (this.#answer?.unread) this.#finish(status)
+      if (this.#answer?.unread) this.#finish(status, chosen)
     })
   }
 
   /** OK, in the words of the call that is the answer, else of the latest, if that is how it ended. */
-  #success(response?: unknown): Status {
-    const source = this.#chosen ?? this.#calls.find((call) => call.gave(response)) ?? this.#calls.at(-1)
+  #succeed(response?: { readonly message: unknown }): void {
+    const source = this.#chosen ?? this.#singles.find((call) => call.gave(response?.message)) ?? this.#latest
     const ending = source?.ending
-    return ending?.code === Code.OK ? ending : new LocalStatus({ code: Code.OK })
+    if (ending?.code === Code.OK) this.#finish(ending, source, response)
+    else this.#finish(new LocalStatus({ code: Code.OK }), undefined, response)
   }
 
   #failed(error: unknown): void {
     if (this.#ended) return
     const call = failedCallOf(error)
-    const own = this.#calls.find((opened) => opened === call)
-    if (own?.ending !== undefined) this.#finish(own.ending)
+    if (call?.ending !== undefined && this.#own.has(call)) this.#finish(call.ending, call)
     else if (error instanceof RpcError) {
-      const refusedBy = this.#calls.length === 0 ? this.#layer.name : undefined
+      const refusedBy = this.#latest === undefined ? this.#layer.name : undefined
       this.#finish(new LocalStatus(error, refusedBy))
     } else {
       this.#refuse(`threw: ${error instanceof Error ? error.message : show(error)}`, error)
@@ -312,23 +322,26 @@ export class ContractCall implements Omit<BaseCall, never> {
     this.#timer?.stop()
     this.#controller?.abort(abortReason(status))
     this.#answer?.silence()
-    const running = this.#calls.filter((call) => call.ending === undefined)
-    void Promise.all(running.map((call) => call.status)).then(() => setImmediate(() => this.#finish(status)))
+    const endings = Array.from(this.#running, (call) => call.status)
+    void Promise.all(endings).then(() => setImmediate(() => this.#finish(status)))
   }
 
-  #finish(given: Status, response?: { readonly message: unknown }): void {
+  /** @param from the call whose status it is, if it is one's */
+  #finish(given: Status, from?: OpenedCall, response?: { readonly message: unknown }): void {
     if (this.#ended) return
     this.#ended = true
     this.#timer?.stop()
-    const spoken = this.#decided !== undefined
-    const of = this.#calls.find((call) => call.ending === given)
-    const latest = this.#calls.at(-1)?.ending
-    // What grpc-js says about a cancelled call is what the application would hear without us.
-    const status =
-      !spoken || of ? given : latest !== undefined && latest.code !== Code.OK ? latest : (this.#decided as Status)
-    const headers = this.#headersGiven ? undefined : this.#calls.find((call) => call.ending === status)?.receivedHeaders
+    let [status, source] = [given, from]
+    if (this.#decided !== undefined && from === undefined) {
+      // What grpc-js says about a cancelled call is what the application would hear without us.
+      const ending = this.#latest?.ending
+      const told = ending !== undefined && ending.code !== Code.OK
+      status = told ? ending : this.#decided
+      source = told ? this.#latest : undefined
+    }
+    const headers = this.#headersGiven ? undefined : source?.receivedHeaders
     this.#requests?.close(abortReason(status.code === Code.OK ? ENDED : status))
-    for (const call of this.#calls) call.cancel('The call it was made for has ended')
+    for (const call of this.#running) call.cancel('The call it was made for has ended')
     this.#answer?.close()
     // Out of the promise chain: what the application's callback throws must surface as its own.
     process.nextTick(() => {

@@ -247,6 +247,26 @@ describe('the continuation', () => {
     expect(asked).toBe(2)
   })
 
+  it('may be called and forgotten: what fails inside is then nobody’s rejection', async () => {
+    const unhandled: unknown[] = []
+    const onUnhandled = (reason: unknown): number => unhandled.push(reason)
+    process.on('unhandledRejection', onUnhandled)
+    try {
+      const client = await start(
+        service((continuation, details) => {
+          void continuation(details)
+          return abortHandler(Code.UNAVAILABLE, 'later')
+        }),
+        service(() => Promise.reject(new Error('inside'))),
+      )
+      expect((await failureOf(client.greet(ada))).code).toBe(Code.UNAVAILABLE)
+      await new Promise((resolve) => setImmediate(resolve))
+      expect(unhandled).toEqual([])
+    } finally {
+      process.off('unhandledRejection', onUnhandled)
+    }
+  })
+
   it('hands changed metadata to inner interceptors and the handler', async () => {
     const seen: unknown[] = []
     greeter = await startGreeter(

@@ -72,9 +72,7 @@ export class ServiceLayer implements ServerInterceptingCallInterface {
 
   async #ask(details: HandlerCallDetails): Promise<Resolution> {
     let latest: Found | undefined
-    const continuation = async (
-      given: HandlerCallDetails | HandlerCallDetailsPatch,
-    ): Promise<RpcMethodHandler | null> => {
+    const proceed = async (given: HandlerCallDetails | HandlerCallDetailsPatch): Promise<RpcMethodHandler | null> => {
       const inner = details.with(given)
       const changed = inner.invocationMetadata !== details.invocationMetadata
       const next = this.#next
@@ -82,6 +80,12 @@ export class ServiceLayer implements ServerInterceptingCallInterface {
       latest = { inside, metadata: changed ? inner.invocationMetadata : undefined }
       const nobody = inside === undefined ? !this.#outer.method.registered : inside.handler === null
       return nobody ? null : this.#handlerOf(latest)
+    }
+    const continuation = (given: HandlerCallDetails | HandlerCallDetailsPatch): Promise<RpcMethodHandler | null> => {
+      const answer = proceed(given)
+      // An interceptor need not look at it.
+      answer.catch(() => undefined)
+      return answer
     }
     try {
       const handler = (await this.#contract.interceptService(continuation, details)) ?? null
