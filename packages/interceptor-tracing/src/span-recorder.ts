@@ -52,6 +52,7 @@ export class SpanRecorder {
   readonly #methods = new WeakMap<MethodInfo, MethodTrace>()
   readonly #peers = new LastParsed(networkPeer)
   readonly #hosts = new LastParsed(splitHost)
+  readonly #targets = new LastParsed(serverOfTarget)
   readonly #looksAtStart: boolean
   readonly #requestHeaders: MetadataCapture
   readonly #responseHeaders: MetadataCapture
@@ -90,7 +91,7 @@ export class SpanRecorder {
       this.#containment.failed(error, 'option "methods"')
     }
     const attributes = methodAttributes(call.method, semanticConventions)
-    if (call.side === 'client') setServer(attributes, target ?? (call as ClientCall).target)
+    if (call.side === 'client') this.#setServer(attributes, target ?? (call as ClientCall).target)
     return { traced, name: per === 'attempt' ? attemptNameOf(call.method) : spanNameOf(call.method), attributes }
   }
 
@@ -139,7 +140,8 @@ export class SpanRecorder {
   #attributesOf(call: Call, method: MethodTrace): Attributes {
     const { attributes: given, per } = this.#settings
     let { attributes } = method
-    if (call.side === 'server') attributes = this.#withHost(attributes, (call as ServerCall).host)
+    // grpc-js types the host as a string; a request may have brought none.
+    if (call.side === 'server') attributes = this.#withHost(attributes, (call as ServerCall).host ?? '')
     else if (per === 'attempt') {
       const [previous] = call.metadata.get(PREVIOUS_ATTEMPTS_KEY)
       attributes = { ...attributes, [PREVIOUS_ATTEMPTS]: Number(previous ?? 0) || 0 }
@@ -245,7 +247,7 @@ export class SpanRecorder {
     }
     if (call.side === 'server' || method.attributes[SERVER_ADDRESS] !== undefined) return
     const late: Attributes = {}
-    setServer(late, (call as ClientCall).target)
+    this.#setServer(late, (call as ClientCall).target)
     span.setAttributes(late)
   }
 
@@ -259,11 +261,11 @@ export class SpanRecorder {
       return isErrorByConvention(status.code, call.side)
     }
   }
-}
 
-function setServer(attributes: Attributes, target: string | undefined): void {
-  if (target === undefined) return
-  const { address, port } = serverOfTarget(target)
-  attributes[SERVER_ADDRESS] = address
-  if (port !== undefined) attributes[SERVER_PORT] = port
+  #setServer(attributes: Attributes, target: string | undefined): void {
+    if (target === undefined) return
+    const { address, port } = this.#targets.parse(target)
+    attributes[SERVER_ADDRESS] = address
+    if (port !== undefined) attributes[SERVER_PORT] = port
+  }
 }
