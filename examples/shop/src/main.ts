@@ -3,6 +3,9 @@ import { stayOpen } from './modes/live.ts'
 import { tellOnce } from './modes/once.ts'
 import { forMachines, forPeople } from './story/printer.ts'
 
+// As in `npm run demo | head`: nobody is reading any more.
+process.stdout.on('error', () => process.exit(1))
+
 const given = readArguments(process.argv.slice(2))
 const printer = given.json ? forMachines : forPeople
 if (given.problem !== undefined) {

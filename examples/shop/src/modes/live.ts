@@ -38,6 +38,8 @@ export async function stayOpen({ port, story, paceMs }: LiveOptions, printer: Pr
       }
       void tell(stage, both, pause, ended.signal).finally(() => {
         telling = false
+        if (!ended.signal.aborted)
+          console.log(`That was the story. Make trouble yourself on ${page.url}; Ctrl-C closes the shop.`)
       })
       return true
     }

@@ -1,5 +1,5 @@
 import { SpanKind, SpanStatusCode } from '@opentelemetry/api'
-import type { ReadableSpan, SpanProcessor } from '@opentelemetry/sdk-trace-base'
+import type { ReadableSpan, SpanProcessor } from '@opentelemetry/sdk-trace-node'
 import type { Report, SpanFact } from './facts.ts'
 
 const sides: Partial<Record<SpanKind, SpanFact['side']>> = {
