@@ -1,3 +1,5 @@
+import { isoTime } from './iso-time.ts'
+
 /** How serious a record is, lowest first. */
 export type Level = 'debug' | 'info' | 'warn' | 'error'
 
@@ -47,7 +49,7 @@ export function jsonLogger(options: JsonLoggerOptions = {}): Logger {
     (level: Level) =>
     (fields: LogFields, message: string): void => {
       if (!isLevelEnabled(level)) return
-      write(`${stringify({ time: new Date().toISOString(), level, msg: message, ...fields })}\n`)
+      write(`${stringify({ time: isoTime(Date.now()), level, msg: message, ...fields })}\n`)
     }
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error'), isLevelEnabled }
 }
