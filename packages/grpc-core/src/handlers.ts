@@ -10,6 +10,7 @@ import {
 } from '@grpc/grpc-js'
 import { newMetadata } from './metadata.ts'
 import { isCode, isMetadata, type RpcError } from './status.ts'
+import { isThenable } from './thenable.ts'
 import { rememberCause } from './wire-error.ts'
 
 type UnaryCall = ServerUnaryCall<unknown, unknown> | ServerReadableStream<unknown, unknown>
@@ -180,10 +181,6 @@ class WireError implements ServerErrorResponse {
     this.code = code
     this.metadata = metadata
   }
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as PromiseLike<unknown>).then === 'function'
 }
 
 function iteratorOf(value: unknown): Iterator<unknown> | AsyncIterator<unknown> | undefined {

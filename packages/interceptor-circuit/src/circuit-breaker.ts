@@ -138,7 +138,10 @@ function entryFinder({ key }: Settings, circuits: Circuits): (call: ClientCall) 
   return (call) => {
     const { method, target } = call
     let found = known.get(method)
-    if (found === undefined || found.entry.dropped || found.target !== target) {
+    // On a stub with a channel of its own the target is known only once a call has begun: the later attempts of a call
+    // must not find another circuit than its first.
+    const moved = found?.target !== undefined && found.target !== target
+    if (found === undefined || found.entry.dropped || moved) {
       const path = key === 'method' ? method.path : `/${method.service}`
       found = { target, entry: circuits.obtain(target === undefined ? path.slice(1) : target + path) }
       known.set(method, found)

@@ -2,6 +2,7 @@ import { status as Code } from '@grpc/grpc-js'
 import type { Call, Interceptor, MethodInfo, Next, Status } from '@grpc-stack/grpc-core'
 import { type Clock, systemClock } from './clock.ts'
 import { type AdaptiveLimit, gradientLimit } from './concurrency-policy.ts'
+import { endedWaiting } from './ended-waiting.ts'
 import type { KeyFunction } from './keys.ts'
 import { Listeners } from './listeners.ts'
 import {
@@ -229,7 +230,7 @@ class ConcurrencyLimit {
       const onAbort = (): void => {
         leave()
         // The call has its status already, from the cancellation or the deadline.
-        resolve({ code: Code.CANCELLED, details: 'Cancelled while waiting for a place' })
+        resolve(endedWaiting(signal, 'a place'))
       }
       if (signal.aborted) onAbort()
       else signal.addEventListener('abort', onAbort, { once: true })

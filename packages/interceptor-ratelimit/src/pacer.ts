@@ -1,6 +1,7 @@
 import { status as Code, Metadata } from '@grpc/grpc-js'
 import type { ClientCall, Next, Status } from '@grpc-stack/grpc-core'
 import { type Clock, systemClock } from './clock.ts'
+import { endedWaiting } from './ended-waiting.ts'
 import { debtAt, type Quota, unitsOf, waitMs } from './gcra.ts'
 import { type QuotaOptions, resolveQuota } from './limit-options.ts'
 import { checkClock, checkFunction, checkNames, checkNumber, show } from './option-checks.ts'
@@ -125,7 +126,7 @@ export class Pacer {
         leave()
         this.#schedule(lane)
         // The call has its status already, from the cancellation or the deadline.
-        resolve({ code: Code.CANCELLED, details: 'Cancelled while waiting for its turn' })
+        resolve(endedWaiting(signal, 'its turn'))
       }
       if (signal.aborted) onAbort()
       else signal.addEventListener('abort', onAbort, { once: true })
