@@ -39,7 +39,9 @@ const rebuilding: ClientInterceptor & ServerInterceptor = {
  */
 const withoutUnread: Parameters<typeof interceptorSuite>[2] = {
   describe,
-  it: (name, test) => it.skipIf(name.startsWith('responses nobody has read when the call fails'))(name, test),
+  it: (name, test) => {
+    if (!name.startsWith('responses nobody has read when the call fails')) it(name, test)
+  },
 }
 
 interceptorSuite('a contract object that passes everything on', () => ({ client: passing, server: passing }))
