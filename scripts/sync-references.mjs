@@ -3,6 +3,7 @@
 //
 //   tsconfig.build.json            → every package's tsconfig.build.json        (what `tsc -b tsconfig.build.json` builds)
 //   tsconfig.json                  → every package's tsconfig.json              (what `tsc -b` checks, tests included)
+//   tsconfig.workspace-tests.json  → every package's tsconfig.build.json        (tests of the whole use any of them)
 //   <package>/tsconfig.build.json  → the packages its sources may import        (dependencies, peerDependencies)
 //   <package>/tsconfig.json        → itself, and those plus what its tests use  (devDependencies)
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
@@ -36,10 +37,9 @@ function setReferences(file, paths) {
 const workspaceNames = (...groups) =>
   [...new Set(groups.flatMap((group) => Object.keys(group ?? {})))].filter((name) => dirOf.has(name)).sort()
 
-setReferences(
-  'tsconfig.build.json',
-  packages.map(({ dir }) => `./${dir}/tsconfig.build.json`),
-)
+const builds = packages.map(({ dir }) => `./${dir}/tsconfig.build.json`)
+setReferences('tsconfig.build.json', builds)
+setReferences('tsconfig.workspace-tests.json', builds)
 setReferences('tsconfig.json', ['./tsconfig.workspace-tests.json', ...packages.map(({ dir }) => `./${dir}`)])
 
 for (const { name, dir, manifest } of packages) {
