@@ -3,6 +3,8 @@ import type { People } from './person.ts'
 
 const goods = ['apples', 'bread', 'coffee', 'honey', 'lemons', 'olives', 'rice', 'tea']
 const CUSTOMERS = 5
+/** How long a customer waits. */
+const PATIENCE_MS = 3000
 
 /** A day like any other in the shop, from when it is made until it is stopped. */
 export class Traffic {
@@ -23,7 +25,7 @@ export class Traffic {
 
   /** Orders most of the time; looks around, and fills a basket, now and then. */
   async #shop(name: string, offset: number): Promise<void> {
-    const options = { timeoutMs: 2000, signal: this.#stopped.signal }
+    const options = { timeoutMs: PATIENCE_MS, signal: this.#stopped.signal }
     for (let turn = offset; ; turn++) {
       if (!(await this.#pause(500 + ((turn * 137) % 400)))) return
       const lines = [0, 1].map((i) => ({ sku: goods[(turn * 3 + i) % goods.length]!, quantity: 1 + (turn % 3) }))

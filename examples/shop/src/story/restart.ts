@@ -16,7 +16,7 @@ export const restart: Step = {
     const second = newRequest('meanwhile')
 
     // The bank takes its time, so that an order is under way when the service is told to go.
-    return await withFault(stage, 'payments', { delayMs: 700 }, async () => {
+    return await withFault(stage, 'payments', { delayMs: 500 }, async () => {
       const underWay = storefront.placeOrder({ lines }, { metadata: first.metadata, timeoutMs: 5000 }).status
       await heldUp(stage, 'payments', first.id)
 

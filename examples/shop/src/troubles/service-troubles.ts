@@ -22,8 +22,8 @@ export const flakyInventory: Trouble = {
 export const slowBank: Trouble = {
   id: 'slow-bank',
   title: 'The bank is slow',
-  text: 'It takes 3 s, customers wait 2 s. The deadline ends the call in every service.',
-  ...fault('payments', { delayMs: 3000 }),
+  text: 'It takes 5 s, customers wait 3 s. The deadline ends the call in every service.',
+  ...fault('payments', { delayMs: 5000 }),
 }
 
 export const paymentsDown: Trouble = {
