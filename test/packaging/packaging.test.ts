@@ -38,7 +38,7 @@ beforeAll(() => {
 
 afterAll(() => {
   if (scratch) rmSync(scratch, { recursive: true, force: true })
-})
+}, minute)
 
 describe.each(packages)('$name', ({ name, dir, manifest }) => {
   const short = name.split('/')[1] ?? name

@@ -374,7 +374,9 @@ describe('hedge', () => {
 /** A contract object reads a stream through one of its own, which holds some messages more. */
 const withoutReadAhead: Parameters<typeof interceptorSuite>[2] = {
   describe,
-  it: (name, test) => it.skipIf(name.startsWith('a reader that stops reading'))(name, test),
+  it: (name, test) => {
+    if (!name.startsWith('a reader that stops reading')) it(name, test)
+  },
 }
 
 // A delay that never passes: what is left is what watching costs.

@@ -61,7 +61,7 @@ describe('invariant 2: a deadline of its own for what is inside an interceptor',
 
   it.each(patterns)('bounds an attempt: %s', async (pattern) => {
     await using server = await startTestServer({ behaviour: manual })
-    const rpc = await runRpc(server.client(bounding(50)), pattern, { options: { deadline: Date.now() + 60_000 } })
+    const rpc = await runRpc(server.client(bounding(400)), pattern, { options: { deadline: Date.now() + 60_000 } })
     expect(rpc.status?.code).toBe(Code.DEADLINE_EXCEEDED)
     await server.calls[0]?.closed
     expect(server.calls[0]?.cancelled).toBe(true)
