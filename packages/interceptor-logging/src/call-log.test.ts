@@ -11,8 +11,10 @@ import {
 import { afterEach, describe, expect, it } from 'vitest'
 import { describeMethodOf } from '../test/method.ts'
 import { RecordingLogger } from '../test/recording-logger.ts'
-import { MethodFieldsCache } from './fields.ts'
+import { Containment } from './containment.ts'
 import { logging } from './logging.ts'
+import { MethodPlans } from './method-plan.ts'
+import { readLoggingOptions } from './options.ts'
 
 const servers: TestServer[] = []
 const start = async (options?: TestServerOptions): Promise<TestServer> => {
@@ -190,7 +192,7 @@ describe('payload records', () => {
 
 describe('what is remembered of methods', () => {
   it('nothing of those nobody registered', () => {
-    const cache = new MethodFieldsCache()
+    const cache = new MethodPlans(readLoggingOptions({}), new Containment('logging', undefined))
     const known = describeMethodOf('/shop.Cart/Get', true)
     const unknown = describeMethodOf('/shop.Cart/Minted', false)
     expect(cache.get('server', known)).toBe(cache.get('server', known))

@@ -1,139 +1,93 @@
-import { status as Code, type Metadata } from '@grpc/grpc-js'
-import type { Call, MethodInfo, Status } from '@grpc-stack/grpc-core'
+import { AsyncResource } from 'node:async_hooks'
+import { status as Code } from '@grpc/grpc-js'
+import type { Call, Status } from '@grpc-stack/grpc-core'
+import { CallTraffic } from './call-traffic.ts'
 import { cleanText } from './clean-text.ts'
-import type { Containment } from './containment.ts'
-import type { MethodFields } from './fields.ts'
 import { isoTime } from './iso-time.ts'
 import { defaultLevel, isLevel } from './level.ts'
 import type { Level, LogFields } from './logger.ts'
-import { maskedMetadata } from './masked-metadata.ts'
-import type { FailurePlace, LoggingSettings, PayloadSettings } from './options.ts'
-import { excerpt } from './payload.ts'
-import { requestIdVar } from './request-id-var.ts'
+import type { MethodPlan } from './method-plan.ts'
+import type { PayloadSettings } from './options.ts'
+import { type Excerpt, excerpt } from './payload.ts'
+import { requestIdOf } from './request-id-var.ts'
 import { traceIdOf } from './trace-parent.ts'
 
 const LONGEST_DETAILS = 1024
+const NO_HOOKS = { requireManualDestroy: true } as const
 
-/** What messages of a direction are called in records. */
-type Direction = 'request' | 'response'
-
-/** The records of one run of the interceptor. */
-export class CallLog {
-  readonly #settings: LoggingSettings
-  readonly #contained: Containment<FailurePlace>
+/**
+ * The records of one run of the interceptor, written in the asynchronous context it began in: loggers look for traces and
+ * requests there, and the status of a call comes in whatever context the connection was opened in.
+ *
+ * One object, and small: what a call leaves to the garbage collector costs more than what is done with it.
+ */
+export class CallLog extends AsyncResource {
+  readonly #plan: MethodPlan
   readonly #call: Call
-  readonly #method: MethodFields
+  readonly #startTime: number
   readonly #startedAt: number
-  readonly #startTime: number = Date.now()
   #sampled = true
-  #requests = 0
-  #responses = 0
-  #requestBytes = 0
-  #responseBytes = 0
-  #requestMetadata: LogFields | undefined
-  #responseMetadata: LogFields | undefined
+  #traffic: CallTraffic | undefined
 
-  constructor(settings: LoggingSettings, contained: Containment<FailurePlace>, call: Call, method: MethodFields) {
-    this.#settings = settings
-    this.#contained = contained
+  constructor(plan: MethodPlan, call: Call) {
+    super('GRPC_STACK_LOGGING', NO_HOOKS)
+    this.#plan = plan
     this.#call = call
-    this.#method = method
+    this.#startTime = Date.now()
     this.#startedAt = this.#now()
   }
 
   /** Before `next()`: registers the taps there is a use for. */
   begin(): void {
-    const settings = this.#settings
-    const { method } = this.#call
-    if (settings.sample < 1) this.#sampled = (this.#contained.run('random', settings.random) ?? 0) < settings.sample
-    if (settings.metadata !== undefined) this.#watchMetadata(settings.metadata)
-    const payload = this.#payloadFor(method)
-    if (method.requestStream || settings.sizeOf || payload?.requests) {
-      this.#call.onRequest((message) => this.#onRequest(message, payload?.requests ? payload : undefined))
-    }
-    if (method.responseStream || settings.sizeOf || payload?.responses) {
-      this.#call.onResponse((message) => this.#onResponse(message, payload?.responses ? payload : undefined))
-    }
-    if (settings.start && this.#sampled) this.#write(this.#usualLevel(), 'started call', this.#common(), undefined)
+    const { settings, watchesRequests, watchesResponses } = this.#plan
+    if (settings.sample < 1) this.#sampled = this.#drawn()
+    if (watchesRequests || watchesResponses || settings.metadata !== undefined) this.#watchTraffic()
+    if (settings.start && this.#sampled) this.#writeStart()
   }
 
-  /** The one terminal record. */
-  finish(status: Status): void {
+  /** The end of the RPC: the one terminal record. */
+  end(status: Status): void {
+    try {
+      this.runInAsyncScope(this.#finish, this, status)
+    } catch (error) {
+      this.#plan.contained.failed(error, 'logger')
+    }
+  }
+
+  #finish(status: Status): void {
+    const { slowMs } = this.#plan.settings
     const ms = this.#now() - this.#startedAt
-    const slow = ms >= this.#settings.slowMs
+    const slow = ms >= slowMs
     if (!this.#sampled && !slow && status.code === Code.OK) return
     const level = this.#levelOf(status, slow)
     if (level === 'silent' || !this.#enabled(level)) return
-    const fields = this.#common(Code[status.code] ?? String(status.code))
-    fields['grpc.time_ms'] = Math.round(ms * 1000) / 1000
+    const fields = this.#common(Code[status.code] ?? String(status.code), Math.round(ms * 1000) / 1000)
     if (slow) fields['grpc.slow'] = true
-    this.#addCounts(fields)
+    this.#traffic?.addTo(fields, this.#call, status.metadata)
     if (status.attempts !== undefined) fields['grpc.attempts'] = status.attempts
-    if (status.code !== Code.OK) this.#addError(fields, status)
-    if (this.#settings.metadata !== undefined) this.#addMetadata(fields, status.metadata, this.#settings.metadata)
+    if (status.code !== Code.OK) addError(fields, status)
     this.#write(level, 'finished call', fields, status)
   }
 
-  #addCounts(fields: LogFields): void {
-    const { requestStream, responseStream } = this.#call.method
-    if (requestStream) fields['grpc.request.count'] = this.#requests
-    if (responseStream) fields['grpc.response.count'] = this.#responses
-    if (this.#settings.sizeOf === undefined) return
-    fields['grpc.request.size'] = this.#requestBytes
-    fields['grpc.response.size'] = this.#responseBytes
+  #writeStart(): void {
+    const level = this.#usualLevel()
+    if (level !== 'silent' && this.#enabled(level)) this.#write(level, 'started call', this.#common(), undefined)
   }
 
-  #addError(fields: LogFields, status: Status): void {
-    fields['grpc.error'] = cleanText(status.details ?? '', LONGEST_DETAILS)
-    fields['grpc.origin'] = status.origin
-    if (status.refusedBy !== undefined) fields['grpc.refused_by'] = status.refusedBy
-    // The key loggers look for to write an error with its stack.
-    if (status.cause !== undefined) fields.err = status.cause
-  }
-
-  #addMetadata(fields: LogFields, trailers: Metadata | undefined, allowed: ReadonlySet<string>): void {
-    if (this.#requestMetadata) fields['grpc.request.metadata'] = this.#requestMetadata
-    if (this.#responseMetadata) fields['grpc.response.metadata'] = this.#responseMetadata
-    const shown = trailers && this.#contained.run('metadata', () => maskedMetadata(trailers, allowed))
-    if (shown && Object.keys(shown).length > 0) fields['grpc.response.trailers'] = shown
-  }
-
-  #watchMetadata(allowed: ReadonlySet<string>): void {
-    const masked = (metadata: Metadata) => this.#contained.run('metadata', () => maskedMetadata(metadata, allowed))
-    this.#requestMetadata = masked(this.#call.metadata)
-    this.#call.onResponseMetadata((metadata) => {
-      this.#responseMetadata = masked(metadata)
+  #watchTraffic(): void {
+    const { payload } = this.#plan
+    this.#traffic = new CallTraffic(this.#plan, this.#call, (direction, message, n) => {
+      if (payload === undefined || !this.#sampled || n > payload.maxMessages) return
+      if (direction === 'request' ? payload.requests : payload.responses)
+        this.#writeMessage(direction, message, payload)
     })
   }
 
-  #onRequest(message: unknown, payload: PayloadSettings | undefined): void {
-    this.#requests++
-    if (this.#settings.sizeOf !== undefined) this.#requestBytes += this.#sizeOf(message)
-    if (payload !== undefined && this.#requests <= payload.maxMessages) this.#showMessage('request', message, payload)
-  }
-
-  #onResponse(message: unknown, payload: PayloadSettings | undefined): void {
-    this.#responses++
-    if (this.#settings.sizeOf !== undefined) this.#responseBytes += this.#sizeOf(message)
-    if (payload !== undefined && this.#responses <= payload.maxMessages) this.#showMessage('response', message, payload)
-  }
-
-  #sizeOf(message: unknown): number {
-    const bytes = this.#contained.run('sizeOf', () => this.#settings.sizeOf?.(message))
-    return typeof bytes === 'number' && Number.isFinite(bytes) ? bytes : 0
-  }
-
-  #payloadFor(method: MethodInfo): PayloadSettings | undefined {
-    const { payload } = this.#settings
-    if (payload === undefined || !this.#sampled) return undefined
-    return this.#contained.run('payload', () => payload.covers(method)) ? payload : undefined
-  }
-
-  #showMessage(direction: Direction, message: unknown, payload: PayloadSettings): void {
+  #writeMessage(direction: 'request' | 'response', message: unknown, payload: PayloadSettings): void {
     const level = this.#usualLevel()
     if (level === 'silent' || !this.#enabled(level)) return
     const fields = this.#common()
-    const shown = this.#contained.run('payload', () => this.#excerpt(message, payload))
+    const shown = this.#plan.contained.run('payload', () => this.#excerpt(message, payload))
     if (shown === undefined) fields[`grpc.${direction}.dropped`] = true
     else {
       fields[`grpc.${direction}.content`] = shown.content
@@ -143,8 +97,7 @@ export class CallLog {
     this.#write(level, `${direction} ${sent ? 'sent' : 'received'}`, fields, undefined)
   }
 
-  #excerpt(message: unknown, payload: PayloadSettings): ReturnType<typeof excerpt> {
-    const { maxBytes, redact, redaction } = payload
+  #excerpt(message: unknown, { maxBytes, redact, redaction }: PayloadSettings): Excerpt {
     const first = excerpt(message, maxBytes, redaction.start())
     if (redact === undefined) return first
     const redacted = redact(first.content, this.#call)
@@ -156,37 +109,48 @@ export class CallLog {
     return { content: second.content, truncated: first.truncated || second.truncated }
   }
 
+  #drawn(): boolean {
+    const { contained, settings } = this.#plan
+    return (contained.run('random', settings.random) ?? 0) < settings.sample
+  }
+
   /** Start and message records are as serious as success. */
   #usualLevel(): Level | 'silent' {
     return this.#levelOf(USUAL, false)
   }
 
   #levelOf(status: Status, slow: boolean): Level | 'silent' {
-    const { levels } = this.#settings
-    let level: Level | 'silent' | undefined
-    if (levels !== undefined) {
-      level = this.#contained.run('levels', () => {
-        const chosen = levels(status, this.#call)
-        if (chosen !== undefined && !isLevel(chosen)) throw new TypeError(`there is no level ${String(chosen)}`)
-        return chosen
-      })
-    }
-    level ??= defaultLevel(this.#call.side, status.code)
+    const { levels } = this.#plan.settings
+    const level = (levels && this.#chosenLevel(status)) ?? defaultLevel(this.#call.side, status.code)
     return slow && (level === 'debug' || level === 'info') ? 'warn' : level
   }
 
-  #enabled(level: Level): boolean {
-    const { logger } = this.#settings
-    return (
-      logger.isLevelEnabled === undefined ||
-      this.#contained.run('logger', () => logger.isLevelEnabled?.(level)) !== false
-    )
+  #chosenLevel(status: Status): Level | 'silent' | undefined {
+    const { contained, settings } = this.#plan
+    return contained.run('levels', () => {
+      const chosen = settings.levels?.(status, this.#call)
+      if (chosen !== undefined && !isLevel(chosen)) throw new TypeError(`there is no level ${String(chosen)}`)
+      return chosen
+    })
   }
 
-  #common(code?: string): LogFields {
+  #enabled(level: Level): boolean {
+    const { contained, settings } = this.#plan
+    const { logger } = settings
+    if (logger.isLevelEnabled === undefined) return true
+    try {
+      return logger.isLevelEnabled(level) !== false
+    } catch (error) {
+      contained.failed(error, 'logger')
+      return true
+    }
+  }
+
+  /** The fields of every record. With a code: of the record of the end. */
+  #common(code?: string, ms?: number): LogFields {
     const call = this.#call
-    const { deadline } = call
-    const { component, service, method, type } = this.#method
+    const { deadline, metadata } = call
+    const { component, service, method, type } = this.#plan
     const startTime = isoTime(this.#startTime)
     const peer = cleanText(call.peer(), LONGEST_DETAILS)
     // Two literals instead of one with a spread, which would cost as much as all the rest of the record.
@@ -208,62 +172,81 @@ export class CallLog {
             'grpc.method': method,
             'grpc.method_type': type,
             'grpc.code': code,
+            'grpc.time_ms': ms,
             'grpc.start_time': startTime,
             'peer.address': peer,
           }
-    if (deadline !== Number.POSITIVE_INFINITY) this.#addDeadline(fields, deadline)
-    const attempt = call.metadata.get('grpc-previous-rpc-attempts')[0]
-    if (attempt !== undefined && /^\d{1,4}$/.test(attempt.toString())) fields['grpc.attempt'] = Number(attempt) + 1
-    const requestId = call.context.get(requestIdVar)
+    if (deadline !== Number.POSITIVE_INFINITY) addDeadline(fields, deadline)
+    const previous = metadata.get('grpc-previous-rpc-attempts')[0]
+    if (previous !== undefined && /^\d{1,4}$/.test(previous.toString())) fields['grpc.attempt'] = Number(previous) + 1
+    const requestId = requestIdOf(call)
     if (requestId !== undefined) fields['request.id'] = cleanText(requestId, LONGEST_DETAILS)
     this.#addTrace(fields)
     return fields
   }
 
-  #addDeadline(fields: LogFields, deadline: number): void {
-    const date = new Date(deadline)
-    // A deadline beyond the year 275760 has no date.
-    if (!Number.isNaN(date.getTime())) fields['grpc.request.deadline'] = date.toISOString()
-    fields['grpc.deadline_left_ms'] = Math.round(deadline - Date.now())
-  }
-
   #addTrace(fields: LogFields): void {
-    const { traceContext } = this.#settings
+    const { contained, settings } = this.#plan
+    const { traceContext } = settings
     if (traceContext === undefined) {
       const traceId = traceIdOf(this.#call.metadata.get('traceparent')[0])
       if (traceId !== undefined) fields.trace_id = traceId
       return
     }
-    const active = this.#contained.run('traceContext', traceContext)
+    const active = contained.run('traceContext', traceContext)
     if (active == null) return
     fields.trace_id = active.traceId
     if (active.spanId !== undefined) fields.span_id = active.spanId
   }
 
-  #write(level: Level | 'silent', message: string, fields: LogFields, status: Status | undefined): void {
-    if (level === 'silent') return
-    const { logger, omit } = this.#settings
-    const more = this.#settings.fields
-    if (more !== undefined)
-      Object.assign(
-        fields,
-        this.#contained.run('fields', () => more(this.#call, status)),
-      )
+  #write(level: Level, message: string, fields: LogFields, status: Status | undefined): void {
+    const { contained, settings } = this.#plan
+    const { logger, omit } = settings
+    if (settings.fields !== undefined) this.#addOwn(fields, status)
     for (const name of omit) delete fields[name]
     try {
       const returned: unknown = logger[level](fields, message)
-      if (isThenable(returned)) returned.then(undefined, (error: unknown) => this.#contained.failed(error, 'logger'))
+      if (isThenable(returned)) returned.then(undefined, (error: unknown) => contained.failed(error, 'logger'))
     } catch (error) {
-      this.#contained.failed(error, 'logger')
+      contained.failed(error, 'logger')
     }
   }
 
+  #addOwn(fields: LogFields, status: Status | undefined): void {
+    const { contained, settings } = this.#plan
+    Object.assign(
+      fields,
+      contained.run('fields', () => settings.fields?.(this.#call, status)),
+    )
+  }
+
   #now(): number {
-    return this.#contained.run('clock', () => this.#settings.clock.now()) ?? 0
+    const { contained, settings } = this.#plan
+    try {
+      return settings.clock.now()
+    } catch (error) {
+      contained.failed(error, 'clock')
+      return 0
+    }
   }
 }
 
 const USUAL: Status = Object.freeze({ code: Code.OK })
+
+function addError(fields: LogFields, status: Status): void {
+  fields['grpc.error'] = cleanText(status.details ?? '', LONGEST_DETAILS)
+  fields['grpc.origin'] = status.origin
+  if (status.refusedBy !== undefined) fields['grpc.refused_by'] = status.refusedBy
+  // The key loggers look for to write an error with its stack.
+  if (status.cause !== undefined) fields.err = status.cause
+}
+
+function addDeadline(fields: LogFields, deadline: number): void {
+  const date = new Date(deadline)
+  // A deadline beyond the year 275760 has no date.
+  if (!Number.isNaN(date.getTime())) fields['grpc.request.deadline'] = date.toISOString()
+  fields['grpc.deadline_left_ms'] = Math.round(deadline - Date.now())
+}
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === 'object' && value !== null && typeof (value as PromiseLike<unknown>).then === 'function'

@@ -461,9 +461,9 @@ describe('what a record says', () => {
       'grpc.method',
       'grpc.method_type',
       'grpc.code',
+      'grpc.time_ms',
       'grpc.start_time',
       'peer.address',
-      'grpc.time_ms',
     ])
   })
 

@@ -1,8 +1,7 @@
-import { AsyncResource } from 'node:async_hooks'
 import type { Interceptor } from '@grpc-stack/grpc-core'
 import { CallLog } from './call-log.ts'
 import { Containment } from './containment.ts'
-import { MethodFieldsCache } from './fields.ts'
+import { MethodPlans } from './method-plan.ts'
 import { type LoggingOptions, readLoggingOptions } from './options.ts'
 
 /** What `logging()` returns: an interceptor that tells how its logger does. */
@@ -23,23 +22,15 @@ export interface LoggingInterceptor extends Interceptor {
 export function logging(options: LoggingOptions = {}): LoggingInterceptor {
   const settings = readLoggingOptions(options)
   const contained = new Containment('logging', settings.onFailure)
-  const methods = new MethodFieldsCache()
+  const plans = new MethodPlans(settings, contained)
   const interceptor: Interceptor = function logging(call, next) {
-    const log = new CallLog(settings, contained, call, methods.get(call.side, call.method))
+    const log = new CallLog(plans.get(call.side, call.method), call)
     try {
       log.begin()
     } catch (error) {
       contained.failed(error, 'logger')
     }
-    // The status comes in whatever context the connection was opened in. Loggers look for traces and requests in the call's.
-    const scope = new AsyncResource('GRPC_STACK_LOGGING', { requireManualDestroy: true })
-    call.onStatus((status) => {
-      try {
-        scope.runInAsyncScope(log.finish, log, status)
-      } catch (error) {
-        contained.failed(error, 'logger')
-      }
-    })
+    call.onStatus((status) => log.end(status))
     return next()
   }
   return Object.defineProperty(interceptor, 'failures', { get: () => contained.failures }) as LoggingInterceptor

@@ -1,4 +1,4 @@
-import { ContextVar } from '@grpc-stack/grpc-core'
+import { type Call, ContextVar } from '@grpc-stack/grpc-core'
 
 /**
  * The id of the request being handled or made, where `requestId()` is on the stack:
@@ -7,3 +7,16 @@ import { ContextVar } from '@grpc-stack/grpc-core'
  */
 // Lazy, because this module is loaded by whoever loads logging(): contexts are entered once requestId() is used.
 export const requestIdVar: ContextVar<string> = new ContextVar<string>('requestId', { lazy: true })
+
+let inUse = false
+
+/** From now on calls may have ids. */
+export function useRequestIds(): void {
+  inUse = true
+  requestIdVar.enable()
+}
+
+/** The id of a call; of a client call, else that of the request it is made for. Costs nothing while nobody gives ids. */
+export function requestIdOf(call: Call): string | undefined {
+  return inUse ? call.context.get(requestIdVar) : undefined
+}

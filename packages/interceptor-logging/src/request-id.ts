@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { Call, Interceptor, ServerCall } from '@grpc-stack/grpc-core'
 import { Containment } from './containment.ts'
 import { checkNames } from './options.ts'
-import { requestIdVar } from './request-id-var.ts'
+import { requestIdVar, useRequestIds } from './request-id-var.ts'
 
 export interface RequestIdOptions {
   /** Metadata key. Default: `x-request-id`. */
@@ -49,7 +49,7 @@ export function requestId(options: RequestIdOptions = {}): RequestIdInterceptor 
   if (options.onFailure !== undefined && typeof options.onFailure !== 'function') {
     throw new TypeError('requestId: option "onFailure" must be a function')
   }
-  requestIdVar.enable()
+  useRequestIds()
 
   const contained = new Containment<'accept' | 'generate'>('requestId', options.onFailure)
   const accepted = (id: unknown, call: Call): id is string => {
