@@ -1,3 +1,4 @@
+import { status as Code } from '@grpc/grpc-js'
 import type { Call, MessageTap, MethodInfo, Pattern, Status } from '@grpc-stack/grpc-core'
 import type { Containment } from './containment.ts'
 import type { MeasuredMethod, MessageSizes, MethodRecorder, MethodType, Recorder } from './recorder.ts'
@@ -40,10 +41,15 @@ export interface ProbeSettings {
 /**
  * Measures the calls of one method. Made once per method and stack; a call costs one closure here, and none per message
  * unless sizes are wanted.
+ *
+ * The messages of a unary call are not looked at, but told by how the call ended: one each way, no request if an interceptor
+ * refused it, no response if it failed.
  */
 export class MethodProbe {
   readonly #settings: ProbeSettings
   readonly #recorder: MethodRecorder | undefined
+  readonly #unary: boolean
+  readonly #client: boolean
   readonly #countSent: MessageTap | undefined
   readonly #countReceived: MessageTap | undefined
 
@@ -54,6 +60,8 @@ export class MethodProbe {
     } catch (error) {
       settings.contained.failed(error, 'recorder')
     }
+    this.#unary = method.type === 'unary'
+    this.#client = method.side === 'client'
     this.#countSent = this.#counter('sent')
     this.#countReceived = this.#counter('received')
   }
@@ -68,23 +76,34 @@ export class MethodProbe {
     } catch (error) {
       contained.failed(error, 'recorder')
     }
-    this.#tap(call, this.#countSent, this.#countReceived)
-    const sizes = sizeOf && this.#measureSizes(call, sizeOf)
+    if (!this.#unary) this.#tap(call, this.#countSent, this.#countReceived)
+    const sizes = sizeOf && this.#measureSizes(call)
     const startedAt = now()
-    call.onStatus((status: Status) => {
-      // A clock that fails or runs backwards must not make negative or endless calls.
-      const passed = now() - startedAt
-      const durationMs = passed > 0 && Number.isFinite(passed) ? passed : 0
-      try {
-        recorder.ended(call, status, durationMs, sizes)
-      } catch (error) {
-        contained.failed(error, 'recorder')
-      }
-    })
+    call.onStatus((status) => this.#ended(call, status, startedAt, sizes))
+  }
+
+  #ended(call: Call, status: Status, startedAt: number, sizes: MessageSizes | undefined): void {
+    // A clock that fails or runs backwards must not make negative or endless calls.
+    const passed = this.#settings.now() - startedAt
+    const durationMs = passed > 0 && Number.isFinite(passed) ? passed : 0
+    if (this.#unary) this.#countUnary(status)
+    try {
+      this.#recorder?.ended(call, status, durationMs, sizes)
+    } catch (error) {
+      this.#settings.contained.failed(error, 'recorder')
+    }
+  }
+
+  #countUnary({ code, refusedBy }: Status): void {
+    const [request, response] = this.#client
+      ? [this.#countSent, this.#countReceived]
+      : [this.#countReceived, this.#countSent]
+    if (refusedBy === undefined) request?.(undefined)
+    if (code === Code.OK) response?.(undefined)
   }
 
   #tap(call: Call, sent: MessageTap | undefined, received: MessageTap | undefined): void {
-    const [requests, responses] = call.side === 'client' ? [sent, received] : [received, sent]
+    const [requests, responses] = this.#client ? [sent, received] : [received, sent]
     if (requests !== undefined) call.onRequest(requests)
     if (responses !== undefined) call.onResponse(responses)
   }
@@ -102,16 +121,17 @@ export class MethodProbe {
     }
   }
 
-  #measureSizes(call: Call, sizeOf: (message: unknown) => number): MessageSizes {
+  #measureSizes(call: Call): MessageSizes {
     const sizes = { sent: 0, received: 0 }
+    const { sizeOf, contained } = this.#settings
     const adder =
       (name: 'sent' | 'received'): MessageTap =>
       (message) => {
         try {
-          const bytes = sizeOf(message)
-          if (Number.isFinite(bytes)) sizes[name] += bytes
+          const bytes = sizeOf?.(message)
+          if (typeof bytes === 'number' && Number.isFinite(bytes)) sizes[name] += bytes
         } catch (error) {
-          this.#settings.contained.failed(error, 'sizeOf')
+          contained.failed(error, 'sizeOf')
         }
       }
     this.#tap(call, adder('sent'), adder('received'))

@@ -229,6 +229,19 @@ describe('metrics()', () => {
     ])
   })
 
+  it('flaw 85: a unary call that is refused has no request, one that fails has no response', async () => {
+    const recorder = inMemory()
+    const refusals = failing(1)
+    const server = await start({ interceptors: [metrics({ recorder }), refusals] })
+    const client = server.client(metrics({ recorder }))
+    const counts = (side: 'client' | 'server') =>
+      recorder.snapshot({ side }).methods.map((m) => [m.messagesSent, m.messagesReceived])
+    await runRpc(client, 'unary')
+    expect([counts('client'), counts('server')]).toEqual([[[1, 0]], [[0, 0]]])
+    await runRpc(client, 'unary', { metadata: server.behave(endWith({ code: Code.NOT_FOUND })) })
+    expect([counts('client'), counts('server')]).toEqual([[[2, 0]], [[0, 1]]])
+  })
+
   it('flaw 85: sizes and attempts, for recorders that have a place for them', async () => {
     const sizes: unknown[] = []
     const methods: unknown[] = []
@@ -344,7 +357,7 @@ describe('what a recorder is asked', () => {
     expect(asked).toEqual([paths.unary, paths.bidi])
   })
 
-  it('about messages only if it cares', async () => {
+  it('about messages only if it cares, and those of unary calls without looking', async () => {
     let taps = 0
     const spy: Interceptor = function spy(call, next) {
       const onRequest = call.onRequest.bind(call)
@@ -356,9 +369,11 @@ describe('what a recorder is asked', () => {
     }
     const recorder: Recorder = { method: () => ({ started: () => undefined, ended: () => undefined }) }
     const server = await start()
-    await runRpc(server.client(spy, metrics({ recorder })), 'unary')
+    await runRpc(server.client(spy, metrics({ recorder })), 'bidi')
     expect(taps).toBe(0)
     await runRpc(server.client(spy, metrics({ recorder: inMemory() })), 'unary')
+    expect(taps).toBe(0)
+    await runRpc(server.client(spy, metrics({ recorder: inMemory() })), 'bidi')
     expect(taps).toBe(1)
   })
 

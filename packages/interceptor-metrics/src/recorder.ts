@@ -30,11 +30,14 @@ export interface MessageSizes {
  * and counted.
  */
 export interface MethodRecorder {
-  /** An RPC has started. */
+  /** An RPC has started, in the context of its caller or handler. */
   started(call: Call): void
-  /** It has ended: once for each start. */
+  /** It has ended: once for each start, in whatever asynchronous context. */
   ended(call: Call, status: Status, durationMs: number, sizes: MessageSizes | undefined): void
-  /** This side sent a message. Leave it out and nobody looks at messages. */
+  /**
+   * This side sent a message. Leave it out and nobody looks at messages. For unary calls it comes with the end: once, but not
+   * for a request an interceptor refused, nor for a response of a call that failed.
+   */
   sent?(): void
   /** This side received a message. */
   received?(): void
