@@ -15,6 +15,7 @@ const { values } = parseArgs({
     scenarios: { type: 'string' },
     rounds: { type: 'string' },
     'slice-ms': { type: 'string' },
+    calls: { type: 'string', default: '1000000' },
   },
 })
 
@@ -48,7 +49,7 @@ if (values.json) {
 const everything = values.variants === undefined && values.scenarios === undefined
 if (!values.json && !values.quick && everything) {
   const micro = await measureMicro(say)
-  const memory = await measureMemory(1_000_000, say)
+  const memory = await measureMemory(Number(values.calls), say)
   const folder = fileURLToPath(new URL('..', import.meta.url))
   mkdirSync(`${folder}/charts`, { recursive: true })
   for (const scenario of plan.scenarios) writeFileSync(`${folder}/charts/${scenario}.svg`, chart(rows, scenario))

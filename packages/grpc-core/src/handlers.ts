@@ -149,7 +149,9 @@ function thrownError(error: unknown): ServerErrorResponse {
 function wireError(error: unknown): ServerErrorResponse {
   if (error instanceof WireError) return error
   const given = (typeof error === 'object' && error !== null ? error : {}) as Partial<RpcError>
-  const metadata = isMetadata(given.metadata) ? given.metadata.clone() : newMetadata()
+  // Trailers of a call this server made are between it and that server: its pushback, say, is not for our caller.
+  const own = given.origin !== 'remote' && isMetadata(given.metadata)
+  const metadata = own ? (given.metadata as Metadata).clone() : newMetadata()
   rememberCause(metadata, error)
   if (isCode(given.code) && given.code !== Code.OK) {
     return answer(given.code, given.details ?? given.message ?? '', metadata)

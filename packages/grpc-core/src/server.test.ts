@@ -2,6 +2,7 @@ import {
   type ClientReadableStream,
   status as Code,
   credentials,
+  Metadata,
   makeGenericClientConstructor,
   Server,
   type ServiceError,
@@ -161,6 +162,21 @@ describe('createServer', () => {
     expect(many).toMatchObject({ n: 1, error: { code: Code.ABORTED, details: 'half way' } })
     expect(await failureOf(client.greetAll([]))).toMatchObject({ code: Code.DATA_LOSS, details: 'plain object' })
     expect((await drainStream(client.chat([]))).error).toMatchObject({ code: 11, details: 'by message' })
+  })
+
+  it('passes on the status of a call the handler made, and not its trailers', async () => {
+    const behind = await serve({
+      greet: async () => {
+        const metadata = new Metadata()
+        metadata.set('grpc-retry-pushback-ms', '50')
+        throw new RpcError(Code.RESOURCE_EXHAUSTED, 'too many', { metadata })
+      },
+    })
+    const inner = createClient(Greeter, behind.channel)
+    const { channel } = await serve({ greet: async (call) => await inner.greet(call.request) })
+    const error = await failureOf(createClient(Greeter, channel).greet({ name: 'x' }))
+    expect(error).toMatchObject({ code: Code.RESOURCE_EXHAUSTED, details: 'too many' })
+    expect((error as RpcError).metadata.get('grpc-retry-pushback-ms')).toEqual([])
   })
 
   it('answers INTERNAL where a handler returns nothing', async () => {
