@@ -315,6 +315,15 @@ describe('keys', () => {
     })
   })
 
+  it('come back when they are needed again', async () => {
+    const breaker = circuitBreaker({ ...opensAfter(1), key: 'method', maxKeys: 1 })
+    const client = server.client(breaker)
+    for (const pattern of ['unary', 'bidi', 'unary'] as const) await runRpc(client, pattern)
+    expect(breaker.keys()).toEqual([`${SERVICE}/Unary`])
+    await runRpc(client, 'unary', { metadata: server.behave(down) })
+    expect(breaker.state(`${SERVICE}/Unary`)).toBe('open')
+  })
+
   it('are bounded: the longest unused goes, one in use stays', async () => {
     let key = ''
     const breaker = circuitBreaker({ ...opensAfter(1), key: () => key, maxKeys: 10 })

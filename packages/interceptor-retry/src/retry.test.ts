@@ -126,6 +126,17 @@ describe.each(patterns)('retry, %s', (pattern) => {
     await behaviour.seen[0]?.closed
   })
 
+  it('retries an attempt that took too long before it reached the network', async () => {
+    let tokens = 0
+    const slowToken: Interceptor = async (_call, next) => {
+      if (++tokens === 1) await new Promise(() => undefined)
+      return next()
+    }
+    const client = server.client(retry({ perAttemptTimeoutMs: 250, idempotent: '*', initialBackoffMs: 1 }), slowToken)
+    const rpc = await runRpc(client, pattern)
+    expect([rpc.status?.code, tokens]).toEqual([Code.OK, 2])
+  })
+
   it('does not retry an attempt that took too long where the method is not idempotent', async () => {
     const behaviour = attempts(manual, echo)
     const client = server.client(retry({ perAttemptTimeoutMs: 250 }))
