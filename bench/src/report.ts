@@ -83,6 +83,7 @@ export function chart(rows: readonly Row[], scenario: Scenario): string {
     )
   })
   return `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 760 ${height}" font-family="system-ui, sans-serif" font-size="13">
+<title>${scenario}: CPU per operation</title>
 <style>text{fill:#334155}@media(prefers-color-scheme:dark){text{fill:#cbd5e1}}</style>
 <text x="8" y="20" font-weight="600">${scenario}: CPU per operation, client and server</text>
 ${body.join('\n')}
