@@ -69,7 +69,11 @@ describe.each(patterns)('a server process, %s', (pattern) => {
       bidi: ['a', 'b', 'c', 'd'],
     }
     expect(rpc.messages.map(({ text }) => text)).toEqual(texts[pattern])
-    if (streams) expect(second.texts).toEqual(['a', 'b', 'c', 'd'])
+    if (streams) {
+      await second.until(() => second.texts.length >= 4)
+      expect(second.texts).toEqual(['a', 'b', 'c', 'd'])
+    }
+    await second.until(() => second.attempts.length >= 1)
     expect(second.attempts).toHaveLength(1)
     expect(Number(second.attempts[0]?.[0])).toBeGreaterThan(0)
   })
@@ -83,6 +87,7 @@ describe.each(patterns)('a server process, %s', (pattern) => {
     await rpc.done
     expect(rpc.status?.code).toBe(Code.OK)
     expect(rpc.messages).toHaveLength(pattern === 'serverStream' ? 3 : 1)
+    await second.until(() => second.attempts.length >= 1)
     expect(second.attempts).toHaveLength(1)
   })
 
@@ -95,6 +100,7 @@ describe.each(patterns)('a server process, %s', (pattern) => {
     await rpc.done
     expect(rpc.status?.code).toBe(Code.OK)
     expect(rpc.messages).toHaveLength(pattern === 'serverStream' ? 3 : 1)
+    await server.until(() => server.attempts.length >= 2)
     expect(server.attempts).toEqual([[], ['1']])
   })
 
@@ -128,6 +134,7 @@ describe.each(patterns)('a server process, %s', (pattern) => {
     server.signal('SIGCONT')
     await rpc.done
     expect(rpc.status?.code).toBe(Code.OK)
+    await server.until(() => server.attempts.length >= 2)
     expect(server.attempts).toEqual([[], []])
   })
 
@@ -159,6 +166,7 @@ describe('a server process', () => {
     expect(rpc.messages).toEqual([{ n: 0 }, { n: 1 }])
     expect(rpc.error?.code).toBe(Code.UNAVAILABLE)
     expect((await startRpc(client, 'unary', { requests: [{ text: 'next' }] }).done).status?.code).toBe(Code.OK)
+    await second.until(() => second.attempts.length >= 1)
     expect(second.attempts).toHaveLength(1)
   })
 
@@ -190,6 +198,7 @@ describe('a server process', () => {
     await rpc.done
     expect(rpc.status?.code).toBe(Code.OK)
     expect(rpc.messages.map(({ text }) => text)).toEqual(Array.from({ length: 50 }, (_, i) => String(i)))
+    await server.until(() => server.attempts.length >= 1)
     expect(server.attempts).toEqual([[]])
   })
 
