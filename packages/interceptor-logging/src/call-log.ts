@@ -26,6 +26,8 @@ export class CallLog extends AsyncResource {
   readonly #call: Call
   readonly #startTime: number
   readonly #startedAt: number
+  /** Which attempt this is, where it is not the first. */
+  #attempt = 0
   #sampled = true
   #traffic: CallTraffic | undefined
 
@@ -40,6 +42,8 @@ export class CallLog extends AsyncResource {
   /** Before `next()`: registers the taps there is a use for. */
   begin(): void {
     const { settings, watchesRequests, watchesResponses } = this.#plan
+    // Now, because a retry inside changes it while the call goes on.
+    this.#attempt = attemptOf(this.#call)
     if (settings.sample < 1) this.#sampled = this.#drawn()
     if (watchesRequests || watchesResponses || settings.metadata !== undefined) this.#watchTraffic()
     if (settings.start && this.#sampled) this.#writeStart()
@@ -149,7 +153,7 @@ export class CallLog extends AsyncResource {
   /** The fields of every record. With a code: of the record of the end. */
   #common(code?: string, ms?: number): LogFields {
     const call = this.#call
-    const { deadline, metadata } = call
+    const { deadline } = call
     const { component, service, method, type } = this.#plan
     const startTime = isoTime(this.#startTime)
     const peer = cleanText(call.peer(), LONGEST_DETAILS)
@@ -177,8 +181,7 @@ export class CallLog extends AsyncResource {
             'peer.address': peer,
           }
     if (deadline !== Number.POSITIVE_INFINITY) addDeadline(fields, deadline)
-    const previous = metadata.get('grpc-previous-rpc-attempts')[0]
-    if (previous !== undefined && /^\d{1,4}$/.test(previous.toString())) fields['grpc.attempt'] = Number(previous) + 1
+    if (this.#attempt > 0) fields['grpc.attempt'] = this.#attempt
     const requestId = requestIdOf(call)
     if (requestId !== undefined) fields['request.id'] = cleanText(requestId, LONGEST_DETAILS)
     this.#addTrace(fields)
@@ -237,8 +240,18 @@ function addError(fields: LogFields, status: Status): void {
   fields['grpc.error'] = cleanText(status.details ?? '', LONGEST_DETAILS)
   fields['grpc.origin'] = status.origin
   if (status.refusedBy !== undefined) fields['grpc.refused_by'] = status.refusedBy
-  // The key loggers look for to write an error with its stack.
-  if (status.cause !== undefined) fields.err = status.cause
+  const { cause } = status
+  // The key loggers look for to write an error with its stack. What a handler ended with is in the status already.
+  if (cause instanceof Error) fields.err = cause
+  else if (cause !== undefined && typeof cause !== 'object') {
+    fields.err = { message: cleanText(String(cause), LONGEST_DETAILS) }
+  }
+}
+
+/** gRFC A6: how many attempts came before, from 1 on; the first says nothing. */
+function attemptOf(call: Call): number {
+  const previous = call.metadata.get('grpc-previous-rpc-attempts')[0]
+  return typeof previous === 'string' && /^\d{1,4}$/.test(previous) ? Number(previous) + 1 : 0
 }
 
 function addDeadline(fields: LogFields, deadline: number): void {

@@ -1,10 +1,11 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { status as Code } from '@grpc/grpc-js'
-import type { Interceptor } from '@grpc-stack/grpc-core'
+import type { ClientCall, Interceptor } from '@grpc-stack/grpc-core'
 import {
   echo,
   endWith,
   FakeClock,
+  failing,
   metadataOf,
   patterns,
   runRpc,
@@ -46,6 +47,45 @@ describe('what a record says', () => {
     expect(record?.fields['grpc.deadline_left_ms']).toBeGreaterThan(50_000)
     expect(record?.fields['grpc.deadline_left_ms']).toBeLessThanOrEqual(60_000)
     expect(Date.parse(String(record?.fields['grpc.request.deadline']))).toBeGreaterThan(deadline - 1000)
+  })
+
+  it('flaw 21: how many attempts were made, around what makes them, and which one this is, inside', async () => {
+    const logger = new RecordingLogger()
+    const retry: Interceptor<ClientCall> = async function retry(call, next) {
+      call.makeReplayable({ maxBytes: 1e6, maxMessages: 10 })
+      await next()
+      call.metadata.set('grpc-previous-rpc-attempts', '1')
+      const { code, details = '' } = await next()
+      return { code, details, attempts: 2 }
+    }
+    const server = await start()
+    const client = server.client(logging({ logger }), retry, logging({ logger }), failing(1))
+    await runRpc(client, 'unary')
+    const seen = logger.records.map(({ fields }) => [
+      fields['grpc.code'],
+      fields['grpc.attempt'],
+      fields['grpc.attempts'],
+    ])
+    expect(seen).toEqual([
+      ['UNAVAILABLE', undefined, undefined],
+      ['OK', 2, undefined],
+      ['OK', undefined, 2],
+    ])
+  })
+
+  it('the error behind a failure, if there is more to it than the status', async () => {
+    const logger = new RecordingLogger()
+    const causes = [new Error('the disk is full'), 'a thrown\ntext', { code: 5, details: 'in the status already' }]
+    for (const cause of causes) {
+      const broken: Interceptor = () => ({ code: Code.INTERNAL, details: 'broken', cause })
+      const server = await start()
+      await runRpc(server.client(logging({ logger }), broken), 'unary')
+    }
+    expect(logger.records.map(({ fields }) => fields.err)).toEqual([
+      causes[0],
+      { message: 'a thrown\\u000atext' },
+      undefined,
+    ])
   })
 
   it('leaves out what is not there', async () => {
