@@ -11,6 +11,14 @@ type Told =
 
 const SCRIPT = fileURLToPath(new URL('./server-process.mjs', import.meta.url))
 
+/**
+ * A port below those the system gives to outgoing connections. One of theirs may be taken while its server is away, even by
+ * a client that tries to reach it there.
+ */
+function durablePort(): number {
+  return 10_000 + Math.floor(Math.random() * 20_000)
+}
+
 /** A server in a process of its own, and all it has told. */
 export class ServerProcess {
   readonly port: number
@@ -27,12 +35,15 @@ export class ServerProcess {
     })
   }
 
-  /** @param port of a server that is gone, to take its place; default: any */
-  static async start(port = 0): Promise<ServerProcess> {
-    const child = fork(SCRIPT, [String(port)], { execArgv: [] })
-    const [first] = (await once(child, 'message')) as [Told]
-    if (first.event !== 'listening') throw new Error(`the server did not start: ${JSON.stringify(first)}`)
-    return new ServerProcess(child, first.port)
+  /** @param port of a server that is gone, to take its place; default: a free one */
+  static async start(port?: number): Promise<ServerProcess> {
+    for (let tries = 1; ; tries++) {
+      const child = fork(SCRIPT, [String(port ?? durablePort())], { execArgv: [] })
+      const [first] = (await once(child, 'message')) as [Told]
+      if (first.event === 'listening') return new ServerProcess(child, first.port)
+      child.kill('SIGKILL')
+      if (port !== undefined || tries === 20) throw new Error(`the server did not start: ${JSON.stringify(first)}`)
+    }
   }
 
   /** The attempts that reached it: for each, what it said of the ones before. */
