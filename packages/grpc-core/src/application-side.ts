@@ -45,9 +45,9 @@ export class ApplicationSide {
     this.#hear('onReceiveMessage', message)
   }
 
-  /** Calls back that a request was written. */
-  written(callback: () => void): void {
-    this.#caller.runInAsyncScope(callback)
+  /** Runs something where the application made the call. */
+  inCaller(work: () => void): void {
+    this.#caller.runInAsyncScope(work)
   }
 
   /** Queues a message of an interceptor's own. Resolves when the application has read it. */

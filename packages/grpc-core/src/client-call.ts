@@ -60,6 +60,9 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
   #scopeDeadline: number
   #scopes: Scope[] | undefined
   #attempt: Attempt | undefined
+  /** What the innermost `next()` gave out last. */
+  #outcome: Promise<Status> | undefined
+  #resolveOutcome: ((status: Status) => void) | undefined
   /** The outcome is the attempt's own: nothing waits in between. */
   #direct = false
   #log: RequestLog | undefined
@@ -292,15 +295,25 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
   protected attempt(): Promise<Status> {
     this.depth = this.stack.length
     this.#silence(this.#attempt)
+    const outcome = new Promise<Status>((resolve) => {
+      this.#resolveOutcome = resolve
+    })
+    this.#outcome = outcome
     const attempt = new Attempt(this)
     try {
       attempt.call = this.#facts.open(this.#nextCall, this.#settings.applyTo(this.#options))
-      // Within a scope a copy: what grpc-js interceptors further in add to it must not be there in the next attempt.
-      const metadata = this.#scopes?.length ? this.#settings.metadata : this.#settings.outgoing
-      attempt.call.start(metadata, attempt)
+      // As without interceptors: an HTTP/2 stream keeps the context it was made in, and with it what interceptors entered.
+      this.#application.inCaller(() => this.#start(attempt))
     } catch (error) {
       return this.settledAtOnce(this.#failedToStart(error))
     }
+    return outcome
+  }
+
+  #start(attempt: Attempt): void {
+    // Within a scope a copy: what grpc-js interceptors further in add to it must not be there in the next attempt.
+    const metadata = this.#scopes?.length ? this.#settings.metadata : this.#settings.outgoing
+    attempt.call.start(metadata, attempt)
     this.#attempt = attempt
     this.#response = undefined
     this.#heldHeaders = undefined
@@ -308,7 +321,6 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     if (this.#log?.overflown) this.#commit()
     if (this.#application.readWanted) attempt.call.startRead()
     this.#pump()
-    return attempt.outcome
   }
 
   #failedToStart(error: unknown): Status {
@@ -319,19 +331,18 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
 
   #silence(attempt: Attempt | undefined): void {
     if (attempt === undefined || attempt.ended) return
-    attempt.ended = true
-    attempt.resolve(abandoned())
+    attempt.end()
+    this.#resolveOutcome?.(abandoned())
     attempt.call.cancelWithStatus(Code.CANCELLED, 'Superseded')
   }
 
   protected override follow(outcome: Promise<Status>): void {
-    if (outcome === this.#attempt?.outcome) this.#direct = true
+    if (outcome === this.#outcome) this.#direct = true
     else super.follow(outcome)
   }
 
-  /** Called by the attempt. */
+  /** Called by the attempt, until it ends. */
   receiveMetadata(attempt: Attempt, metadata: Metadata): void {
-    if (attempt.ended) return
     let tapped: Metadata
     try {
       tapped = !this.taps?.seeMetadata ? metadata : this.#inContext(() => this.tapMetadata(metadata))
@@ -346,9 +357,8 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     }
   }
 
-  /** Called by the attempt. */
+  /** Called by the attempt, until it ends. */
   receiveMessage(attempt: Attempt, message: unknown): void {
-    if (attempt.ended) return
     const stream = this.method.responseStream
     // grpc-js hands up null when a unary response ends without a message; the status says what happened.
     if (!stream && message === null) return
@@ -372,10 +382,10 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     }
   }
 
-  /** Called by the attempt. */
+  /** Called by the attempt, once. */
   receiveStatus(attempt: Attempt, raw: StatusObject): void {
-    if (attempt.ended) return
-    attempt.ended = true
+    attempt.end()
+    const resolve = this.#resolveOutcome // a tap may start the next attempt
     const status = attempt.failure ?? this.complete(receivedStatus(raw))
     this.#wire = { status, raw }
     this.passOut(status, this.stack.length)
@@ -383,7 +393,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
       this.finished = true
       this.finish(status, true)
     }
-    attempt.resolve(status)
+    resolve?.(status)
     if (this.finished) return
     if (this.block !== undefined) this.decide(status, this.block.outside)
     else if (this.#expired) this.decide(deadlineExceeded(), -1)
@@ -448,7 +458,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
         tapped = this.#inContext(() => this.#tapInStages(message, entry))
       } catch (error) {
         this.#failAttempt(attempt, error)
-        if (written !== undefined) process.nextTick(() => this.#application.written(written))
+        this.#tellWritten(written)
         return
       }
     }
@@ -461,14 +471,21 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     }
     // grpc-js keeps a single unsent message until its own call is up (resolving-call.ts, 1.14): never two in flight.
     attempt.writing = true
-    const onWritten = () => {
-      if (attempt !== this.#attempt) return
-      attempt.writing = false
-      if (entry !== undefined) entry.written = undefined
-      if (written !== undefined) this.#application.written(written)
-      this.#pump()
-    }
-    attempt.call.sendMessageWithContext(messageContext(marks, onWritten), tapped)
+    attempt.written = written
+    attempt.entry = entry
+    attempt.call.sendMessageWithContext(attempt.messageContext(marks), tapped)
+  }
+
+  /** Called by the attempt, until it ends. */
+  receiveWritten(attempt: Attempt): void {
+    const written = attempt.takeWritten()
+    if (written !== undefined) this.#application.inCaller(written)
+    this.#pump()
+  }
+
+  /** Of a message nobody will hear of any more. */
+  #tellWritten(written: (() => void) | undefined): void {
+    if (written !== undefined) process.nextTick(() => this.#application.inCaller(written))
   }
 
   /** Outer taps see a replayed message once; taps inside the replaying interceptor see it on each attempt. */
@@ -590,10 +607,9 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     this.#timer?.stop()
     for (const scope of this.#scopes ?? []) scope.timer?.stop()
     this.#forgetParent?.()
+    this.#tellWritten(this.#attempt?.takeWritten())
     this.#silence(this.#attempt)
-    for (const { written } of this.#log?.entries ?? []) {
-      if (written !== undefined) process.nextTick(() => this.#application.written(written))
-    }
+    for (const { written } of this.#log?.entries ?? []) this.#tellWritten(written)
     this.#log?.release()
     this.#log = undefined
     const response = status.code === Code.OK && !this.method.responseStream ? this.#response : undefined

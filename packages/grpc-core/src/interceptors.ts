@@ -1,4 +1,6 @@
+import { AsyncResource } from 'node:async_hooks'
 import type * as grpc from '@grpc/grpc-js'
+import type { ActiveCalls } from './active-calls.ts'
 import type { Interceptor } from './call.ts'
 import { type ChannelFacts, UNKNOWN_CHANNEL } from './channel-facts.ts'
 import { type ClientInterceptorLike, type ServerInterceptorLike, validateInterceptors } from './compose.ts'
@@ -65,8 +67,12 @@ export function serverInterceptors(...interceptors: readonly ServerInterceptorLi
  * One grpc-js interceptor for a whole server stack.
  * @param active holds the calls in progress, for a server that wants to end them
  */
-export function fuseServer(list: readonly Interceptor[], active?: Set<FusedServerCall>): grpc.ServerInterceptor {
+export function fuseServer(
+  list: readonly Interceptor[],
+  active?: ActiveCalls<FusedServerCall>,
+): grpc.ServerInterceptor {
   const plans = new Map<string, ServerPlan>()
+  const shared = { active, scope: new AsyncResource('GRPC_STACK_SERVER') }
   return (definition, call) => {
     let plan = plans.get(definition.path)
     if (plan === undefined) {
@@ -79,7 +85,7 @@ export function fuseServer(list: readonly Interceptor[], active?: Set<FusedServe
       if (registered) plans.set(definition.path, plan)
     }
     const bare = plan.stack.length === 0 && plan.layers.length === 0 && contextStorage() === undefined
-    const fused: unknown = bare ? call : openServerCall(plan, call, active)
+    const fused: unknown = bare ? call : openServerCall(plan, call, shared)
     // As on the client: grpc-js names its class and uses only the interface.
     return fused as grpc.ServerInterceptingCall
   }

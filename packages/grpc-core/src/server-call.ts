@@ -1,5 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 import { status as Code, type Metadata, type ServerInterceptingCallInterface } from '@grpc/grpc-js'
+import type { ActiveCalls, ListedCall } from './active-calls.ts'
 import type { Interceptor, ServerCall } from './call.ts'
 import { checkDeadline } from './call-settings.ts'
 import { Context, contextStorage } from './context.ts'
@@ -7,12 +8,17 @@ import { type DeadlineTimer, startDeadlineTimer, toEpochMs } from './deadline.ts
 import { abandoned, FusedCall, internalStatus, type Layer, tapStatus } from './fused-call.ts'
 import { mergeOver, newMetadata } from './metadata.ts'
 import type { MethodInfo } from './method.ts'
+import { type ServerListener, ServerWire, type WireStatus } from './server-wire.ts'
 import { isMetadata, RemoteStatus, type Status, show } from './status.ts'
 import { causeOf } from './wire-error.ts'
 
-/** What grpc-js gives `start` and `sendStatus`; the types have no exported names. */
-type ServerListener = Parameters<ServerInterceptingCallInterface['start']>[0]
-type WireStatus = Parameters<ServerInterceptingCallInterface['sendStatus']>[0]
+/** What all calls of a server stack have in common. */
+export interface SharedByCalls {
+  /** Where what ends an RPC is written: outside of any handler's asynchronous context. */
+  readonly scope: AsyncResource
+  /** The calls in progress, for a server that wants to end them. */
+  readonly active: ActiveCalls<FusedServerCall> | undefined
+}
 
 /**
  * One server RPC: grpc-js's call interface towards the handler, its listener towards the connection, and the
@@ -21,11 +27,16 @@ type WireStatus = Parameters<ServerInterceptingCallInterface['sendStatus']>[0]
  *     grpc-js ── onReceive… ──▶ FusedServerCall ── run(): interceptors ──▶ attempt(): the handler
  *     grpc-js ◀─ send… ──────── taps, finish() ◀─────────────────────────── sendMessage, sendStatus
  */
-export class FusedServerCall extends FusedCall implements ServerCall, ServerInterceptingCallInterface {
+export class FusedServerCall
+  extends FusedCall
+  implements ServerCall, ServerInterceptingCallInterface, ListedCall<FusedServerCall>
+{
   readonly side = 'server' as const
   readonly #base: ServerInterceptingCallInterface
-  readonly #sendBaseStatus: ServerInterceptingCallInterface['sendStatus']
-  readonly #active: Set<FusedServerCall> | undefined
+  readonly #wire: ServerWire
+  readonly #shared: SharedByCalls | undefined
+  before: FusedServerCall | undefined
+  behind: FusedServerCall | undefined
   /** The same RPC outside a contract object this call is inside of. */
   readonly #within: FusedServerCall | undefined
   #handler!: ServerListener
@@ -54,21 +65,15 @@ export class FusedServerCall extends FusedCall implements ServerCall, ServerInte
     method: MethodInfo,
     stack: readonly Interceptor[],
     base: ServerInterceptingCallInterface,
-    active?: Set<FusedServerCall>,
+    shared?: SharedByCalls,
     within?: FusedServerCall,
   ) {
     super(method, stack)
     this.#base = base
-    this.#active = active
+    this.#shared = shared
     this.#within = within
     this.#deadline = toEpochMs(base.getDeadline())
-    // grpc-js ends an RPC over a deadline, an unreadable or too large message by calling its own sendStatus, past every
-    // interceptor (server-interceptors.ts, 1.14). Listening there is the only way to learn the true code.
-    this.#sendBaseStatus = base.sendStatus
-    base.sendStatus = (status) => {
-      this.#endedBelow(new RemoteStatus(status.code, status.details, status.metadata ?? newMetadata()))
-      this.#sendBaseStatus.call(base, status)
-    }
+    this.#wire = new ServerWire(base, this, shared?.scope)
   }
 
   // ── The call of interceptors ──────────────────────────────────────────────────────────────────────────────────
@@ -139,7 +144,7 @@ export class FusedServerCall extends FusedCall implements ServerCall, ServerInte
   onReceiveMetadata(metadata: Metadata): void {
     this.#metadata = metadata
     this.#deadline = Math.min(this.#deadline, this.#within?.deadline ?? Number.POSITIVE_INFINITY)
-    this.#active?.add(this)
+    this.#shared?.active?.add(this)
     const storage = contextStorage()
     if (storage === undefined) this.run()
     else {
@@ -168,18 +173,25 @@ export class FusedServerCall extends FusedCall implements ServerCall, ServerInte
   }
 
   onCancel(): void {
-    this.#active?.delete(this)
+    this.#shared?.active?.remove(this)
     // Comes at the end of every RPC, success included (grpc-js #2771). Only without a status is it a cancellation.
     if (!this.#over) {
       const late = Date.now() >= this.#deadline
       const [code, details] = late ? [Code.DEADLINE_EXCEEDED, 'Deadline exceeded'] : [Code.CANCELLED, 'Cancelled']
-      this.#endedBelow(new RemoteStatus(code, details, newMetadata()))
+      this.#cutShort(new RemoteStatus(code, details, newMetadata()))
     }
     this.#handlerScope?.runInAsyncScope(this.#handler.onCancel, this.#handler)
+    // The last event. Whoever keeps the call need not keep the context of its handler.
+    this.#handlerScope = this.#outcome = this.#resolveOutcome = undefined
+  }
+
+  /** Called by the wire: grpc-js ends the RPC by itself. */
+  endedBelow(status: WireStatus): void {
+    this.#cutShort(new RemoteStatus(status.code, status.details, status.metadata ?? newMetadata()))
   }
 
   /** The wire is gone or has its status: interceptors must learn how the RPC ended, and may not change it. */
-  #endedBelow(status: Status): void {
+  #cutShort(status: Status): void {
     if (this.#over) return
     this.#over = true
     this.#refuse(status)
@@ -204,7 +216,7 @@ export class FusedServerCall extends FusedCall implements ServerCall, ServerInte
 
   start(listener: ServerListener): void {
     this.#handler = listener
-    this.#base.start(this)
+    this.#base.start(this.#wire)
   }
 
   protected attempt(): Promise<Status> {
@@ -278,7 +290,7 @@ export class FusedServerCall extends FusedCall implements ServerCall, ServerInte
     if (this.method.responseStream) this.#base.sendMessage(tapped, callback)
     else {
       // The status of a unary response need not wait for the flush of its message: HTTP/2 keeps the order.
-      this.#base.sendMessage(tapped, NOOP)
+      this.#wire.sendResponse(tapped)
       if (!this.#over) callback()
     }
   }
@@ -340,7 +352,7 @@ export class FusedServerCall extends FusedCall implements ServerCall, ServerInte
     // With no headers sent, an error is trailers-only: what was meant for the headers goes with it.
     if (!this.#headersSent && this.#responseMetadata) metadata = mergeOver(metadata, this.#responseMetadata)
     if (this.#trailers) metadata = mergeOver(metadata, this.#trailers)
-    this.#sendBaseStatus.call(this.#base, { code: status.code, details: wellFormed(status.details), metadata })
+    this.#wire.sendStatus({ code: status.code, details: wellFormed(status.details), metadata })
   }
 
   getPeer(): string {
@@ -367,8 +379,6 @@ export class FusedServerCall extends FusedCall implements ServerCall, ServerInte
     return this.#base.getMetricsRecorder()
   }
 }
-
-const NOOP = (): void => undefined
 
 /** grpc-js throws on details it cannot percent-encode (encodeURI, server-interceptors.ts), which would lose the RPC. */
 function wellFormed(details: unknown): string {

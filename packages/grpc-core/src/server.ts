@@ -9,6 +9,7 @@ import {
   type UntypedHandleCall,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js'
+import { ActiveCalls } from './active-calls.ts'
 import { type ServerInterceptorLike, validateInterceptors } from './compose.ts'
 import type { Handlers } from './handler-types.ts'
 import { type AnyHandler, adaptHandler, type HandlerType } from './handlers.ts'
@@ -28,11 +29,11 @@ export interface CreateServerOptions extends ChannelOptions, Omit<ServerOptions,
  * peer. Interceptors also see RPCs to paths nobody registered, with `call.method.registered` false.
  */
 export class StackServer extends Server {
-  readonly #active: Set<FusedServerCall>
+  readonly #active: ActiveCalls<FusedServerCall>
   #draining: Promise<void> | undefined
 
   /** Use `createServer`. */
-  constructor(options: ServerOptions, active: Set<FusedServerCall>) {
+  constructor(options: ServerOptions, active: ActiveCalls<FusedServerCall>) {
     super(options)
     this.#active = active
   }
@@ -72,7 +73,8 @@ export class StackServer extends Server {
     this.#draining ??= new Promise((resolve) => {
       let timer = graceMs < 2 ** 31 ? setTimeout(() => end(), graceMs) : undefined
       const end = (): void => {
-        for (const call of this.#active) call.end({ code: Code.UNAVAILABLE, details: 'The server is shutting down' })
+        for (const call of this.#active.snapshot())
+          call.end({ code: Code.UNAVAILABLE, details: 'The server is shutting down' })
         timer = setTimeout(() => this.forceShutdown(), LAST_WORD_MS)
       }
       this.tryShutdown(() => {
@@ -101,7 +103,7 @@ export function createServer(options: CreateServerOptions = {}): StackServer {
     throw new TypeError(`createServer: option "interceptors" must be a list, got ${show(interceptors)}`)
   }
   const list = validateInterceptors(interceptors, 'createServer: option "interceptors"', 'server')
-  const active = new Set<FusedServerCall>()
+  const active = new ActiveCalls<FusedServerCall>()
   const server = new StackServer({ ...grpcOptions, interceptors: [fuseServer(list, active)] }, active)
   if (list.length > 0) showUnregistered(server)
   return server

@@ -112,8 +112,9 @@ export class ContractCall implements Omit<BaseCall, never> {
       )
     }
     if (!this.#plan.method.requestStream) return
-    this.#requests = new MessageSource(`${this.#plan.method.path}: the requests`)
-    this.#run(this.#requests)
+    const requests = new MessageSource(`${this.#plan.method.path}: the requests`)
+    this.#requests = requests
+    this.#scope.runInAsyncScope(() => this.#run(requests))
   }
 
   sendMessage(message: unknown): void {

@@ -2,7 +2,7 @@ import type { ServerInterceptingCallInterface } from '@grpc/grpc-js'
 import type { Interceptor } from '../call.ts'
 import { resolveStack } from '../compose.ts'
 import type { MethodInfo } from '../method.ts'
-import { FusedServerCall } from '../server-call.ts'
+import { FusedServerCall, type SharedByCalls } from '../server-call.ts'
 import { contractOf } from './adapt.ts'
 import type { ServerInterceptor } from './server-contract.ts'
 import { ServiceLayer } from './service-layer.ts'
@@ -32,14 +32,13 @@ export function planServer(list: readonly Interceptor[], method: MethodInfo): Se
 
 /**
  * The call objects of an RPC, one around the other; grpc-js wants the innermost, which is the handler's.
- * @param active holds the outermost while the RPC runs
  */
 export function openServerCall(
   { method, stack, layers }: ServerPlan,
   base: ServerInterceptingCallInterface,
-  active?: Set<FusedServerCall>,
+  shared: SharedByCalls,
 ): FusedServerCall {
-  let call = new FusedServerCall(method, stack, base, active)
+  let call = new FusedServerCall(method, stack, base, shared)
   if (layers.length === 0) return call
   const made = layers.map((layer) => {
     const service = new ServiceLayer(call, layer.contract, layer.name)
