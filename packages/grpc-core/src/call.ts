@@ -28,6 +28,11 @@ export type MetadataTap = (metadata: Metadata) => Metadata | undefined | void
 /** Hears how the RPC ended. Must be synchronous; what it throws changes nothing and becomes a process warning. */
 export type StatusTap = (status: Status) => void
 
+/**
+ * What to do about the status `next()` resolves to: undefined lets it be, a status or the promise of one takes its place.
+ */
+export type Recovery = (status: Status) => Status | Promise<Status> | undefined
+
 /** One RPC, as interceptors see it on either side. */
 export interface Call {
   readonly side: 'client' | 'server'
@@ -57,6 +62,15 @@ export interface Call {
    * `next()` itself adds next to nothing to a call. Register before `next()`.
    */
   onStatus(tap: StatusTap): void
+  /**
+   * Runs `next()` and does something about the status where that is needed. The same as
+   *
+   *     const status = await next()
+   *     return (await recovery(status)) ?? status
+   *
+   * but for an interceptor that returns the promise as it is, a call costs little while there is nothing to do about it.
+   */
+  recover(next: Next, recovery: Recovery): Promise<Status>
   /**
    * Answers with a message of the interceptor's own; it still returns the status. Repeatable where responses stream.
    * Resolves when the receiver is ready for more. Passes the response taps of outer interceptors.

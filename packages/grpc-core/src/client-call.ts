@@ -175,9 +175,11 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     if (this.#attempt !== undefined && !this.#log?.keeping) {
       throw new Error('makeReplayable: call it before the first next()')
     }
-    this.#replayPoints ??= []
-    if (!this.#replayPoints.includes(this.depth)) this.#replayPoints.push(this.depth)
-    this.#replayPoints.sort((a, b) => a - b)
+    if (this.#replayPoints === undefined) this.#replayPoints = [this.depth]
+    else if (!this.#replayPoints.includes(this.depth)) {
+      this.#replayPoints.push(this.depth)
+      this.#replayPoints.sort((a, b) => a - b)
+    }
     this.#log ??= new RequestLog()
     this.#log.keep(this.method.requestStream ? limits : SINGLE_REQUEST)
   }
@@ -388,11 +390,8 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     const resolve = this.#resolveOutcome // a tap may start the next attempt
     const status = attempt.failure ?? this.complete(receivedStatus(raw))
     this.#wire = { status, raw }
-    this.passOut(status, this.stack.length)
-    if (this.#direct && !this.finished) {
-      this.finished = true
-      this.finish(status, true)
-    }
+    this.passOut(status, this.stack.length, true)
+    if (this.#direct) this.conclude(status, true)
     resolve?.(status)
     if (this.finished) return
     if (this.block !== undefined) this.decide(status, this.block.outside)
@@ -551,22 +550,29 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     this.#settings = this.#settings.copy()
     this.controller = undefined
     this.#scopeDeadline = deadline
-    this.#scopes ??= []
-    this.#scopes.push(scope)
+    // An array that begins with what it holds has room for just that; most never hold more.
+    if (this.#scopes === undefined) this.#scopes = [scope]
+    else this.#scopes.push(scope)
     this.taps?.dropDeeperThan(layer.index)
-    return this.enter(layer.index + 1).then((status) => {
+    const outcome = this.enter(layer.index + 1)
+    if (this.settled) this.reached(layer.index)
+    return outcome
+  }
+
+  /** What is inside these layers has ended. */
+  protected override reached(outer: number): void {
+    const scopes = this.#scopes
+    for (let scope = scopes?.at(-1); scope !== undefined && scope.layer.index >= outer; scope = scopes?.at(-1)) {
+      scopes?.pop()
       this.#leaveScope(scope)
-      return status
-    })
+    }
   }
 
   #leaveScope(scope: Scope): void {
     scope.timer?.stop()
-    this.#scopes = this.#scopes?.filter((open) => open !== scope)
     this.#settings = scope.settings
     this.#scopeDeadline = scope.outerDeadline
     this.controller = scope.controller
-    this.depth = scope.layer.index
     if (this.block?.outside === scope.layer.index) this.block = undefined
   }
 

@@ -1,5 +1,5 @@
 import { status as Code, type Metadata } from '@grpc/grpc-js'
-import type { Call, Interceptor, MessageTap, MetadataTap, Next, StatusTap } from './call.ts'
+import type { Call, Interceptor, MessageTap, MetadataTap, Next, Recovery, StatusTap } from './call.ts'
 import { Context } from './context.ts'
 import { newMetadata } from './metadata.ts'
 import type { MethodInfo } from './method.ts'
@@ -20,10 +20,22 @@ export class Layer {
   abandoned: Status | undefined
   /** Set when the interceptor answered with a promise of its own; tells the layer outside. */
   resolve: ((status: Status) => void) | undefined
+  /** What it has to say about the status of what is inside. */
+  recovering: Recovering | undefined
 
   constructor(index: number) {
     this.index = index
   }
+}
+
+/** A `recover` under way. */
+interface Recovering {
+  readonly recovery: Recovery
+  readonly promise: Promise<Status>
+  readonly resolve: (status: Status) => void
+  /** The interceptor has returned the promise as it is: its status is the layer's. */
+  returned: boolean
+  asked: boolean
 }
 
 /** Layers inside `outside` may start nothing more; their `next()` resolves to `status`. */
@@ -51,6 +63,8 @@ export abstract class FusedCall implements Call {
   protected depth = -1
   protected controller: AbortController | undefined
   protected rpcContext: Context | undefined
+  /** The layer entered last. Until it calls its `next()`, the one that acts. */
+  #entered: Layer | undefined
   /** By index, the layers that owe an answer. */
   #waiting: (Layer | undefined)[] | undefined
   /** The status of what is inside, if it was known before the interceptor outside had returned. */
@@ -107,6 +121,18 @@ export abstract class FusedCall implements Call {
     this.taps.addStatus(this.depth, tap)
   }
 
+  recover(next: Next, recovery: Recovery): Promise<Status> {
+    const layer = this.#entered
+    const given = next()
+    // Not where interceptors are nested by hand, nor where the status is known already.
+    const usual = layer !== undefined && layer.given === given && layer.recovering === undefined && !layer.left
+    if (!usual || this.#known !== undefined) return given.then(async (status) => (await recovery(status)) ?? status)
+    const promise = new Promise<Status>(captureResolve)
+    layer.recovering = { recovery, promise, resolve: captured, returned: false, asked: false }
+    this.#waitFor(layer)
+    return promise
+  }
+
   // ── Running the stack ─────────────────────────────────────────────────────────────────────────────────────────
 
   /** Runs the whole stack. The end of it is `finish`. */
@@ -114,19 +140,22 @@ export abstract class FusedCall implements Call {
     const outcome = this.enter(0)
     if (outcome === NEVER || this.finished) return
     if (this.#known === undefined) this.follow(outcome)
-    else this.#end(this.#known, false)
+    else this.conclude(this.#known, false)
   }
 
   /** The outermost layer handed its `next()` on. */
   protected follow(outcome: Promise<Status>): void {
-    void outcome.then((status) => this.#end(status, false))
+    void outcome.then((status) => this.conclude(status, false))
   }
 
-  #end(status: Status, sync: boolean): void {
+  /** The RPC ends with this status, unless it has ended. */
+  protected conclude(status: Status, sync: boolean): void {
     if (this.finished) return
     this.finished = true
     this.finish(status, sync)
     this.abandonInside(-1)
+    // Its promise knows the context it was made in, which need not be kept with the call.
+    this.#entered = undefined
   }
 
   protected enter(index: number): Promise<Status> {
@@ -134,30 +163,36 @@ export abstract class FusedCall implements Call {
     if (interceptor === undefined) return this.attempt()
     this.depth = index
     const layer = new Layer(index)
+    this.#entered = layer
     const next: Next = () => this.#proceed(layer)
     let answer: unknown
     try {
       answer = interceptor(this, next)
     } catch (error) {
       this.#tellLayer(layer)
-      return this.#answered(layer, thrownStatus(error, interceptor, this.side))
+      return this.#answered(layer, this.#thrown(layer, error))
     }
     layer.returned = true
     this.#tellLayer(layer)
-    if (answer !== undefined && answer === layer.given) return layer.given
-    if (!isThenable(answer)) return this.#answered(layer, this.#judge(layer, answer, interceptor))
-    return this.#await(layer, answer, interceptor)
+    const { given, recovering } = layer
+    if (recovering === undefined) {
+      if (answer !== undefined && answer === given) return given
+    } else if (answer === recovering.promise) {
+      recovering.returned = true
+      return index === 0 ? NEVER : recovering.promise
+    }
+    if (!isThenable(answer)) return this.#answered(layer, this.#judge(layer, answer))
+    return this.#await(layer, answer)
   }
 
-  #await(layer: Layer, answer: PromiseLike<unknown>, interceptor: Interceptor): Promise<Status> {
+  #await(layer: Layer, answer: PromiseLike<unknown>): Promise<Status> {
     this.#known = undefined
-    this.#waiting ??= new Array<Layer | undefined>(this.stack.length).fill(undefined)
-    this.#waiting[layer.index] = layer
+    this.#waitFor(layer)
     // A promise of somebody else's making may throw out of its then().
     const settled = answer instanceof Promise ? answer : Promise.resolve(answer)
     settled.then(
-      (value) => this.#leave(layer, this.#judge(layer, value, interceptor)),
-      (error: unknown) => this.#leave(layer, thrownStatus(error, interceptor, this.side)),
+      (value) => this.#leave(layer, this.#judge(layer, value), false),
+      (error: unknown) => this.#leave(layer, this.#thrown(layer, error), false),
     )
     // The outermost layer reports to finish() instead of a promise.
     if (layer.index === 0) return NEVER
@@ -166,9 +201,23 @@ export abstract class FusedCall implements Call {
     return promise
   }
 
+  #waitFor(layer: Layer): void {
+    this.#waiting ??= new Array<Layer | undefined>(this.stack.length).fill(undefined)
+    this.#waiting[layer.index] = layer
+  }
+
+  #forget(layer: Layer): void {
+    if (this.#waiting?.[layer.index] === layer) this.#waiting[layer.index] = undefined
+  }
+
   /** The layer answered without a promise. */
   #answered(layer: Layer, status: Status): Promise<Status> {
     layer.left = true
+    this.#forget(layer)
+    if (layer.recovering !== undefined) {
+      this.#askInVain(layer.recovering, status)
+      layer.recovering.resolve(status)
+    }
     this.depth = layer.index - 1
     return this.settledAtOnce(status)
   }
@@ -179,6 +228,11 @@ export abstract class FusedCall implements Call {
     return Promise.resolve(status)
   }
 
+  /** What is inside the interceptor that acts has ended before its `next()` returns. */
+  protected get settled(): boolean {
+    return this.#known !== undefined
+  }
+
   /** Tells a layer's status tap what is known by the time its interceptor returns. */
   #tellLayer(layer: Layer): void {
     if (this.#known === undefined || layer.calls === 0) return
@@ -186,26 +240,71 @@ export abstract class FusedCall implements Call {
     this.taps?.status(this.#known, layer.index, layer.index + 1)
   }
 
-  #leave(layer: Layer, status: Status): void {
+  /** @param sync within an event of grpc-js */
+  #leave(layer: Layer, status: Status, sync: boolean): void {
     if (layer.left) return
     layer.left = true
-    if (layer.abandoned !== undefined) {
-      layer.resolve?.(status)
-      return
+    const { recovering, abandoned } = layer
+    if (abandoned === undefined) {
+      this.#forget(layer)
+      this.passOut(status, layer.index, sync)
     }
-    const waiting = this.#waiting
-    if (waiting?.[layer.index] === layer) waiting[layer.index] = undefined
-    this.passOut(status, layer.index)
-    if (layer.index > 0) layer.resolve?.(status)
-    else this.#end(status, false)
+    if (recovering !== undefined) {
+      if (!recovering.asked) this.#askInVain(recovering, status)
+      recovering.resolve(status)
+    }
+    if (layer.index > 0 || abandoned !== undefined) layer.resolve?.(status)
+    else this.conclude(status, sync)
   }
 
-  /** A status comes out of the layer or attempt at an index: status taps hear it, up to the next layer that awaits it. */
-  protected passOut(status: Status, from: number): void {
+  /**
+   * A status comes out of the layer or attempt at an index: status taps hear it, up to the next layer that awaits it.
+   * @param sync within an event of grpc-js
+   */
+  protected passOut(status: Status, from: number, sync: boolean): void {
     let outer = from - 1
     while (outer >= 0 && this.#waiting?.[outer] === undefined) outer--
     this.depth = outer
     this.taps?.status(status, outer, from)
+    this.reached(outer)
+    const layer = outer < 0 ? undefined : this.#waiting?.[outer]
+    if (layer?.recovering?.asked === false) this.#askRecovery(layer, layer.recovering, status, sync)
+  }
+
+  /** A status has come to a layer that waits, or out of all of them (-1). */
+  protected reached(_outer: number): void {}
+
+  #askRecovery(layer: Layer, recovering: Recovering, status: Status, sync: boolean): void {
+    recovering.asked = true
+    let answer: unknown
+    try {
+      answer = recovering.recovery(status)
+    } catch (error) {
+      this.#recovered(layer, recovering, this.#thrown(layer, error), sync)
+      return
+    }
+    if (answer === undefined) this.#recovered(layer, recovering, status, sync)
+    else if (!isThenable(answer)) this.#recovered(layer, recovering, this.#judge(layer, answer), sync)
+    else {
+      Promise.resolve(answer).then(
+        (value) => this.#recovered(layer, recovering, value === undefined ? status : this.#judge(layer, value), false),
+        (error: unknown) => this.#recovered(layer, recovering, this.#thrown(layer, error), false),
+      )
+    }
+  }
+
+  /** It hears of the end like everybody, but nothing depends on it any more. */
+  #askInVain(recovering: Recovering, status: Status): void {
+    recovering.asked = true
+    try {
+      const answer: unknown = recovering.recovery(status)
+      if (isThenable(answer)) Promise.resolve(answer).catch(() => undefined)
+    } catch {}
+  }
+
+  #recovered(layer: Layer, recovering: Recovering, status: Status, sync: boolean): void {
+    if (recovering.returned) this.#leave(layer, status, sync)
+    recovering.resolve(status)
   }
 
   #proceed(layer: Layer): Promise<Status> {
@@ -214,7 +313,10 @@ export abstract class FusedCall implements Call {
     if (block !== undefined && layer.index > block.outside) layer.given = this.settledAtOnce(block.status)
     else if (layer.left || this.finished)
       return Promise.resolve(this.misuse(layer, 'called next() after it had returned'))
-    else layer.given = layer.calls === 0 ? this.first(layer) : this.again(layer)
+    else {
+      this.#known = undefined
+      layer.given = layer.calls === 0 ? this.first(layer) : this.again(layer)
+    }
     layer.calls++
     if (layer.returned) {
       this.#tellLayer(layer)
@@ -232,7 +334,8 @@ export abstract class FusedCall implements Call {
     return internalStatus(this.side, `Interceptor ${nameOf(this.stack[layer.index])} ${what}`)
   }
 
-  #judge(layer: Layer, value: unknown, interceptor: Interceptor): Status {
+  #judge(layer: Layer, value: unknown): Status {
+    const interceptor = this.stack[layer.index]
     if (layer.calls > 0 && (value instanceof RemoteStatus || value instanceof LocalStatus)) return this.complete(value)
     try {
       const problem = rubbishStatus(value)
@@ -241,8 +344,12 @@ export abstract class FusedCall implements Call {
       const refused = layer.calls === 0 && status.code !== Code.OK
       return this.complete(new LocalStatus(status, refused ? nameOf(interceptor) : undefined))
     } catch (error) {
-      return thrownStatus(error, interceptor, this.side) // a getter's
+      return this.#thrown(layer, error) // a getter's
     }
+  }
+
+  #thrown(layer: Layer, error: unknown): Status {
+    return thrownStatus(error, this.stack[layer.index] as Interceptor, this.side)
   }
 
   /**
@@ -266,7 +373,7 @@ export abstract class FusedCall implements Call {
     }
     const speak = (): void => {
       const layer = left.shift()
-      if (layer !== undefined) this.#leave(layer, status)
+      if (layer !== undefined) this.#leave(layer, status, false)
       if (left.length > 0) setImmediate(speak)
     }
     if (left.length > 0) setImmediate(speak)
@@ -298,7 +405,7 @@ export abstract class FusedCall implements Call {
     for (let i = waiting.length - 1; i > outside; i--) {
       const layer = waiting[i]
       if (layer === undefined) continue
-      this.#leave(layer, status)
+      this.#leave(layer, status, false)
       if (i - 1 > outside) setImmediate(() => this.#speakFor(outside, status, block))
       return
     }
@@ -365,7 +472,7 @@ const NOBODY: (Layer | undefined)[] = []
 const NEVER: Promise<Status> = new Promise(() => undefined)
 
 // The executor of a promise runs at once: one function for all of them saves a closure per layer.
-let captured: ((status: Status) => void) | undefined
+let captured: (status: Status) => void = () => undefined
 const captureResolve = (resolve: (status: Status) => void): void => {
   captured = resolve
 }

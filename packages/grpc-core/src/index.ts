@@ -6,6 +6,7 @@ export type {
   MessageTap,
   MetadataTap,
   Next,
+  Recovery,
   ReplayLimits,
   ReplayPool,
   ServerCall,

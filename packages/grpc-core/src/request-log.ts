@@ -15,7 +15,7 @@ export interface RequestEntry {
  * Knows nothing of gRPC.
  */
 export class RequestLog {
-  readonly entries: RequestEntry[] = []
+  entries: RequestEntry[] = []
   /** Index of the next entry to send on the current attempt. */
   cursor = 0
   #bytes = 0
@@ -50,7 +50,8 @@ export class RequestLog {
 
   /** Whether what is kept still fits after this message. */
   add(entry: RequestEntry, bytes: number): boolean {
-    this.entries.push(entry)
+    if (this.entries.length === 0) this.entries = [entry]
+    else this.entries.push(entry)
     this.#bytes += bytes
     const keep = this.#keep
     if (keep === undefined || this.overflown) return !this.overflown

@@ -318,11 +318,8 @@ export class FusedServerCall
     this.#settled = status
     // A handler may end the RPC before attempt() has returned: the interceptors are still on the stack then.
     if (this.#attempting) return
-    this.passOut(status, this.stack.length)
-    if (this.#direct && !this.finished) {
-      this.finished = true
-      this.finish(status, true)
-    }
+    this.passOut(status, this.stack.length, false)
+    if (this.#direct) this.conclude(status, true)
     this.#resolveOutcome?.(status)
   }
 

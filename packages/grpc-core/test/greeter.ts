@@ -59,5 +59,7 @@ export async function connect(server: Server): Promise<Channel> {
       error ? reject(error) : resolve(bound),
     )
   })
-  return createChannel(`127.0.0.1:${port}`, credentials.createInsecure())
+  // Channels of one process share connections otherwise, also one that is backing off from an earlier server of this port.
+  const own = { 'grpc.use_local_subchannel_pool': 1 }
+  return createChannel(`127.0.0.1:${port}`, credentials.createInsecure(), own)
 }

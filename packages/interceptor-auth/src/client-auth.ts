@@ -25,7 +25,7 @@ export function clientAuth(options: ClientAuthOptions): Interceptor<ClientCall> 
   const { token, header, allowInsecure } = settings
   const caches = typeof token === 'function' ? new TokenCaches(token, settings) : undefined
 
-  const send = (call: ClientCall, next: Next, credential: string): Promise<Status> => {
+  const send: Send = (call, next, credential) => {
     const value = settings.prefix + credential
     if (call.secure !== true && !allowInsecure) return sendIfEncrypted(call, next, header, [value])
     call.metadata.set(header, value)
@@ -51,20 +51,25 @@ export function clientAuth(options: ClientAuthOptions): Interceptor<ClientCall> 
   }
 }
 
-async function sendTwiceAtMost(
-  call: ClientCall,
-  next: Next,
-  cache: TokenCache,
-  send: (call: ClientCall, next: Next, credential: string) => Promise<Status>,
-): Promise<Status> {
+type Send = (call: ClientCall, next: Next, credential: string) => Promise<Status>
+
+function sendTwiceAtMost(call: ClientCall, next: Next, cache: TokenCache, send: Send): Promise<Status> {
+  const first = (token: string): Promise<Status> =>
+    call.recover(
+      () => send(call, next, token),
+      (status) => {
+        if (status.code === Code.OK) cache.accepted()
+        // A refusal by an interceptor of this process says nothing about the token.
+        const rejected = status.code === Code.UNAUTHENTICATED && status.origin === 'remote' && !call.committed
+        return rejected ? second(status, token) : undefined
+      },
+    )
+  const second = async (status: Status, token: string): Promise<Status> => {
+    const replacement = await replace(cache, token)
+    return replacement === undefined || replacement === token ? status : send(call, next, replacement)
+  }
   const current = cache.get()
-  const token = typeof current === 'string' ? current : await current
-  const status = await send(call, next, token)
-  if (status.code === Code.OK) cache.accepted()
-  // A refusal by an interceptor of this process says nothing about the token.
-  if (status.code !== Code.UNAUTHENTICATED || status.origin !== 'remote' || call.committed) return status
-  const replacement = await replace(cache, token)
-  return replacement === undefined || replacement === token ? status : send(call, next, replacement)
+  return typeof current === 'string' ? first(current) : current.then(first)
 }
 
 async function replace(cache: TokenCache, rejected: string): Promise<string | undefined> {

@@ -11,15 +11,6 @@ import { retriesBelow, warnOfListener, warnOfSecondRetrier } from './warnings.ts
 
 const PREVIOUS_ATTEMPTS = 'grpc-previous-rpc-attempts'
 
-/** Nothing here that a call which succeeds at once could do without. */
-export async function firstAttempt(attempts: Attempts, method: MethodPlan): Promise<Status> {
-  const status = await attempts.next()
-  if (!method.channelSeen) attempts.lookAtChannel(method)
-  if (status.code !== Code.OK) return attempts.recover(status)
-  attempts.budget?.succeeded()
-  return status
-}
-
 /** Bounds the next attempt. By wall time, as deadlines are. */
 export function limitAttempt(call: ClientCall, plan: Plan, deadline: number): void {
   if (plan.perAttemptTimeoutMs !== undefined) call.deadline = Math.min(deadline, Date.now() + plan.perAttemptTimeoutMs)
@@ -27,8 +18,8 @@ export function limitAttempt(call: ClientCall, plan: Plan, deadline: number): vo
 
 /** The attempts of one call. */
 export class Attempts {
-  readonly next: Next
-  readonly budget: Allowance | undefined
+  readonly #next: Next
+  readonly #budget: Allowance | undefined
   readonly #call: ClientCall
   readonly #settings: Settings
   readonly #plan: Plan
@@ -42,16 +33,26 @@ export class Attempts {
     budget: Allowance | undefined,
     deadline: number,
   ) {
-    this.next = next
-    this.budget = budget
+    this.#next = next
+    this.#budget = budget
     this.#call = call
     this.#settings = settings
     this.#plan = plan
     this.#deadline = deadline
   }
 
+  /** All of them. A call that succeeds at once does nothing here that it could do without. */
+  run(method: MethodPlan): Promise<Status> {
+    return this.#call.recover(this.#next, (status) => {
+      if (!method.channelSeen) this.#lookAtChannel(method)
+      if (status.code !== Code.OK) return this.#recover(status)
+      this.#budget?.succeeded()
+      return undefined
+    })
+  }
+
   /** The first attempt failed. */
-  async recover(first: Status): Promise<Status> {
+  async #recover(first: Status): Promise<Status> {
     const call = this.#call
     const { clock, onRetry } = this.#settings
     const report = openReport(call)
@@ -67,11 +68,11 @@ export class Attempts {
       await sleep(clock, decision.delayMs, call.signal)
       report.backoffMs += clock.now() - began
       // A call that has ended starts nothing: next() tells how it ended.
-      if (call.signal.aborted) return this.#giveUp(await this.next(), report, 'cancelled')
+      if (call.signal.aborted) return this.#giveUp(await this.#next(), report, 'cancelled')
       streak = decision.pushedBack ? 0 : streak + 1
       status = await this.#again(report)
       if (status.code === Code.OK) {
-        this.budget?.succeeded()
+        this.#budget?.succeeded()
         return finalStatus(status, report)
       }
     }
@@ -90,7 +91,7 @@ export class Attempts {
     call.metadata.set(PREVIOUS_ATTEMPTS, String(report.attempts))
     report.attempts++
     limitAttempt(call, this.#plan, this.#deadline)
-    return this.next()
+    return this.#next()
   }
 
   #decide(status: Status, report: RetryReport, streak: number, leftMs: number): Decision & { problem?: unknown } {
@@ -125,8 +126,8 @@ export class Attempts {
       asked,
       backoffMs: ownBackoffMs,
     }
-    if (isServerTrouble(plan, failure)) this.budget?.failed()
-    return decide(plan, failure, random, () => this.budget?.spend() ?? true)
+    if (isServerTrouble(plan, failure)) this.#budget?.failed()
+    return decide(plan, failure, random, () => this.#budget?.spend() ?? true)
   }
 
   #giveUp(status: Status, report: RetryReport, reason: GiveUpReason, problem?: unknown): Status {
@@ -136,7 +137,7 @@ export class Attempts {
   }
 
   /** What grpc-js retries below would multiply. Known from the first call on. */
-  lookAtChannel(method: MethodPlan): void {
+  #lookAtChannel(method: MethodPlan): void {
     const { channelOptions } = this.#call
     if (channelOptions === undefined) return
     method.channelSeen = true

@@ -1,6 +1,6 @@
 import type { CallOptions } from '@grpc/grpc-js'
 import { CallOption, type ClientCall, type Interceptor, type MethodInfo } from '@grpc-stack/grpc-core'
-import { Attempts, firstAttempt, limitAttempt } from './attempts.ts'
+import { Attempts, limitAttempt } from './attempts.ts'
 import { ChannelBudgets } from './channel-budgets.ts'
 import type { RetryOptions, RetryOverrides } from './retry-options.ts'
 import { checkOverrides, type MethodPlan, override, readOptions } from './retry-settings.ts'
@@ -64,6 +64,6 @@ function createRetry(options: RetryOptions = {}): Interceptor<ClientCall> {
     const { budget, limits } = budgets.of(call.target)
     budget?.started()
     call.makeReplayable(limits)
-    return firstAttempt(new Attempts(call, next, settings, plan, budget, deadline), entry)
+    return new Attempts(call, next, settings, plan, budget, deadline).run(entry)
   }
 }
