@@ -1,7 +1,6 @@
-import { createWriteStream } from 'node:fs'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace-base'
-import { SimpleSpanProcessor } from '@opentelemetry/sdk-trace-base'
+import { BatchSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import { NodeTracerProvider } from '@opentelemetry/sdk-trace-node'
 import pino, { type Logger } from 'pino'
 
@@ -12,11 +11,11 @@ const nullExporter: SpanExporter = {
 }
 
 export function startTracing(): NodeTracerProvider {
-  const provider = new NodeTracerProvider({ spanProcessors: [new SimpleSpanProcessor(nullExporter)] })
+  const provider = new NodeTracerProvider({ spanProcessors: [new BatchSpanProcessor(nullExporter)] })
   provider.register({ contextManager: new AsyncLocalStorageContextManager() })
   return provider
 }
 
 export function nullLogger(): Logger {
-  return pino(createWriteStream('/dev/null'))
+  return pino(pino.destination('/dev/null'))
 }
