@@ -20,18 +20,18 @@ interface Answer {
  * The listener of the stub. Everything it hears passes here: in the context of the application that made the call, in
  * order, and nothing after the status.
  */
-export class ApplicationSide {
+export class ApplicationSide extends AsyncResource {
   /** The application asked for a message and has not got one. */
   readWanted = false
   /** The status was delivered. */
   closed = false
   readonly #listener: Partial<InterceptingListener>
-  // grpc-js runs callbacks in whichever context opened the connection; applications expect their own.
-  readonly #caller: AsyncResource = new AsyncResource('GRPC_STACK_CALL', { requireManualDestroy: true })
   #answers: Answer[] | undefined
   #ending: Ending | undefined
 
   constructor(listener: Partial<InterceptingListener>) {
+    // grpc-js runs callbacks in whichever context opened the connection; applications expect their own.
+    super('GRPC_STACK_CALL', NO_HOOKS)
     this.#listener = listener
   }
 
@@ -43,11 +43,6 @@ export class ApplicationSide {
     if (this.closed) return
     this.readWanted = false
     this.#hear('onReceiveMessage', message)
-  }
-
-  /** Runs something where the application made the call. */
-  inCaller(work: () => void): void {
-    this.#caller.runInAsyncScope(work)
   }
 
   /** Queues a message of an interceptor's own. Resolves when the application has read it. */
@@ -103,6 +98,8 @@ export class ApplicationSide {
 
   #hear<K extends keyof InterceptingListener>(event: K, value: Parameters<InterceptingListener[K]>[0]): void {
     const listener = this.#listener[event] as ((value: unknown) => void) | undefined
-    if (listener !== undefined) this.#caller.runInAsyncScope(listener, this.#listener, value)
+    if (listener !== undefined) this.runInAsyncScope(listener, this.#listener, value)
   }
 }
+
+const NO_HOOKS = { requireManualDestroy: true } as const

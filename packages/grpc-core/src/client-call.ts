@@ -305,7 +305,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     try {
       attempt.call = this.#facts.open(this.#nextCall, this.#settings.applyTo(this.#options))
       // As without interceptors: an HTTP/2 stream keeps the context it was made in, and with it what interceptors entered.
-      this.#application.inCaller(() => this.#start(attempt))
+      this.#application.runInAsyncScope(() => this.#start(attempt))
     } catch (error) {
       return this.settledAtOnce(this.#failedToStart(error))
     }
@@ -478,13 +478,13 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
   /** Called by the attempt, until it ends. */
   receiveWritten(attempt: Attempt): void {
     const written = attempt.takeWritten()
-    if (written !== undefined) this.#application.inCaller(written)
+    if (written !== undefined) this.#application.runInAsyncScope(written)
     this.#pump()
   }
 
   /** Of a message nobody will hear of any more. */
   #tellWritten(written: (() => void) | undefined): void {
-    if (written !== undefined) process.nextTick(() => this.#application.inCaller(written))
+    if (written !== undefined) process.nextTick(() => this.#application.runInAsyncScope(written))
   }
 
   /** Outer taps see a replayed message once; taps inside the replaying interceptor see it on each attempt. */
@@ -611,13 +611,15 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
 
   protected finish(status: Status, sync: boolean): void {
     this.#timer?.stop()
-    for (const scope of this.#scopes ?? []) scope.timer?.stop()
+    if (this.#scopes !== undefined) for (const scope of this.#scopes) scope.timer?.stop()
     this.#forgetParent?.()
     this.#tellWritten(this.#attempt?.takeWritten())
     this.#silence(this.#attempt)
-    for (const { written } of this.#log?.entries ?? []) this.#tellWritten(written)
-    this.#log?.release()
-    this.#log = undefined
+    if (this.#log !== undefined) {
+      for (const { written } of this.#log.entries) this.#tellWritten(written)
+      this.#log.release()
+      this.#log = undefined
+    }
     const response = status.code === Code.OK && !this.method.responseStream ? this.#response : undefined
     // A complete status has what grpc-js's type asks for.
     const raw = this.#wire?.status === status ? this.#wire.raw : (status as StatusObject)

@@ -8,6 +8,7 @@ import { type DeadlineTimer, startDeadlineTimer, toEpochMs } from './deadline.ts
 import { abandoned, FusedCall, internalStatus, type Layer, tapStatus } from './fused-call.ts'
 import { mergeOver, newMetadata } from './metadata.ts'
 import type { MethodInfo } from './method.ts'
+import { peerText } from './peer-text.ts'
 import { type ServerListener, ServerWire, type WireStatus } from './server-wire.ts'
 import { isMetadata, RemoteStatus, type Status, show } from './status.ts'
 import { causeOf } from './wire-error.ts'
@@ -122,8 +123,7 @@ export class FusedServerCall
   peer(): string {
     // Kept from the start of the call, where getPeer() forgets the address of a closed connection.
     const { remoteAddress, remotePort } = this.#base.getConnectionInfo()
-    if (remoteAddress === undefined) return this.#base.getPeer()
-    return remotePort === undefined ? remoteAddress : `${remoteAddress}:${remotePort}`
+    return remoteAddress === undefined ? this.#base.getPeer() : peerText(remoteAddress, remotePort)
   }
 
   async respond(message: unknown): Promise<void> {
@@ -330,8 +330,11 @@ export class FusedServerCall
   /** Headers go out by themselves before the first message, unless an interceptor has something to say in them. */
   #sendHeadersIfAny(): void {
     if (this.#headersSent) return
-    if (this.#responseMetadata === undefined && !this.taps?.seeMetadata) this.#headersSent = true
-    else this.sendMetadata(newMetadata())
+    if (this.taps?.seeMetadata) this.sendMetadata(newMetadata())
+    else {
+      this.#headersSent = true
+      if (this.#responseMetadata !== undefined) this.#base.sendMetadata(this.#responseMetadata)
+    }
   }
 
   protected finish(final: Status, _sync: boolean): void {
@@ -379,5 +382,5 @@ export class FusedServerCall
 
 /** grpc-js throws on details it cannot percent-encode (encodeURI, server-interceptors.ts), which would lose the RPC. */
 function wellFormed(details: unknown): string {
-  return (typeof details === 'string' ? details : String(details ?? '')).replace(/\p{Surrogate}/gu, '\uFFFD')
+  return (typeof details === 'string' ? details : String(details ?? '')).toWellFormed()
 }

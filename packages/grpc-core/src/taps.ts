@@ -90,7 +90,8 @@ export class CallTaps {
     for (let i = taps.length - 1; i >= 0; i--) {
       const entry = taps[i]
       if (entry === undefined || entry.depth < from || entry.depth >= before) continue
-      taps.splice(i, 1)
+      if (i === taps.length - 1) taps.pop()
+      else taps.splice(i, 1)
       try {
         entry.tap(status)
       } catch (error) {

@@ -156,7 +156,7 @@ export class CallLog extends AsyncResource {
     const { deadline } = call
     const { component, service, method, type } = this.#plan
     const startTime = isoTime(this.#startTime)
-    const peer = cleanText(call.peer(), LONGEST_DETAILS)
+    const peer = cleanPeer(call.peer())
     // Two literals instead of one with a spread, which would cost as much as all the rest of the record.
     const fields: LogFields =
       code === undefined
@@ -235,6 +235,18 @@ export class CallLog extends AsyncResource {
 }
 
 const USUAL: Status = Object.freeze({ code: Code.OK })
+
+let lastPeer = ''
+let lastCleanPeer = ''
+
+/** A connection carries many calls: their peer is cleaned once. */
+function cleanPeer(peer: string): string {
+  if (peer !== lastPeer) {
+    lastPeer = peer
+    lastCleanPeer = cleanText(peer, LONGEST_DETAILS)
+  }
+  return lastCleanPeer
+}
 
 function addError(fields: LogFields, status: Status): void {
   fields['grpc.error'] = cleanText(status.details ?? '', LONGEST_DETAILS)

@@ -5,7 +5,7 @@ export interface TraceContext {
 }
 
 // W3C Trace Context, version 00 and what later versions must still begin with.
-const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:$|-)/
+const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(?:$|-)/
 
 /**
  * The trace an RPC belongs to, by its `traceparent`. The span named there is the caller's on a server, so only the trace is
@@ -13,5 +13,5 @@ const TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f
  */
 export function traceIdOf(traceparent: string | Buffer | undefined): string | undefined {
   if (typeof traceparent !== 'string' || traceparent.length > 512) return undefined
-  return TRACEPARENT.exec(traceparent)?.[1]
+  return TRACEPARENT.test(traceparent) ? traceparent.slice(3, 35) : undefined
 }

@@ -40,6 +40,8 @@ export interface MethodTrace {
   readonly traced: boolean
   readonly name: string
   readonly attributes: Attributes
+  /** The same, on a server, with the host the caller asked for. */
+  readonly ofHost: LastParsed<Attributes>
 }
 
 /** gRFC A6: set by whatever retries, from the second attempt on. */
@@ -51,7 +53,6 @@ export class SpanRecorder {
   readonly #containment: Containment
   readonly #methods = new WeakMap<MethodInfo, MethodTrace>()
   readonly #peers = new LastParsed(networkPeer)
-  readonly #hosts = new LastParsed(splitHost)
   readonly #targets = new LastParsed(serverOfTarget)
   readonly #looksAtStart: boolean
   readonly #requestHeaders: MetadataCapture
@@ -92,7 +93,8 @@ export class SpanRecorder {
     }
     const attributes = methodAttributes(call.method, semanticConventions)
     if (call.side === 'client') this.#setServer(attributes, target ?? (call as ClientCall).target)
-    return { traced, name: per === 'attempt' ? attemptNameOf(call.method) : spanNameOf(call.method), attributes }
+    const name = per === 'attempt' ? attemptNameOf(call.method) : spanNameOf(call.method)
+    return { traced, name, attributes, ofHost: new LastParsed((host) => withHost(attributes, host)) }
   }
 
   /**
@@ -141,7 +143,7 @@ export class SpanRecorder {
     const { attributes: given, per } = this.#settings
     let { attributes } = method
     // grpc-js types the host as a string; a request may have brought none.
-    if (call.side === 'server') attributes = this.#withHost(attributes, (call as ServerCall).host ?? '')
+    if (call.side === 'server') attributes = method.ofHost.parse((call as ServerCall).host ?? '')
     else if (per === 'attempt') {
       const [previous] = call.metadata.get(PREVIOUS_ATTEMPTS_KEY)
       attributes = { ...attributes, [PREVIOUS_ATTEMPTS]: Number(previous ?? 0) || 0 }
@@ -153,12 +155,6 @@ export class SpanRecorder {
       this.#containment.failed(error, 'option "attributes"')
       return attributes
     }
-  }
-
-  #withHost(attributes: Attributes, host: string): Attributes {
-    const { address, port } = this.#hosts.parse(host)
-    if (address === '') return attributes
-    return { ...attributes, [SERVER_ADDRESS]: address, ...(port !== undefined && { [SERVER_PORT]: port }) }
   }
 
   #linksOf(call: Call, links: readonly Link[] = []): Link[] {
@@ -268,4 +264,10 @@ export class SpanRecorder {
     attributes[SERVER_ADDRESS] = address
     if (port !== undefined) attributes[SERVER_PORT] = port
   }
+}
+
+function withHost(attributes: Attributes, host: string): Attributes {
+  const { address, port } = splitHost(host)
+  if (address === '') return attributes
+  return { ...attributes, [SERVER_ADDRESS]: address, ...(port !== undefined && { [SERVER_PORT]: port }) }
 }
