@@ -1,3 +1,4 @@
+import { createWriteStream } from 'node:fs'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace-base'
 import { BatchSpanProcessor } from '@opentelemetry/sdk-trace-base'
@@ -17,5 +18,5 @@ export function startTracing(): NodeTracerProvider {
 }
 
 export function nullLogger(): Logger {
-  return pino(pino.destination('/dev/null'))
+  return pino(createWriteStream('/dev/null'))
 }
