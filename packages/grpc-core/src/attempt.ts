@@ -1,4 +1,6 @@
 import type { InterceptingListener, Metadata, NextCall, StatusObject } from '@grpc/grpc-js'
+import { tellEnd } from './attempt-taps.ts'
+import type { StatusTap } from './call.ts'
 import type { RequestEntry } from './request-log.ts'
 import type { Status } from './status.ts'
 
@@ -30,6 +32,8 @@ export class Attempt implements InterceptingListener {
   received = false
   /** The status it must end with, set when this side broke it off. */
   failure: Status | undefined
+  /** Who wants to hear how it ends. */
+  ends: readonly StatusTap[] | undefined
   #owner: AttemptOwner | undefined
   #messageContext: MessageContext | undefined
 
@@ -48,6 +52,11 @@ export class Attempt implements InterceptingListener {
    */
   end(): void {
     this.#owner = undefined
+  }
+
+  tellEnd(status: Status): void {
+    if (this.ends !== undefined) tellEnd(this.ends, status)
+    this.ends = undefined
   }
 
   /** Whom to tell of the message in flight, once. */

@@ -33,6 +33,25 @@ export type StatusTap = (status: Status) => void
  */
 export type Recovery = (status: Status) => Status | Promise<Status> | undefined
 
+/** One attempt of a client call, about to go out. */
+export interface CallAttempt {
+  /** From 1 on, over all attempts that the application's call comes to, hedged ones included. */
+  readonly number: number
+  /** Whether something inside may make another. */
+  readonly repeatable: boolean
+  /**
+   * The call that makes it: the call itself, or the one a contract object made inside of it. Metadata set here goes with this
+   * attempt alone where it is `repeatable`.
+   */
+  readonly call: ClientCall
+}
+
+/**
+ * Hears of an attempt before it goes out; what it returns hears how that attempt ends, once. Both must be synchronous; what
+ * they throw changes nothing and becomes a process warning.
+ */
+export type AttemptTap = (attempt: CallAttempt) => StatusTap | undefined | void
+
 /** One RPC, as interceptors see it on either side. */
 export interface Call {
   readonly side: 'client' | 'server'
@@ -133,6 +152,8 @@ export interface ClientCall extends Call {
    * `next()`. The state of the call at this interceptor is kept too: what inner ones set during one attempt is gone in the next.
    */
   makeReplayable(limits: ReplayLimits): void
+  /** Hears of each attempt that something inside makes, once all interceptors have let it pass. Register before `next()`. */
+  onAttempt(tap: AttemptTap): void
   /** Ends the call with CANCELLED, as the application's own `cancel` does. */
   cancel(details?: string): void
   /** The per-call setting with this key, from the call options. */

@@ -11,6 +11,8 @@ export interface ChannelFacts {
   open(nextCall: NextCall, options: InterceptorOptions, path?: string): ReturnType<NextCall>
   /** Whether `open` can honour a path. */
   readonly canRewritePath: boolean
+  /** Whether `open` makes an RPC; otherwise a contract object stands there, which makes calls of its own. */
+  readonly opensRpc: boolean
 }
 
 export const UNKNOWN_CHANNEL: ChannelFacts = {
@@ -18,6 +20,7 @@ export const UNKNOWN_CHANNEL: ChannelFacts = {
   secure: undefined,
   compression: undefined,
   canRewritePath: false,
+  opensRpc: true,
   open: openBelow,
 }
 

@@ -105,6 +105,7 @@ class StackChannel implements Channel {
       ...known,
       target: base.getTarget(),
       canRewritePath: true,
+      opensRpc: true,
       open: (nextCall, options, path) => {
         if (path === undefined) return openBelow(nextCall, options)
         // grpc-js binds the stub's path, but creates the call on this channel before nextCall returns.

@@ -13,7 +13,8 @@ import {
 } from '@grpc/grpc-js'
 import { ApplicationSide } from './application-side.ts'
 import { Attempt } from './attempt.ts'
-import type { ClientCall, Compression, Interceptor, ReplayLimits } from './call.ts'
+import { announce } from './attempt-taps.ts'
+import type { AttemptTap, ClientCall, Compression, Interceptor, ReplayLimits, StatusTap } from './call.ts'
 import type { CallOption } from './call-option.ts'
 import { CallSettings } from './call-settings.ts'
 import { type ChannelFacts, channelBelow, secureBelow } from './channel-facts.ts'
@@ -24,6 +25,7 @@ import { newMetadata } from './metadata.ts'
 import type { MethodInfo } from './method.ts'
 import { type RequestEntry, RequestLog } from './request-log.ts'
 import { LocalStatus, receivedStatus, type Status, show, UnattemptedStatus } from './status.ts'
+import { CallTaps } from './taps.ts'
 
 /** What grpc-js calls below us; its type has no exported name since 1.14.2. */
 type BaseCall = ReturnType<NextCall>
@@ -53,6 +55,8 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
   readonly #options: InterceptorOptions
   readonly #nextCall: NextCall
   readonly #facts: ChannelFacts
+  /** The call with the contract object around it whose continuation made this one. */
+  readonly #outer: FusedClientCall | undefined
   readonly #entryDeadline: number
   #application!: ApplicationSide
   #settings!: CallSettings
@@ -78,6 +82,8 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
   /** grpc-js's own object for a status, handed back to it when nothing replaced the status. */
   #wire: { readonly status: Status; readonly raw: StatusObject } | undefined
   #forgetParent: (() => void) | undefined
+  /** Attempts shown to those who listen, of this call and those inside it. */
+  #attempts = 0
 
   constructor(
     options: InterceptorOptions,
@@ -85,8 +91,10 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     method: MethodInfo,
     stack: readonly Interceptor[],
     facts: ChannelFacts,
+    outer?: FusedClientCall,
   ) {
     super(method, stack)
+    this.#outer = outer
     this.#options = options
     this.#nextCall = nextCall
     this.#facts = facts
@@ -192,6 +200,11 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     }
     this.#commit()
     await this.#application.answer(tapped)
+  }
+
+  onAttempt(tap: AttemptTap): void {
+    this.taps ??= new CallTaps()
+    this.taps.addAttempt(this.depth, tap)
   }
 
   cancel(details = 'Cancelled by an interceptor'): void {
@@ -302,14 +315,39 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     })
     this.#outcome = outcome
     const attempt = new Attempt(this)
+    if (this.#facts.opensRpc) attempt.ends = this.#announceAttempt()
     try {
       attempt.call = this.#facts.open(this.#nextCall, this.#settings.applyTo(this.#options))
       // As without interceptors: an HTTP/2 stream keeps the context it was made in, and with it what interceptors entered.
       this.#application.runInAsyncScope(() => this.#start(attempt))
     } catch (error) {
-      return this.settledAtOnce(this.#failedToStart(error))
+      const status = this.#failedToStart(error)
+      attempt.tellEnd(status)
+      return this.settledAtOnce(status)
     }
     return outcome
+  }
+
+  /** Shows the attempt to the taps of this call and of those around it, outermost first. */
+  #announceAttempt(): StatusTap[] | undefined {
+    let listened = false
+    let outermost: FusedClientCall = this
+    for (let call: FusedClientCall | undefined = this; call !== undefined; call = call.#outer) {
+      outermost = call
+      listened ||= call.taps?.seeAttempts === true
+    }
+    if (!listened) return undefined
+    const attempt = {
+      number: ++outermost.#attempts,
+      repeatable: this.#outer !== undefined || this.#log?.keeping === true,
+      call: this,
+    }
+    return announce(attempt, this.#attemptTaps())
+  }
+
+  #attemptTaps(): AttemptTap[] {
+    const outer = this.#outer === undefined ? [] : this.#outer.#attemptTaps()
+    return [...outer, ...(this.taps?.ofAttempts ?? [])]
   }
 
   #start(attempt: Attempt): void {
@@ -334,7 +372,9 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
   #silence(attempt: Attempt | undefined): void {
     if (attempt === undefined || attempt.ended) return
     attempt.end()
-    this.#resolveOutcome?.(abandoned())
+    const status = abandoned()
+    attempt.tellEnd(status)
+    this.#resolveOutcome?.(status)
     attempt.call.cancelWithStatus(Code.CANCELLED, 'Superseded')
   }
 
@@ -390,6 +430,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     const resolve = this.#resolveOutcome // a tap may start the next attempt
     const status = attempt.failure ?? this.complete(receivedStatus(raw))
     this.#wire = { status, raw }
+    attempt.tellEnd(status)
     this.passOut(status, this.stack.length, true)
     if (this.#direct) this.conclude(status, true)
     resolve?.(status)

@@ -1,5 +1,7 @@
 export type {
+  AttemptTap,
   Call,
+  CallAttempt,
   ClientCall,
   Compression,
   Interceptor,

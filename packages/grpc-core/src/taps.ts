@@ -1,5 +1,6 @@
 import type { Metadata } from '@grpc/grpc-js'
-import type { MessageTap, MetadataTap, StatusTap } from './call.ts'
+import { warnOfTap } from './attempt-taps.ts'
+import type { AttemptTap, MessageTap, MetadataTap, StatusTap } from './call.ts'
 import { type Status, show } from './status.ts'
 
 /** A tap and the index of the interceptor that registered it. */
@@ -19,6 +20,7 @@ export class CallTaps {
   #response: Taps<MessageTap>
   #metadata: Taps<MetadataTap>
   #status: Taps<StatusTap>
+  #attempt: Taps<AttemptTap>
 
   addRequest(depth: number, tap: MessageTap): void {
     this.#request = add(this.#request, depth, tap, 'onRequest')
@@ -36,12 +38,25 @@ export class CallTaps {
     this.#status = add(this.#status, depth, tap, 'onStatus')
   }
 
+  addAttempt(depth: number, tap: AttemptTap): void {
+    this.#attempt = add(this.#attempt, depth, tap, 'onAttempt')
+  }
+
+  /** Those who want to hear of attempts, outermost first. */
+  get ofAttempts(): readonly AttemptTap[] {
+    return this.#attempt?.map(({ tap }) => tap) ?? []
+  }
+
   get seeRequests(): boolean {
     return this.#request !== undefined
   }
 
   get seeResponses(): boolean {
     return this.#response !== undefined
+  }
+
+  get seeAttempts(): boolean {
+    return this.#attempt !== undefined
   }
 
   get seeMetadata(): boolean {
@@ -95,10 +110,7 @@ export class CallTaps {
       try {
         entry.tap(status)
       } catch (error) {
-        process.emitWarning(
-          `An onStatus tap threw: ${error instanceof Error ? error.stack : show(error)}`,
-          'GrpcStackWarning',
-        )
+        warnOfTap('onStatus', error)
       }
     }
   }
@@ -110,6 +122,7 @@ export class CallTaps {
     this.#response = this.#response?.filter(keep)
     this.#metadata = this.#metadata?.filter(keep)
     this.#status = this.#status?.filter(keep)
+    this.#attempt = this.#attempt?.filter(keep)
   }
 }
 

@@ -2,6 +2,7 @@ import { status as Code } from '@grpc/grpc-js'
 import type { ClientCall, Interceptor, Status, UnaryUnaryClientInterceptor } from '@grpc-stack/grpc-core'
 import { failing, patterns, runRpc, startTestServer, TestClient } from '@grpc-stack/grpc-testing'
 import { SpanKind, SpanStatusCode, trace } from '@opentelemetry/api'
+import { hrTimeToMilliseconds } from '@opentelemetry/core'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { registerSdk, type SpanLog, unregisterSdk } from '../test/recorded-spans.ts'
 import { tracing } from './index.ts'
@@ -56,31 +57,87 @@ describe.each(patterns)('tracing(), retry(), tracing({ per: "attempt" }): %s', (
 })
 
 describe('attempts', () => {
-  it('without a span of their own are one span with their number, and the server spans are its children', async () => {
+  it('need no second tracing() where there are several: the span of the first is made when the second begins', async () => {
     await using server = await startTestServer({ interceptors: [tracing(), failing(1)] })
+    const before = Date.now()
     await runRpc(server.client(tracing(), retry), 'unary')
-    await log.count(3)
-    expect(log.client.attributes['grpc_stack.attempts']).toBe(2)
-    const serverSpans = log.ended.filter(({ kind }) => kind === SpanKind.SERVER)
-    expect(serverSpans.map((span) => span.parentSpanContext?.spanId)).toEqual(
-      Array(2).fill(log.client.spanContext().spanId),
+    await log.count(5)
+    const { client, attempts } = log
+    expect(client.attributes['grpc_stack.attempts']).toBe(2)
+    expect(
+      attempts.map(({ name, attributes, parentSpanContext }) => [name, attributes, parentSpanContext?.spanId]),
+    ).toEqual(
+      ['UNAVAILABLE', 'OK'].map((code, n) => [
+        'Attempt.grpcstack.testing.Test.Unary',
+        expect.objectContaining({ 'previous-rpc-attempts': n, 'rpc.status_code': code }),
+        client.spanContext().spanId,
+      ]),
     )
+    expect(attempts[0]?.status.code).toBe(SpanStatusCode.ERROR)
+    const [first, second] = attempts as [(typeof attempts)[0], (typeof attempts)[0]]
+    for (const { startTime, endTime } of attempts) {
+      expect(hrTimeToMilliseconds(startTime)).toBeGreaterThanOrEqual(before)
+      expect(hrTimeToMilliseconds(endTime)).toBeGreaterThan(hrTimeToMilliseconds(startTime))
+    }
+    expect(hrTimeToMilliseconds(second.startTime)).toBeGreaterThanOrEqual(hrTimeToMilliseconds(first.endTime) - 2)
+    const serverSpans = log.ended.filter(({ kind }) => kind === SpanKind.SERVER)
+    expect(serverSpans.map((span) => span.parentSpanContext?.spanId)).toEqual([
+      client.spanContext().spanId,
+      second.spanContext().spanId,
+    ])
   })
 
-  it('that run at the same time, as hedged ones do, are children of the call', async () => {
-    const twice: UnaryUnaryClientInterceptor = {
-      async interceptUnaryUnary(continuation, details, request) {
-        const both = [continuation(details, request), continuation(details, request)] as const
-        await both[0]
-        return both[1]
-      },
+  it('of a call that succeeds at once, or that nothing would try again, have no span', async () => {
+    await using server = await startTestServer()
+    await runRpc(server.client(tracing(), retry), 'unary')
+    await runRpc(server.client(tracing()), 'unary')
+    await log.count(2)
+    expect(log.attempts).toEqual([])
+  })
+
+  it('have one span each where both are asked for', async () => {
+    await using server = await startTestServer({ interceptors: [failing(2)] })
+    await runRpc(server.client(tracing(), retry, tracing({ per: 'attempt' })), 'unary')
+    await log.count(4)
+    expect(log.started).toHaveLength(4)
+  })
+
+  it('are not what the hooks of the call are about', async () => {
+    const seen: string[] = []
+    const options = {
+      spanName: () => 'own',
+      requestHook: () => void seen.push('request'),
+      responseHook: () => void seen.push('response'),
     }
+    await using server = await startTestServer({ interceptors: [failing(1)] })
+    await runRpc(server.client(tracing(options), retry), 'unary')
+    await log.count(3)
+    expect(seen).toEqual(['request', 'response'])
+    expect(log.attempts.map(({ name }) => name)).toEqual(Array(2).fill('Attempt.grpcstack.testing.Test.Unary'))
+  })
+
+  const twice: UnaryUnaryClientInterceptor = {
+    async interceptUnaryUnary(continuation, details, request) {
+      const both = [continuation(details, request), continuation(details, request)] as const
+      await both[0]
+      return both[1]
+    },
+  }
+
+  it.each([
+    ['with a tracing() of their own', [tracing({ per: 'attempt' })]],
+    ['without', []],
+  ])('that run at the same time, as hedged ones do, are children of the call: %s', async (_how, inside) => {
     await using server = await startTestServer({ interceptors: [tracing()] })
-    await runRpc(server.client(tracing(), twice, tracing({ per: 'attempt' })), 'unary')
+    await runRpc(server.client(tracing(), twice, ...inside), 'unary')
     await log.count(5)
     expect(log.attempts.map((span) => span.parentSpanContext?.spanId)).toEqual(
       Array(2).fill(log.client.spanContext().spanId),
     )
+    for (const { status, attributes } of log.attempts) {
+      expect(status.code).toBe(SpanStatusCode.UNSET)
+      expect(attributes['rpc.status_code']).toBe('OK')
+    }
   })
 
   it('carry one trace context on the wire, their own', async () => {

@@ -44,6 +44,15 @@ export interface MethodTrace {
   readonly ofHost: LastParsed<Attributes>
 }
 
+/** What is not the same for every span of a method. */
+export interface StartOptions {
+  readonly links?: readonly Link[] | undefined
+  /** Epoch milliseconds. Default: now. */
+  readonly startTime?: number | undefined
+  /** Attempts before this one. Default: what the metadata says (gRFC A6). */
+  readonly previousAttempts?: number | undefined
+}
+
 /** gRFC A6: set by whatever retries, from the second attempt on. */
 const PREVIOUS_ATTEMPTS_KEY = 'grpc-previous-rpc-attempts'
 
@@ -99,7 +108,6 @@ export class SpanRecorder {
 
   /**
    * Undefined where there is no span to speak of: no SDK, tracing suppressed, or the provider failed.
-   * @param startTime epoch milliseconds. Default: now.
    */
   start(
     tracer: Tracer,
@@ -107,12 +115,11 @@ export class SpanRecorder {
     method: MethodTrace,
     kind: SpanKind,
     parent: Context,
-    links?: readonly Link[],
-    startTime?: number,
+    { links, startTime, previousAttempts }: StartOptions = NO_OPTIONS,
   ): Span | undefined {
     let span: Span
     try {
-      const options: SpanOptions = { kind, attributes: this.#attributesOf(call, method) }
+      const options: SpanOptions = { kind, attributes: this.#attributesOf(call, method, previousAttempts) }
       if (startTime !== undefined) options.startTime = startTime
       if (links !== undefined || this.#settings.links !== undefined) options.links = this.#linksOf(call, links)
       span = tracer.startSpan(this.#nameOf(call, method), options, parent)
@@ -139,14 +146,14 @@ export class SpanRecorder {
     }
   }
 
-  #attributesOf(call: Call, method: MethodTrace): Attributes {
+  #attributesOf(call: Call, method: MethodTrace, previousAttempts: number | undefined): Attributes {
     const { attributes: given, per } = this.#settings
     let { attributes } = method
     // grpc-js types the host as a string; a request may have brought none.
     if (call.side === 'server') attributes = method.ofHost.parse((call as ServerCall).host ?? '')
     else if (per === 'attempt') {
-      const [previous] = call.metadata.get(PREVIOUS_ATTEMPTS_KEY)
-      attributes = { ...attributes, [PREVIOUS_ATTEMPTS]: Number(previous ?? 0) || 0 }
+      const previous = previousAttempts ?? (Number(call.metadata.get(PREVIOUS_ATTEMPTS_KEY)[0] ?? 0) || 0)
+      attributes = { ...attributes, [PREVIOUS_ATTEMPTS]: previous }
     }
     if (given === undefined) return attributes
     try {
@@ -192,8 +199,11 @@ export class SpanRecorder {
     }
   }
 
-  /** Ends a recording span with how the RPC ended. */
-  end(span: Span, call: Call, method: MethodTrace, status: Status): void {
+  /**
+   * Ends a recording span with how the RPC ended.
+   * @param endTime epoch milliseconds. Default: now.
+   */
+  end(span: Span, call: Call, method: MethodTrace, status: Status, endTime?: number): void {
     try {
       this.#describeEnd(span, call, method, status)
     } catch (error) {
@@ -208,7 +218,7 @@ export class SpanRecorder {
       }
     }
     try {
-      span.end()
+      span.end(endTime)
     } catch (error) {
       this.#containment.failed(error, 'ending a span')
     }
@@ -265,6 +275,8 @@ export class SpanRecorder {
     if (port !== undefined) attributes[SERVER_PORT] = port
   }
 }
+
+const NO_OPTIONS: StartOptions = {}
 
 function withHost(attributes: Attributes, host: string): Attributes {
   const { address, port } = splitHost(host)

@@ -12,6 +12,7 @@ import {
   type Tracer,
   trace,
 } from '@opentelemetry/api'
+import { AttemptSpans, OWN_ATTEMPT_SPANS } from './attempt-spans.ts'
 import { Containment } from './containment.ts'
 import { GrpcTraceBinPropagator } from './grpc-trace-bin.ts'
 import { isTracedByInstrumentation, serversAreInstrumented, warnOfInstrumentation } from './instrumentation-grpc.ts'
@@ -39,6 +40,7 @@ const SPAN: unique symbol = Symbol.for('@grpc-stack/interceptor-tracing.span')
 
 interface Traced {
   [SPAN]?: Span | undefined
+  [OWN_ATTEMPT_SPANS]?: true
 }
 
 /**
@@ -48,8 +50,10 @@ interface Traced {
  *     const channel = interceptChannel(createChannel('localhost:50051', credentials.createInsecure()), tracing())
  *     const server = createServer({ interceptors: [tracing()] })
  *
- * It belongs outermost, so that the span covers refusals of other interceptors and every attempt of a retry. For a span per
- * attempt besides, put a second one inside: `tracing(), retry(), tracing({ per: 'attempt' })`.
+ * It belongs outermost, so that the span covers refusals of other interceptors and every attempt of a retry. A call that is
+ * tried more than once has a child span per attempt. The first one's is made when a second begins, so what the server does in
+ * the first is a child of the call; for a span per attempt from the start, put a second instance inside:
+ * `tracing(), retry(), tracing({ per: 'attempt' })`.
  *
  * Nothing that fails in here reaches the RPC. Without an OpenTelemetry SDK it does nothing.
  *
@@ -70,12 +74,15 @@ class RpcTracer {
   readonly #settings: Settings
   readonly #containment: Containment
   readonly #recorder: SpanRecorder
+  /** Of attempts that have spans because there are several. The options about calls are not about them. */
+  readonly #attempts: SpanRecorder
   readonly #source: TracerSource
 
   constructor(settings: Settings, containment: Containment) {
     this.#settings = settings
     this.#containment = containment
     this.#recorder = new SpanRecorder(settings, containment)
+    this.#attempts = new SpanRecorder(attemptSettings(settings), containment)
     this.#source = new TracerSource(settings.tracerProvider, settings.propagator !== undefined || settings.grpcTraceBin)
   }
 
@@ -107,7 +114,9 @@ class RpcTracer {
     }
     const span = this.#recorder.start(tracer, call, method, SpanKind.CLIENT, parent)
     ;(call as Traced)[SPAN] = span
-    return this.#outgoing(span, parent, call, method, next)
+    const inside = span === undefined ? parent : trace.setSpan(parent, span)
+    if (span?.isRecording()) this.#followAttempts(tracer, call, inside)
+    return this.#outgoing(span, inside, call, method, next)
   }
 
   #attempt(tracer: Tracer, call: ClientCall, method: MethodTrace, next: Next): Promise<Status> {
@@ -115,18 +124,29 @@ class RpcTracer {
     // Without a context manager the span of the call is not the active one.
     const ofCall = trace.getSpan(active) === undefined ? (call as Traced)[SPAN] : undefined
     const parent = ofCall === undefined ? active : trace.setSpan(active, ofCall)
+    ;(call as Traced)[OWN_ATTEMPT_SPANS] = true
     const span = this.#recorder.start(tracer, call, method, SpanKind.INTERNAL, parent)
-    return this.#outgoing(span, parent, call, method, next)
+    return this.#outgoing(span, span === undefined ? parent : trace.setSpan(parent, span), call, method, next)
+  }
+
+  #followAttempts(tracer: Tracer, call: ClientCall, inside: Context): void {
+    let spans: AttemptSpans | undefined
+    call.onAttempt((attempt) => {
+      if (spans === undefined) {
+        if (!attempt.repeatable) return undefined
+        spans = new AttemptSpans(this.#attempts, tracer, inside, (context, own) => this.#inject(context, own))
+      }
+      return spans.begin(attempt)
+    })
   }
 
   #outgoing(
     span: Span | undefined,
-    parent: Context,
+    inside: Context,
     call: ClientCall,
     method: MethodTrace,
     next: Next,
   ): Promise<Status> {
-    const inside = span === undefined ? parent : trace.setSpan(parent, span)
     this.#inject(inside, call)
     this.#endWith(call, span, method)
     return this.#enter(inside, next)
@@ -139,7 +159,7 @@ class RpcTracer {
     const parent = stranger === undefined ? remote : trace.deleteSpan(remote)
     const links = stranger && [{ context: stranger }]
     if (yields) return this.#onlyRefusals(tracer, call, method, parent, links, next)
-    const span = this.#recorder.start(tracer, call, method, SpanKind.SERVER, parent, links)
+    const span = this.#recorder.start(tracer, call, method, SpanKind.SERVER, parent, links && { links })
     ;(call as Traced)[SPAN] = span
     this.#endWith(call, span, method)
     return this.#enter(span === undefined ? parent : trace.setSpan(parent, span), next)
@@ -169,7 +189,7 @@ class RpcTracer {
     ;(call as Traced)[SPAN] = undefined
     call.onStatus((status) => {
       if (status.refusedBy === undefined) return
-      const span = this.#recorder.start(tracer, call, method, SpanKind.SERVER, parent, links, startTime)
+      const span = this.#recorder.start(tracer, call, method, SpanKind.SERVER, parent, { links, startTime })
       if (span?.isRecording()) this.#recorder.end(span, call, method, status)
     })
     return next()
@@ -239,4 +259,9 @@ class RpcTracer {
     }
     return outcome ?? next()
   }
+}
+
+function attemptSettings(settings: Settings): Settings {
+  const { spanName: _1, links: _2, messageLinks: _3, requestHook: _4, responseHook: _5, ...rest } = settings
+  return { ...rest, per: 'attempt', metadata: {}, messageEvents: false }
 }

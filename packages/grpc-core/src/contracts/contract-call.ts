@@ -30,17 +30,22 @@ type BaseCall = ReturnType<NextCall>
 type MessageContext = Parameters<BaseCall['sendMessageWithContext']>[0]
 type Input = unknown
 
-/** A call through a stack that is planned for its method. */
+/**
+ * A call through a stack that is planned for its method.
+ * @param outer the call around the contract object whose continuation it is
+ */
 export function openPlanned(
   plan: ClientPlan,
   options: InterceptorOptions,
   nextCall: NextCall,
   facts: ChannelFacts,
+  outer?: FusedClientCall,
 ): FusedClientCall {
   const { method, stack, layer } = plan
-  if (layer === undefined) return new FusedClientCall(options, nextCall, method, stack, facts)
+  if (layer === undefined) return new FusedClientCall(options, nextCall, method, stack, facts, outer)
   const enter: NextCall = (given) => new ContractCall(call, layer, plan, given, nextCall, facts)
-  const call = new FusedClientCall(options, enter, method, stack, { ...facts, open: (next, given) => next(given) })
+  const around: ChannelFacts = { ...facts, opensRpc: false, open: (next, given) => next(given) }
+  const call = new FusedClientCall(options, enter, method, stack, around, outer)
   return call
 }
 
@@ -207,7 +212,7 @@ export class ContractCall implements Omit<BaseCall, never> {
     }
     if (this.#decided !== undefined) return failedCall(responseStream, this.#decided)
     const { plan, options, metadata, facts } = innerCall(details, this.#layer, this.#plan, this.#options, this.#facts)
-    this.#below = openPlanned(plan, options, this.#nextCall, facts)
+    this.#below = openPlanned(plan, options, this.#nextCall, facts, this.#parent)
     const call = openInner(this.#below, input, metadata)
     this.#own.add(call)
     this.#running.add(call)

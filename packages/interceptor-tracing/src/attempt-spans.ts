@@ -1,0 +1,84 @@
+import type { CallAttempt, Status, StatusTap } from '@grpc-stack/grpc-core'
+import { type Context, type Span, SpanKind, type Tracer, trace } from '@opentelemetry/api'
+import type { SpanRecorder } from './span-recorder.ts'
+
+/** Set on a call whose attempts have spans by a `tracing({ per: 'attempt' })` of their own. */
+export const OWN_ATTEMPT_SPANS: unique symbol = Symbol.for('@grpc-stack/interceptor-tracing.attempts')
+
+/** Writes the trace context of an attempt into its metadata. */
+export type Inject = (inside: Context, attempt: CallAttempt['call']) => void
+
+/** The first attempt, which has no span while it is the only one. */
+interface First {
+  readonly attempt: CallAttempt
+  readonly startedAt: number
+  span: Span | undefined
+  ended: { readonly at: number; readonly status: Status } | undefined
+}
+
+/**
+ * A span per attempt, children of the span of the call, for a call that comes to more than one (gRFC A72). Most do not, and
+ * cost two readings of the clock: the span of a first attempt is made when there is a second.
+ */
+export class AttemptSpans {
+  readonly #recorder: SpanRecorder
+  readonly #tracer: Tracer
+  /** With the span of the call in it. */
+  readonly #parent: Context
+  readonly #inject: Inject
+  #first: First | undefined
+  /** Epoch milliseconds at the zero of the monotonic clock, as at the beginning of this call. */
+  #epoch = 0
+
+  constructor(recorder: SpanRecorder, tracer: Tracer, parent: Context, inject: Inject) {
+    this.#recorder = recorder
+    this.#tracer = tracer
+    this.#parent = parent
+    this.#inject = inject
+  }
+
+  begin(attempt: CallAttempt): StatusTap | undefined {
+    if (OWN_ATTEMPT_SPANS in attempt.call) return undefined
+    if (attempt.number === 1) return attempt.repeatable ? this.#beginFirst(attempt) : undefined
+    if (this.#first !== undefined && this.#first.span === undefined) this.#recordFirst(this.#first)
+    const span = this.#start(attempt)
+    if (span === undefined) return undefined
+    this.#inject(trace.setSpan(this.#parent, span), attempt.call)
+    return (status) => this.#end(span, attempt, status)
+  }
+
+  #beginFirst(attempt: CallAttempt): StatusTap {
+    this.#epoch = Date.now() - performance.now()
+    const first: First = { attempt, startedAt: this.#now(), span: undefined, ended: undefined }
+    this.#first = first
+    return (status) => {
+      const at = this.#now()
+      if (first.span === undefined) first.ended = { at, status }
+      else this.#end(first.span, attempt, status, at)
+    }
+  }
+
+  #recordFirst(first: First): void {
+    first.span = this.#start(first.attempt, first.startedAt)
+    // An attempt that is hedged against goes on.
+    if (first.span !== undefined && first.ended !== undefined) {
+      this.#end(first.span, first.attempt, first.ended.status, first.ended.at)
+    }
+  }
+
+  #start({ call, number }: CallAttempt, startTime?: number): Span | undefined {
+    const method = this.#recorder.methodOf(call)
+    return this.#recorder.start(this.#tracer, call, method, SpanKind.INTERNAL, this.#parent, {
+      previousAttempts: number - 1,
+      startTime,
+    })
+  }
+
+  #end(span: Span, { call }: CallAttempt, status: Status, endTime?: number): void {
+    if (span.isRecording()) this.#recorder.end(span, call, this.#recorder.methodOf(call), status, endTime)
+  }
+
+  #now(): number {
+    return this.#epoch + performance.now()
+  }
+}
