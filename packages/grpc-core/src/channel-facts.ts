@@ -57,3 +57,8 @@ export function channelBelow(call: unknown): InsideChannel | undefined {
   for (let depth = 0; below?.nextCall !== undefined && depth < 100; depth++) below = below.nextCall
   return below?.call?.channel
 }
+
+/** Whether interceptors of grpc-js stand between this call and the channel. */
+export function isIntercepted(call: unknown): boolean {
+  return (call as Inside).nextCall !== undefined
+}

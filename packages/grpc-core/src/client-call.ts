@@ -17,7 +17,7 @@ import { announce } from './attempt-taps.ts'
 import type { AttemptTap, ClientCall, Compression, Interceptor, ReplayLimits, StatusTap } from './call.ts'
 import type { CallOption } from './call-option.ts'
 import { CallSettings } from './call-settings.ts'
-import { type ChannelFacts, channelBelow, secureBelow } from './channel-facts.ts'
+import { type ChannelFacts, channelBelow, isIntercepted, secureBelow } from './channel-facts.ts'
 import { Context, contextStorage } from './context.ts'
 import { type DeadlineTimer, startDeadlineTimer, toEpochMs } from './deadline.ts'
 import { abandoned, abortReason, FusedCall, type Layer, tapStatus } from './fused-call.ts'
@@ -351,8 +351,9 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
   }
 
   #start(attempt: Attempt): void {
-    // Within a scope a copy: what grpc-js interceptors further in add to it must not be there in the next attempt.
-    const metadata = this.#scopes?.length ? this.#settings.metadata : this.#settings.outgoing
+    // What grpc-js interceptors further in add to it must not be there in the next attempt. grpc-js itself copies it.
+    const repeatable = this.#scopes !== undefined && this.#scopes.length > 0
+    const metadata = repeatable && isIntercepted(attempt.call) ? this.#settings.metadata : this.#settings.outgoing
     attempt.call.start(metadata, attempt)
     this.#attempt = attempt
     this.#response = undefined
@@ -574,6 +575,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     this.#silence(this.#attempt)
     this.abandonInside(layer.index)
     this.#log?.forgetStagesFrom(this.#replayPoints.indexOf(layer.index) + 1)
+    this.taps?.dropDeeperThan(layer.index)
     return this.#enterScope(layer)
   }
 
@@ -594,7 +596,6 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     // An array that begins with what it holds has room for just that; most never hold more.
     if (this.#scopes === undefined) this.#scopes = [scope]
     else this.#scopes.push(scope)
-    this.taps?.dropDeeperThan(layer.index)
     const outcome = this.enter(layer.index + 1)
     if (this.settled) this.reached(layer.index)
     return outcome

@@ -1,4 +1,4 @@
-import { status as Code, type Interceptor as GrpcInterceptor, InterceptingCall } from '@grpc/grpc-js'
+import { status as Code, credentials, type Interceptor as GrpcInterceptor, InterceptingCall } from '@grpc/grpc-js'
 import {
   type Behaviour,
   echo,
@@ -17,6 +17,7 @@ import {
 import { describe, expect, it } from 'vitest'
 import { awaiting, until } from '../../test/observing.ts'
 import type { ClientCall, Interceptor, Next, ReplayLimits, Status } from '../index.ts'
+import { clientInterceptors } from '../index.ts'
 
 const roomy: ReplayLimits = { maxBytes: 1_000_000, maxMessages: 1000 }
 const streamsRequests = (pattern: TestPattern): boolean => pattern === 'clientStream' || pattern === 'bidi'
@@ -179,6 +180,24 @@ describe('invariant 6: next() again starts a fresh attempt', () => {
     ).toEqual([['attempt-1'], ['attempt-2'], ['attempt-3']])
     expect(server.calls.map(({ requests }) => requests[0]?.text)).toEqual(['m1', 'm2', 'm3'])
     expect(rpc.messages).toEqual([{ text: 'm3', data: 'answer 3' }])
+  })
+
+  it.each(patterns)('so is what interceptors of grpc-js inside the stack add to the metadata: %s', async (pattern) => {
+    const native: GrpcInterceptor = (options, nextCall) =>
+      new InterceptingCall(nextCall(options), {
+        start: (metadata, listener, next) => {
+          metadata.add('native', 'once')
+          next(metadata, listener)
+        },
+      })
+    await using server = await startTestServer({ behaviour: failingAfterReading(2) })
+    const stub = new TestClient(server.address, credentials.createInsecure(), {
+      'grpc.use_local_subchannel_pool': 1,
+      interceptors: [...clientInterceptors(repeating(3).interceptor), native],
+    })
+    await runRpc(stub, pattern, whole(pattern))
+    stub.close()
+    expect(server.calls.map(({ metadata }) => metadata.get('native'))).toEqual(Array(3).fill(['once']))
   })
 
   it('what the repeating layer itself sets between attempts holds', async () => {
