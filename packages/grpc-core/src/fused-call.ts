@@ -18,7 +18,8 @@ export class Layer {
   left = false
   /** What it was told when an outer layer went on without it. */
   abandoned: Status | undefined
-  /** Set when the interceptor answered with a promise of its own; tells the layer outside. */
+  /** What the layer outside got, when the interceptor answered with a promise of its own, and what settles it. */
+  promise: Promise<Status> | undefined
   resolve: ((status: Status) => void) | undefined
   /** What it has to say about the status of what is inside. */
   recovering: Recovering | undefined
@@ -65,6 +66,8 @@ export abstract class FusedCall implements Call {
   protected rpcContext: Context | undefined
   /** The layer entered last. Until it calls its `next()`, the one that acts. */
   #entered: Layer | undefined
+  /** The outermost layer that owes an answer, where those around it hand on its promise: it reports to `conclude`. */
+  #outermost: Layer | undefined
   /** By index, the layers that owe an answer. */
   #waiting: (Layer | undefined)[] | undefined
   /** The status of what is inside, if it was known before the interceptor outside had returned. */
@@ -139,8 +142,13 @@ export abstract class FusedCall implements Call {
   protected run(): void {
     const outcome = this.enter(0)
     if (outcome === NEVER || this.finished) return
-    if (this.#known === undefined) this.follow(outcome)
-    else this.conclude(this.#known, false)
+    if (this.#known !== undefined) {
+      this.conclude(this.#known, false)
+      return
+    }
+    const waiting = this.#waiting?.find((layer) => layer !== undefined)
+    if (waiting?.promise === outcome) this.#outermost = waiting
+    else this.follow(outcome)
   }
 
   /** The outermost layer handed its `next()` on. */
@@ -155,7 +163,7 @@ export abstract class FusedCall implements Call {
     this.finish(status, sync)
     this.abandonInside(-1)
     // Its promise knows the context it was made in, which need not be kept with the call.
-    this.#entered = undefined
+    this.#entered = this.#outermost = undefined
   }
 
   protected enter(index: number): Promise<Status> {
@@ -179,6 +187,7 @@ export abstract class FusedCall implements Call {
       if (answer !== undefined && answer === given) return given
     } else if (answer === recovering.promise) {
       recovering.returned = true
+      layer.promise = recovering.promise
       return index === 0 ? NEVER : recovering.promise
     }
     if (!isThenable(answer)) return this.#answered(layer, this.#judge(layer, answer))
@@ -196,9 +205,9 @@ export abstract class FusedCall implements Call {
     )
     // The outermost layer reports to finish() instead of a promise.
     if (layer.index === 0) return NEVER
-    const promise = new Promise<Status>(captureResolve)
+    layer.promise = new Promise<Status>(captureResolve)
     layer.resolve = captured
-    return promise
+    return layer.promise
   }
 
   #waitFor(layer: Layer): void {
@@ -253,8 +262,9 @@ export abstract class FusedCall implements Call {
       if (!recovering.asked) this.#askInVain(recovering, status)
       recovering.resolve(status)
     }
-    if (layer.index > 0 || abandoned !== undefined) layer.resolve?.(status)
-    else this.conclude(status, sync)
+    layer.resolve?.(status)
+    const outermost = layer.index === 0 || layer === this.#outermost
+    if (outermost && abandoned === undefined) this.conclude(status, sync)
   }
 
   /**

@@ -8,14 +8,6 @@ export const OWN_ATTEMPT_SPANS: unique symbol = Symbol.for('@grpc-stack/intercep
 /** Writes the trace context of an attempt into its metadata. */
 export type Inject = (inside: Context, attempt: CallAttempt['call']) => void
 
-/** The first attempt, which has no span while it is the only one. */
-interface First {
-  readonly attempt: CallAttempt
-  readonly startedAt: number
-  span: Span | undefined
-  ended: { readonly at: number; readonly status: Status } | undefined
-}
-
 /**
  * A span per attempt, children of the span of the call, for a call that comes to more than one (gRFC A72). Most do not, and
  * cost two readings of the clock: the span of a first attempt is made when there is a second.
@@ -26,7 +18,12 @@ export class AttemptSpans {
   /** With the span of the call in it. */
   readonly #parent: Context
   readonly #inject: Inject
-  #first: First | undefined
+  /** The first attempt, which has no span while it is the only one. */
+  #first: CallAttempt | undefined
+  #firstSpan: Span | undefined
+  #firstStatus: Status | undefined
+  #startedAt = 0
+  #endedAt = 0
   /** Epoch milliseconds at the zero of the monotonic clock, as at the beginning of this call. */
   #epoch = 0
 
@@ -40,7 +37,7 @@ export class AttemptSpans {
   begin(attempt: CallAttempt): StatusTap | undefined {
     if (OWN_ATTEMPT_SPANS in attempt.call) return undefined
     if (attempt.number === 1) return attempt.repeatable ? this.#beginFirst(attempt) : undefined
-    if (this.#first !== undefined && this.#first.span === undefined) this.#recordFirst(this.#first)
+    if (this.#first !== undefined && this.#firstSpan === undefined) this.#recordFirst(this.#first)
     const span = this.#start(attempt)
     if (span === undefined) return undefined
     this.#inject(trace.setSpan(this.#parent, span), attempt.call)
@@ -49,21 +46,20 @@ export class AttemptSpans {
 
   #beginFirst(attempt: CallAttempt): StatusTap {
     this.#epoch = Date.now() - performance.now()
-    const first: First = { attempt, startedAt: this.#now(), span: undefined, ended: undefined }
-    this.#first = first
+    this.#startedAt = this.#now()
+    this.#first = attempt
     return (status) => {
-      const at = this.#now()
-      if (first.span === undefined) first.ended = { at, status }
-      else this.#end(first.span, attempt, status, at)
+      this.#endedAt = this.#now()
+      this.#firstStatus = status
+      if (this.#firstSpan !== undefined) this.#end(this.#firstSpan, attempt, status, this.#endedAt)
     }
   }
 
-  #recordFirst(first: First): void {
-    first.span = this.#start(first.attempt, first.startedAt)
+  #recordFirst(first: CallAttempt): void {
+    this.#firstSpan = this.#start(first, this.#startedAt)
     // An attempt that is hedged against goes on.
-    if (first.span !== undefined && first.ended !== undefined) {
-      this.#end(first.span, first.attempt, first.ended.status, first.ended.at)
-    }
+    if (this.#firstSpan === undefined || this.#firstStatus === undefined) return
+    this.#end(this.#firstSpan, first, this.#firstStatus, this.#endedAt)
   }
 
   #start({ call, number }: CallAttempt, startTime?: number): Span | undefined {

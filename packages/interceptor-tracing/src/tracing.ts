@@ -12,7 +12,7 @@ import {
   type Tracer,
   trace,
 } from '@opentelemetry/api'
-import { AttemptSpans, OWN_ATTEMPT_SPANS } from './attempt-spans.ts'
+import { AttemptSpans, type Inject, OWN_ATTEMPT_SPANS } from './attempt-spans.ts'
 import { Containment } from './containment.ts'
 import { GrpcTraceBinPropagator } from './grpc-trace-bin.ts'
 import { isTracedByInstrumentation, serversAreInstrumented, warnOfInstrumentation } from './instrumentation-grpc.ts'
@@ -76,6 +76,7 @@ class RpcTracer {
   readonly #recorder: SpanRecorder
   /** Of attempts that have spans because there are several. The options about calls are not about them. */
   readonly #attempts: SpanRecorder
+  readonly #injectAttempt: Inject = (inside, call) => this.#inject(inside, call)
   readonly #source: TracerSource
 
   constructor(settings: Settings, containment: Containment) {
@@ -134,7 +135,7 @@ class RpcTracer {
     call.onAttempt((attempt) => {
       if (spans === undefined) {
         if (!attempt.repeatable) return undefined
-        spans = new AttemptSpans(this.#attempts, tracer, inside, (context, own) => this.#inject(context, own))
+        spans = new AttemptSpans(this.#attempts, tracer, inside, this.#injectAttempt)
       }
       return spans.begin(attempt)
     })
