@@ -1,7 +1,7 @@
-import { randomUUID } from 'node:crypto'
 import type { Call, Interceptor, ServerCall } from '@grpc-stack/grpc-core'
 import { Containment } from './containment.ts'
 import { checkNames } from './options.ts'
+import { randomUuid } from './random-uuid.ts'
 import { requestIdVar, useRequestIds } from './request-id-var.ts'
 
 export interface RequestIdOptions {
@@ -40,7 +40,7 @@ const VALID = /^[A-Za-z0-9._:/+=@~-]{1,128}$/
  */
 export function requestId(options: RequestIdOptions = {}): RequestIdInterceptor {
   checkNames('requestId', options, ['header', 'generate', 'accept', 'onFailure'])
-  const { generate = () => randomUUID(), accept = true } = options
+  const { generate = randomUuid, accept = true } = options
   const header = checkHeader(options.header ?? 'x-request-id')
   if (typeof generate !== 'function') throw new TypeError('requestId: option "generate" must be a function')
   if (typeof accept !== 'boolean' && typeof accept !== 'function') {
@@ -63,7 +63,7 @@ export function requestId(options: RequestIdOptions = {}): RequestIdInterceptor 
       return made
     })
     // An id is worth less than the call.
-    return typeof id === 'string' ? id : randomUUID()
+    return typeof id === 'string' ? id : randomUuid()
   }
   const interceptor: Interceptor = function requestId(call, next) {
     const given = call.metadata.get(header)
