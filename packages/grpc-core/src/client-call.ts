@@ -388,7 +388,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
   receiveMetadata(attempt: Attempt, metadata: Metadata): void {
     let tapped: Metadata
     try {
-      tapped = !this.taps?.seeMetadata ? metadata : this.#inContext(() => this.tapMetadata(metadata))
+      tapped = this.taps?.seeMetadata ? this.#inContext(this.tapMetadata, metadata) : metadata
     } catch (error) {
       this.#failAttempt(attempt, error)
       return
@@ -411,7 +411,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     }
     let tapped: unknown
     try {
-      tapped = !this.taps?.seeResponses ? message : this.#inContext(() => this.tapResponse(message))
+      tapped = this.taps?.seeResponses ? this.#inContext(this.tapResponse, message) : message
     } catch (error) {
       this.#failAttempt(attempt, error)
       return
@@ -496,7 +496,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     let tapped: unknown = message
     if (this.taps?.seeRequests) {
       try {
-        tapped = this.#inContext(() => this.#tapInStages(message, entry))
+        tapped = this.#inContext(this.#tapInStages, message, entry)
       } catch (error) {
         this.#failAttempt(attempt, error)
         this.#tellWritten(written)
@@ -669,9 +669,10 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
   }
 
   /** Taps see the context of this RPC, where there is one. */
-  #inContext<T>(work: () => T): T {
+  #inContext<A, B, T>(tap: (subject: A, more?: B) => T, subject: A, more?: B): T {
     const storage = this.rpcContext && contextStorage()
-    return storage && this.rpcContext ? storage.run(this.rpcContext, work) : work()
+    if (!storage || !this.rpcContext) return tap.call(this, subject, more)
+    return storage.run(this.rpcContext, () => tap.call(this, subject, more))
   }
 }
 

@@ -155,16 +155,19 @@ export class FusedServerCall
 
   onReceiveMessage(message: unknown): void {
     if (this.#over || this.#settled) return
-    let tapped: unknown = message
-    if (this.taps?.seeRequests) {
-      try {
-        tapped = this.#handlerScope?.runInAsyncScope(() => this.tapRequest(message))
-      } catch (error) {
-        this.#tapThrew(error)
-        return
-      }
+    if (this.taps?.seeRequests) this.#handlerScope?.runInAsyncScope(this.#deliverTapped, this, message)
+    else this.#handlerScope?.runInAsyncScope(this.#handler.onReceiveMessage, this.#handler, message)
+  }
+
+  #deliverTapped(message: unknown): void {
+    let tapped: unknown
+    try {
+      tapped = this.tapRequest(message)
+    } catch (error) {
+      this.#tapThrew(error)
+      return
     }
-    this.#handlerScope?.runInAsyncScope(this.#handler.onReceiveMessage, this.#handler, tapped)
+    this.#handler.onReceiveMessage(tapped)
   }
 
   onReceiveHalfClose(): void {
