@@ -11,6 +11,9 @@ import { retriesBelow, warnOfListener, warnOfSecondRetrier } from './warnings.ts
 
 const PREVIOUS_ATTEMPTS = 'grpc-previous-rpc-attempts'
 
+type Retry = Extract<Decision, { readonly retry: true }>
+type GivenUp = Extract<Decision, { readonly retry: false }> & { readonly problem?: unknown }
+
 /** Bounds the next attempt. By wall time, as deadlines are. */
 export function limitAttempt(call: ClientCall, plan: Plan, deadline: number): void {
   if (plan.perAttemptTimeoutMs !== undefined) call.deadline = Math.min(deadline, Date.now() + plan.perAttemptTimeoutMs)
@@ -45,23 +48,29 @@ export class Attempts {
   run(method: MethodPlan): Promise<Status> {
     return this.#call.recover(this.#next, (status) => {
       if (!method.channelSeen) this.#lookAtChannel(method)
-      if (status.code !== Code.OK) return this.#recover(status)
+      if (status.code !== Code.OK) return this.#firstFailed(status)
       this.#budget?.succeeded()
       return undefined
     })
   }
 
-  /** The first attempt failed. */
-  async #recover(first: Status): Promise<Status> {
+  /** Waits for nothing where there is no second attempt: most failures are not of the kind that is tried again. */
+  #firstFailed(status: Status): Status | Promise<Status> {
+    const report = openReport(this.#call)
+    const end = this.#settings.clock.now() + (this.#deadline - Date.now())
+    const decision = this.#decide(status, report, 0, end - this.#settings.clock.now())
+    if (decision.retry) return this.#retry(status, decision, report, end)
+    return this.#giveUp(status, report, decision.reason, decision.problem)
+  }
+
+  /** @param end of the call, by the clock */
+  async #retry(failed: Status, decided: Retry, report: RetryReport, end: number): Promise<Status> {
     const call = this.#call
     const { clock, onRetry } = this.#settings
-    const report = openReport(call)
-    const end = clock.now() + (this.#deadline - Date.now())
-    let status = first
+    let status = failed
+    let decision: Retry = decided
     let streak = 0
     for (;;) {
-      const decision = this.#decide(status, report, streak, end - clock.now())
-      if (!decision.retry) return this.#giveUp(status, report, decision.reason, decision.problem)
       noteFailure(report, status)
       tell(onRetry, { call, status, attempts: report.attempts, delayMs: decision.delayMs })
       const began = clock.now()
@@ -75,6 +84,9 @@ export class Attempts {
         this.#budget?.succeeded()
         return finalStatus(status, report)
       }
+      const next = this.#decide(status, report, streak, end - clock.now())
+      if (!next.retry) return this.#giveUp(status, report, next.reason, next.problem)
+      decision = next
     }
   }
 
@@ -94,7 +106,7 @@ export class Attempts {
     return this.#next()
   }
 
-  #decide(status: Status, report: RetryReport, streak: number, leftMs: number): Decision & { problem?: unknown } {
+  #decide(status: Status, report: RetryReport, streak: number, leftMs: number): Retry | GivenUp {
     const { retryIf, backoff, mayRetryRefusal, random } = this.#settings
     const call = this.#call
     const plan = this.#plan
