@@ -11,6 +11,8 @@ export class Layer {
   readonly index: number
   /** What the latest `next()` of this run returned. */
   given: Promise<Status> | undefined
+  /** What is inside had ended by the time that `next()` returned. */
+  ended = false
   calls = 0
   /** The interceptor function has returned; what it still does, it does from a promise. */
   returned = false
@@ -129,7 +131,7 @@ export abstract class FusedCall implements Call {
     const given = next()
     // Not where interceptors are nested by hand, nor where the status is known already.
     const usual = layer !== undefined && layer.given === given && layer.recovering === undefined && !layer.left
-    if (!usual || this.#known !== undefined) return given.then(async (status) => (await recovery(status)) ?? status)
+    if (!usual || layer.ended) return given.then(async (status) => (await recovery(status)) ?? status)
     const promise = new Promise<Status>(captureResolve)
     layer.recovering = { recovery, promise, resolve: captured, returned: false, asked: false }
     this.#waitFor(layer)
@@ -328,6 +330,7 @@ export abstract class FusedCall implements Call {
       layer.given = layer.calls === 0 ? this.first(layer) : this.again(layer)
     }
     layer.calls++
+    layer.ended = this.#known !== undefined
     if (layer.returned) {
       this.#tellLayer(layer)
       this.#known = undefined

@@ -11,11 +11,12 @@ import {
   startRpc,
   startTestServer,
   type TestPattern,
+  testService,
 } from '@grpc-stack/grpc-testing'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { awaiting, type Observer, sides, until } from '../../test/observing.ts'
-import { type Call, type ClientCall, chain, type Interceptor, type Next, type Recovery, RpcError } from '../index.ts'
+import { type Call, type ClientCall, chain, createClient, type Interceptor, type Next, type Recovery, RpcError } from '../index.ts'
 
 const whole: RpcSettings = { requests: [{ text: 'a', n: 2 }] }
 const forever = new Promise<never>(() => undefined)
@@ -66,6 +67,10 @@ const kinds: Record<string, (recover: Recover) => Interceptor> = {
   'says another thing later': (recover) => async (call, next) => {
     await recover(call, next, () => ({ code: 3 }))
     return { code: 2, details: 'another thing' }
+  },
+  'waits first': (recover) => async (call, next) => {
+    await settle()
+    return recover(call, next, ({ code }) => (code === 0 ? undefined : { code: 4, details: 'waited first' }))
   },
   refuses: () => () => ({ code: 7, details: 'refused' }),
   'is two nested by hand': (recover) => {
@@ -154,6 +159,19 @@ const CODES_WHEN_ALONE: Record<string, Code> = {
   refuses: Code.PERMISSION_DENIED,
   'is two nested by hand': Code.INTERNAL,
 }
+
+it('hears of what is inside that ends at once, after a wait', async () => {
+  const waits: Interceptor = async (call, next) => {
+    await settle()
+    return call.recover(next, ({ code }) => (code === Code.UNAVAILABLE ? { code: Code.ABORTED } : undefined))
+  }
+  await using server = await startTestServer()
+  const channel = server.channel(waits)
+  const client = createClient(testService, channel)
+  await client.unary({})
+  channel.close()
+  await expect(client.unary({})).rejects.toMatchObject({ code: Code.ABORTED })
+})
 
 describe('a recovery that hangs', () => {
   const hanging = (asked: Gate): Interceptor => {
