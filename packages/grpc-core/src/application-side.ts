@@ -60,22 +60,36 @@ export class ApplicationSide extends AsyncResource {
     return this.#deliverAnswer()
   }
 
-  /**
-   * Ends the call, once queued answers are read.
-   * @param sync within an event of grpc-js. From a promise the end waits for the next tick: what the application's callback
-   * throws must surface as its own exception, not as a rejection.
-   */
-  end(ending: Ending, sync: boolean): void {
+  /** How the call ends. The application learns it from `deliver`. */
+  end(ending: Ending): void {
     this.#ending = ending
-    if (sync) this.#close()
-    else process.nextTick(() => this.#close())
   }
 
   /** Ends the call in place of an end that still waits for answers to be read. */
   cutShort(status: StatusObject): void {
     if (this.closed || this.#ending === undefined) return
     this.#answers = undefined
-    this.end({ headers: undefined, response: undefined, status }, false)
+    this.end({ headers: undefined, response: undefined, status })
+    this.deliverSoon()
+  }
+
+  /**
+   * Tells the application how the call ended, if it has and queued answers are read. Called with as little on the stack as
+   * can be: grpc-js makes the error there, and an error is dear by the frame.
+   */
+  deliver(): void {
+    const ending = this.#ending
+    if (this.closed || ending === undefined || (this.#answers !== undefined && this.#answers.length > 0)) return
+    this.closed = true
+    if (ending.headers !== undefined) this.#hear('onReceiveMetadata', ending.headers)
+    if (ending.response !== undefined) this.#hear('onReceiveMessage', ending.response.message)
+    const { onReceiveStatus } = this.#listener
+    if (onReceiveStatus !== undefined) this.runInAsyncScope(onReceiveStatus, this.#listener, ending.status)
+  }
+
+  /** From a promise: what the application's callback throws must surface as its own exception, not as a rejection. */
+  deliverSoon(): void {
+    process.nextTick(() => this.deliver())
   }
 
   #deliverAnswer(): boolean {
@@ -83,17 +97,8 @@ export class ApplicationSide extends AsyncResource {
     if (answer === undefined) return false
     this.message(answer.message)
     answer.taken()
-    if (this.#ending !== undefined) this.#close()
+    this.deliver()
     return true
-  }
-
-  #close(): void {
-    const ending = this.#ending
-    if (this.closed || ending === undefined || (this.#answers !== undefined && this.#answers.length > 0)) return
-    this.closed = true
-    if (ending.headers !== undefined) this.#hear('onReceiveMetadata', ending.headers)
-    if (ending.response !== undefined) this.#hear('onReceiveMessage', ending.response.message)
-    this.#hear('onReceiveStatus', ending.status)
   }
 
   #hear<K extends keyof InterceptingListener>(event: K, value: Parameters<InterceptingListener[K]>[0]): void {

@@ -1,4 +1,5 @@
 import type { InterceptingListener, Metadata, NextCall, StatusObject } from '@grpc/grpc-js'
+import type { ApplicationSide } from './application-side.ts'
 import { tellEnd } from './attempt-taps.ts'
 import type { StatusTap } from './call.ts'
 import type { RequestEntry } from './request-log.ts'
@@ -8,7 +9,7 @@ import type { Status } from './status.ts'
 interface AttemptOwner {
   receiveMetadata(attempt: Attempt, metadata: Metadata): void
   receiveMessage(attempt: Attempt, message: unknown): void
-  receiveStatus(attempt: Attempt, status: StatusObject): void
+  receiveStatus(attempt: Attempt, status: StatusObject): ApplicationSide | undefined
   /** The message in flight was written. */
   receiveWritten(attempt: Attempt): void
 }
@@ -84,6 +85,6 @@ export class Attempt implements InterceptingListener {
   }
 
   onReceiveStatus(status: StatusObject): void {
-    this.#owner?.receiveStatus(this, status)
+    this.#owner?.receiveStatus(this, status)?.deliver()
   }
 }

@@ -425,8 +425,8 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     }
   }
 
-  /** Called by the attempt, once. */
-  receiveStatus(attempt: Attempt, raw: StatusObject): void {
+  /** Called by the attempt, once. Returns whom to tell, if that was the end of the call. */
+  receiveStatus(attempt: Attempt, raw: StatusObject): ApplicationSide | undefined {
     attempt.end()
     const resolve = this.#resolveOutcome // a tap may start the next attempt
     const status = attempt.failure ?? this.complete(receivedStatus(raw))
@@ -435,13 +435,14 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     this.passOut(status, this.stack.length, true)
     if (this.#direct) this.conclude(status, true)
     resolve?.(status)
-    if (this.finished) return
+    if (this.finished) return this.#application
     if (this.block !== undefined) this.decide(status, this.block.outside)
     else if (this.#expired) this.decide(deadlineExceeded(), -1)
     else {
       const expired = this.#scopes?.find((scope) => scope.expired)
       if (expired) this.decide(deadlineExceeded(), expired.layer.index)
     }
+    return undefined
   }
 
   /** An interceptor's tap threw: this attempt ends with what that says, whatever grpc-js makes of the cancellation. */
@@ -665,7 +666,8 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     const response = status.code === Code.OK && !this.method.responseStream ? this.#response : undefined
     // A complete status has what grpc-js's type asks for.
     const raw = this.#wire?.status === status ? this.#wire.raw : (status as StatusObject)
-    this.#application.end({ headers: this.#heldHeaders, response, status: raw }, sync)
+    this.#application.end({ headers: this.#heldHeaders, response, status: raw })
+    if (!sync) this.#application.deliverSoon()
   }
 
   /** Taps see the context of this RPC, where there is one. */

@@ -82,7 +82,7 @@ export abstract class FusedCall implements Call {
 
   /** Starts the RPC proper. Must resolve, never reject. */
   protected abstract attempt(): Promise<Status>
-  /** Takes the status the outermost interceptor settled on. Called exactly once, `sync` only within an event of grpc-js. */
+  /** Takes the status the outermost interceptor settled on. Called exactly once; `sync` only within an event of grpc-js. */
   protected abstract finish(status: Status, sync: boolean): void
   /** What an RPC must have besides a status to count as this status. */
   protected abstract complete(status: Status): Status

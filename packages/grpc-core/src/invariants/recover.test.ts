@@ -16,7 +16,16 @@ import {
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import { awaiting, type Observer, sides, until } from '../../test/observing.ts'
-import { type Call, type ClientCall, chain, createClient, type Interceptor, type Next, type Recovery, RpcError } from '../index.ts'
+import {
+  type Call,
+  type ClientCall,
+  chain,
+  createClient,
+  type Interceptor,
+  type Next,
+  type Recovery,
+  RpcError,
+} from '../index.ts'
 
 const whole: RpcSettings = { requests: [{ text: 'a', n: 2 }] }
 const forever = new Promise<never>(() => undefined)
