@@ -3,6 +3,7 @@ import {
   type ClientOptions,
   status as Code,
   credentials,
+  Metadata,
   Server,
   ServerCredentials,
   type ServerDuplexStream,
@@ -48,9 +49,36 @@ const implementation = {
   },
 }
 
+/** Something done by hand for one RPC. */
+export interface ByHand {
+  /** Runs the call, or the handler. */
+  run<T>(work: () => T): T
+  end(): void
+}
+
+/** The handlers with something done by hand for each RPC. */
+function handlersByHand(begin: (metadata: Metadata) => ByHand): object {
+  return Object.fromEntries(
+    Object.entries(implementation).map(([name, handler]) => {
+      const handle = handler as (call: UnaryCall, respond?: sendUnaryData<Payload>) => void
+      const surrounded = (call: UnaryCall, respond?: sendUnaryData<Payload>): void => {
+        const rpc = begin(call.metadata)
+        if (respond === undefined) call.once('close', () => rpc.end())
+        const answer: sendUnaryData<Payload> = (...args) => {
+          rpc.end()
+          respond?.(...args)
+        }
+        rpc.run(() => handle(call, respond && answer))
+      }
+      return [name, surrounded]
+    }),
+  )
+}
+
 /** Serves the echo service with a grpc-js server of any make. */
-export async function serveGrpcJs(server: Server): Promise<BenchServer> {
-  server.addService(Echo, implementation as unknown as UntypedServiceImplementation)
+export async function serveGrpcJs(server: Server, begin?: (metadata: Metadata) => ByHand): Promise<BenchServer> {
+  const handlers: object = begin === undefined ? implementation : handlersByHand(begin)
+  server.addService(Echo, handlers as UntypedServiceImplementation)
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
       error ? reject(error) : resolve(bound),
@@ -63,13 +91,36 @@ export function serveStock(options: ServerOptions = {}): Promise<BenchServer> {
   return serveGrpcJs(new Server(options))
 }
 
-/** Callbacks as in a generated stub. */
-export function openGrpcJs(port: number, options: ClientOptions = {}): BenchClient {
+/** The client with something done by hand for each call. */
+export function clientByHand(client: BenchClient, begin: () => ByHand): BenchClient {
+  const surround = (call: () => Promise<void>): Promise<void> => {
+    const rpc = begin()
+    return rpc.run(call).finally(() => rpc.end())
+  }
+  return {
+    ...client,
+    unary: (large) => surround(() => client.unary(large)),
+    fail: () => surround(() => client.fail()),
+    serverStream: () => surround(() => client.serverStream()),
+    clientStream: () => surround(() => client.clientStream()),
+    bidi: () => surround(() => client.bidi()),
+  }
+}
+
+/**
+ * Callbacks as in a generated stub.
+ * @param metadata makes what each call sends. Default: nothing.
+ */
+export function openGrpcJs(
+  port: number,
+  options: ClientOptions = {},
+  metadata: () => Metadata = () => new Metadata(),
+): BenchClient {
   const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), options)
   const call = (name: EchoMethod, message: Payload, expectError: boolean): Promise<void> =>
     new Promise((resolve, reject) => {
       const { path, requestSerialize, responseDeserialize } = Echo[name]
-      client.makeUnaryRequest(path, requestSerialize, responseDeserialize, message, (error) =>
+      client.makeUnaryRequest(path, requestSerialize, responseDeserialize, message, metadata(), (error) =>
         (error === null) === expectError ? reject(error ?? new Error(`${path} did not fail`)) : resolve(),
       )
     })
@@ -79,7 +130,7 @@ export function openGrpcJs(port: number, options: ClientOptions = {}): BenchClie
     serverStream: () =>
       new Promise((resolve, reject) => {
         const { path, requestSerialize, responseDeserialize } = Echo.serverStream
-        const stream = client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, SMALL)
+        const stream = client.makeServerStreamRequest(path, requestSerialize, responseDeserialize, SMALL, metadata())
         stream.on('data', () => undefined)
         stream.on('error', reject)
         stream.on('end', resolve)
@@ -87,8 +138,12 @@ export function openGrpcJs(port: number, options: ClientOptions = {}): BenchClie
     clientStream: () =>
       new Promise((resolve, reject) => {
         const { path, requestSerialize, responseDeserialize } = Echo.clientStream
-        const stream = client.makeClientStreamRequest(path, requestSerialize, responseDeserialize, (error) =>
-          error ? reject(error) : resolve(),
+        const stream = client.makeClientStreamRequest(
+          path,
+          requestSerialize,
+          responseDeserialize,
+          metadata(),
+          (error) => (error ? reject(error) : resolve()),
         )
         let sent = 0
         const send = (): void => {
@@ -106,7 +161,7 @@ export function openGrpcJs(port: number, options: ClientOptions = {}): BenchClie
     bidi: () =>
       new Promise((resolve, reject) => {
         const { path, requestSerialize, responseDeserialize } = Echo.bidi
-        const stream = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize)
+        const stream = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata())
         let received = 0
         stream.on('data', () => {
           if (++received === MESSAGES) stream.end()
@@ -122,7 +177,7 @@ export function openGrpcJs(port: number, options: ClientOptions = {}): BenchClie
         const held = client.makeUnaryRequest(path, requestSerialize, responseDeserialize, SMALL, () => undefined)
         return () => held.cancel()
       }
-      const stream = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize)
+      const stream = client.makeBidiStreamRequest(path, requestSerialize, responseDeserialize, metadata())
       stream.on('error', () => undefined)
       stream.on('data', () => undefined)
       stream.write(SMALL)

@@ -23,6 +23,10 @@ export async function loadVariant(name: VariantName): Promise<Variant> {
       return (await import('./nice-grpc-full.ts')).niceFull
     case 'connect-node-passthrough-8':
       return (await import('./connect-peer.ts')).connectPassThrough8
+    case 'bare-in-a-context':
+      return (await import('./bare-in-a-context.ts')).bareInAContext
+    case 'bare-traced-by-hand':
+      return (await import('./bare-traced-by-hand.ts')).bareTracedByHand
     case 'instrumentation-grpc':
       return (await import('./instrumentation-grpc.ts')).instrumentationGrpc
   }

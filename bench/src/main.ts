@@ -5,7 +5,7 @@ import { measure } from './measure.ts'
 import { measureMemory } from './memory.ts'
 import { measureMicro } from './micro.ts'
 import { chart, results, table } from './report.ts'
-import { type Scenario, scenarios, type VariantName, variants } from './variant.ts'
+import { explanations, type Scenario, scenarios, type VariantName, variants } from './variant.ts'
 
 const { values } = parseArgs({
   options: {
@@ -14,7 +14,10 @@ const { values } = parseArgs({
     variants: { type: 'string' },
     scenarios: { type: 'string' },
     rounds: { type: 'string' },
+    generations: { type: 'string' },
     'slice-ms': { type: 'string' },
+    'warm-up': { type: 'string' },
+    'least-operations': { type: 'string', default: '400' },
     calls: { type: 'string', default: '1000000' },
   },
 })
@@ -28,13 +31,21 @@ function choose<T extends string>(given: string | undefined, all: readonly T[], 
   })
 }
 
-const chosen = choose(values.variants, variants, 'variant')
+const number = (given: string | undefined, usual: number, quick: number): number =>
+  Number(given ?? (values.quick ? quick : usual))
+
+const usual = variants.filter((name) => !values.quick || !explanations.includes(name))
+const chosen = values.variants === undefined ? usual : choose(values.variants, variants, 'variant')
 const plan = {
   // Everything is compared with bare.
   variants: ['bare' as VariantName, ...chosen.filter((name) => name !== 'bare')],
   scenarios: choose<Scenario>(values.scenarios, scenarios, 'scenario'),
-  rounds: Number(values.rounds ?? (values.quick ? 5 : 9)),
-  sliceMs: Number(values['slice-ms'] ?? (values.quick ? 120 : 800)),
+  rounds: number(values.rounds, 7, 5),
+  generations: number(values.generations, 3, 1),
+  sliceMs: number(values['slice-ms'], 500, 60),
+  warmUpCalls: number(values['warm-up'], 50_000, 20_000),
+  warmUpMs: values.quick ? 5_000 : 30_000,
+  leastOperations: Number(values['least-operations']),
 }
 // Progress on stderr: with --json, stdout holds the array and nothing else.
 const say = (line: string): void => console.error(`· ${line}`)
@@ -53,6 +64,6 @@ if (!values.json && !values.quick && everything) {
   const folder = fileURLToPath(new URL('..', import.meta.url))
   mkdirSync(`${folder}/charts`, { recursive: true })
   for (const scenario of plan.scenarios) writeFileSync(`${folder}/charts/${scenario}.svg`, chart(rows, scenario))
-  writeFileSync(`${folder}/RESULTS.md`, results(rows, micro, memory, plan.rounds))
+  writeFileSync(`${folder}/RESULTS.md`, results(rows, micro, memory, plan))
   console.log('\nwritten: bench/RESULTS.md, bench/charts/*.svg')
 }

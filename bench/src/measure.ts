@@ -1,5 +1,5 @@
 import { Pair } from './pair.ts'
-import { type Scenario, scenarios, type VariantName } from './variant.ts'
+import type { Scenario, VariantName } from './variant.ts'
 
 /** One line of the results. Cost of a streaming scenario is per message. */
 export interface Row {
@@ -21,9 +21,18 @@ export interface Row {
 export interface Plan {
   readonly variants: readonly VariantName[]
   readonly scenarios: readonly Scenario[]
+  /** Slices of each variant in each generation. */
   readonly rounds: number
+  /** How often the processes are started anew: two that do the same can differ by percents for all their life. */
+  readonly generations: number
   /** How long one measured slice should take. */
   readonly sliceMs: number
+  /** Unary calls before anything is measured. A full stack takes some 20 000 of them until all of it is compiled. */
+  readonly warmUpCalls: number
+  /** No longer than this for them, on a slow machine. */
+  readonly warmUpMs: number
+  /** Operations of the shortest load there is. */
+  readonly leastOperations: number
 }
 
 interface Sample {
@@ -34,52 +43,81 @@ interface Sample {
   readonly p99Ms: number
 }
 
+type Samples = Map<VariantName, Sample[]>
+
 /**
  * Measures every scenario of every variant. All pairs of processes live side by side; in each round each has its slice, one
  * after the other, so that a machine that slows down slows all of them.
  */
 export async function measure(plan: Plan, say: (line: string) => void): Promise<Row[]> {
-  const pairs: Pair[] = []
-  try {
-    for (const name of plan.variants) pairs.push(await Pair.start(name))
-    const rows: Row[] = []
-    for (const scenario of plan.scenarios) {
-      say(scenario)
-      rows.push(...(await measureScenario(scenario, pairs, plan)))
+  const samples = new Map<Scenario, Samples>(plan.scenarios.map((scenario) => [scenario, new Map()]))
+  for (let generation = 1; generation <= plan.generations; generation++) {
+    const pairs: Pair[] = []
+    try {
+      for (const name of plan.variants) pairs.push(await Pair.start(name))
+      say(`generation ${generation} of ${plan.generations}: warm-up`)
+      await warmUpAll(pairs, plan)
+      for (const scenario of plan.scenarios) {
+        say(`generation ${generation} of ${plan.generations}: ${scenario}`)
+        await measureScenario(scenario, pairs, plan, samples.get(scenario) as Samples)
+      }
+    } finally {
+      for (const pair of pairs) await pair.stop()
     }
-    return await addHeap(rows, plan, say)
-  } finally {
-    for (const pair of pairs) await pair.stop()
   }
+  const rows = plan.scenarios.flatMap((scenario) => {
+    const ofScenario = samples.get(scenario) as Samples
+    const bare = ofScenario.get('bare') ?? []
+    return [...ofScenario].flatMap(([variant, all]) => toRows(scenario, variant, all, bare))
+  })
+  return await addHeap(rows, plan, say)
 }
 
-async function measureScenario(scenario: Scenario, all: readonly Pair[], plan: Plan): Promise<Row[]> {
-  // Where nothing can be refused, a refusal is compared with bare's success.
-  const takesPart = (pair: Pair): boolean => scenario !== 'refused' || pair.refuses || pair.name === 'bare'
-  const pairs = all.filter(takesPart)
-  const run = (pair: Pair): Scenario => (scenario === 'refused' && !pair.refuses ? 'unary' : scenario)
+/** What the scenario comes to for a pair: where nothing can be refused, a refusal is compared with bare's success. */
+function actual(scenario: Scenario, pair: Pair): Scenario {
+  return scenario === 'refused' && !pair.refuses ? 'unary' : scenario
+}
+
+async function measureScenario(scenario: Scenario, all: readonly Pair[], plan: Plan, samples: Samples): Promise<void> {
+  const pairs = all.filter((pair) => scenario !== 'refused' || pair.refuses || pair.name === 'bare')
   const operations = new Map<Pair, number>()
-  for (const pair of pairs) operations.set(pair, await calibrate(pair, run(pair), plan.sliceMs))
-  const samples = new Map<Pair, Sample[]>(pairs.map((pair) => [pair, []]))
-  for (let round = 0; round < plan.rounds; round++) {
+  for (const pair of pairs) operations.set(pair, await calibrate(pair, actual(scenario, pair), plan))
+  for (let round = 0; round <= plan.rounds; round++) {
     for (const pair of pairs) {
-      const result = await pair.load(run(pair), operations.get(pair) ?? 1)
-      samples.get(pair)?.push({
+      const result = await pair.load(actual(scenario, pair), operations.get(pair) ?? 1)
+      if (round === 0) continue // the turn after a longer wait
+      const sample: Sample = {
         client: result.cpuUs / result.operations,
         server: result.serverCpuUs / result.operations,
         opsPerSec: (result.operations / result.elapsedMs) * 1000,
         p50Ms: result.p50Ms,
         p99Ms: result.p99Ms,
-      })
+      }
+      samples.set(pair.name, [...(samples.get(pair.name) ?? []), sample])
     }
   }
-  const bare = samples.get(pairs[0] as Pair) ?? []
-  return pairs.flatMap((pair) => toRows(scenario, pair.name, samples.get(pair) ?? [], bare))
 }
 
-/** How many operations fill a slice; warms the pair up on the way. */
-async function calibrate(pair: Pair, scenario: Scenario, sliceMs: number): Promise<number> {
-  let operations = scenario === 'connectCold' ? 8 : 400
+/** Two at a time: no pair keeps both cores busy. */
+async function warmUpAll(pairs: readonly Pair[], plan: Plan): Promise<void> {
+  const waiting = [...pairs]
+  const next = async (): Promise<void> => {
+    for (let pair = waiting.shift(); pair !== undefined; pair = waiting.shift()) await warmUp(pair, plan)
+  }
+  await Promise.all([next(), next()])
+}
+
+async function warmUp(pair: Pair, { warmUpCalls, warmUpMs }: Plan): Promise<void> {
+  const until = performance.now() + warmUpMs
+  for (let left = warmUpCalls; left > 0 && performance.now() < until; left -= 1000) {
+    await pair.load('unary', Math.min(left, 1000))
+  }
+}
+
+/** How many operations fill a slice, once what the scenario adds to a warm pair is warm too. */
+async function calibrate(pair: Pair, scenario: Scenario, { sliceMs, leastOperations }: Plan): Promise<number> {
+  let operations = scenario === 'connectCold' ? Math.ceil(leastOperations / 50) : leastOperations
+  if (scenario !== 'unary') await pair.load(scenario, scenario === 'connectCold' ? operations * 12 : operations)
   for (let i = 0; i < 8; i++) {
     const { operations: done, elapsedMs } = await pair.load(scenario, operations)
     if (elapsedMs >= sliceMs * 0.8) return done
@@ -121,11 +159,13 @@ async function addHeap(rows: readonly Row[], plan: Plan, say: (line: string) => 
     try {
       for (const scenario of plan.scenarios) {
         if (!rows.some((row) => row.variant === name && row.scenario === scenario)) continue
-        const actual = scenario === 'refused' && !pair.refuses ? 'unary' : scenario
-        const operations = scenario === 'connectCold' ? 20 : scenario === 'unaryLarge' ? 200 : 1_000
-        await pair.load(actual, operations)
+        const operations = Math.ceil(
+          plan.leastOperations / (scenario === 'connectCold' ? 20 : scenario === 'unaryLarge' ? 2 : 1),
+        )
+        // Code that is not compiled yet allocates more.
+        for (let i = 0; i < 2; i++) await pair.load(actual(scenario, pair), operations)
         const before = await pair.heap(true)
-        const { operations: done } = await pair.load(actual, operations)
+        const { operations: done } = await pair.load(actual(scenario, pair), operations)
         const after = await pair.heap(false)
         const client = (after.client - before.client) / done
         const server = (after.server - before.server) / done
@@ -146,5 +186,3 @@ export function median(values: readonly number[]): number {
   const upper = sorted[middle] ?? 0
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? 0) + upper) / 2
 }
-
-export const allScenarios: readonly Scenario[] = scenarios

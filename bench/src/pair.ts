@@ -7,6 +7,9 @@ import type { Scenario, VariantName } from './variant.ts'
 
 const PEER = fileURLToPath(new URL('./peer.js', import.meta.url))
 
+/** A process that waits for its turn must come back as it left: V8 would shrink the heap of an idle one, and forget code. */
+const STAY_WARM = ['--no-memory-reducer', '--no-flush-bytecode']
+
 /** A client process and a server process of one variant. */
 export class Pair {
   readonly name: VariantName
@@ -22,7 +25,10 @@ export class Pair {
   }
 
   static async start(name: VariantName, nodeFlags: readonly string[] = []): Promise<Pair> {
-    const options = { execArgv: ['--expose-gc', ...nodeFlags], stdio: ['ignore', 'ignore', 'inherit', 'ipc'] as never }
+    const options = {
+      execArgv: ['--expose-gc', ...STAY_WARM, ...nodeFlags],
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'] as never,
+    }
     const server = fork(PEER, ['server', name], options)
     const { port, refuses } = (await firstMessage(server)) as { port: number; refuses: boolean }
     const client = fork(PEER, ['client', name, String(port)], options)

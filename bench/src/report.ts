@@ -1,5 +1,5 @@
 import { arch, cpus, platform } from 'node:os'
-import type { Row } from './measure.ts'
+import type { Plan, Row } from './measure.ts'
 import type { MemoryResult } from './memory.ts'
 import type { MicroResult } from './micro.ts'
 import type { Scenario } from './variant.ts'
@@ -36,7 +36,7 @@ export function results(
   rows: readonly Row[],
   micro: readonly MicroResult[],
   memory: readonly MemoryResult[],
-  rounds: number,
+  plan: Plan,
 ): string {
   const scenarios = [...new Set(rows.map((row) => row.scenario))]
   const cpu = cpus()
@@ -44,7 +44,7 @@ export function results(
 
 Made by \`npm run bench\` on Node ${process.version}, ${platform()} ${arch()}, ${cpu.length} × ${cpu[0]?.model.trim() ?? 'unknown CPU'}.
 Client and server are processes of their own. Costs are CPU time per operation as the operating system accounts it, medians of
-${rounds} rounds in which every variant has its turn; "× bare" is the median of the ratios within each round. One operation of a
+${plan.generations} × ${plan.rounds} rounds in which every variant has its turn, with new processes for each ${plan.rounds}; "× bare" is the median of the ratios within each round. One operation of a
 streaming scenario is one message. "bytes" are allocated per operation, both sides. [README.md](README.md) says what the
 variants are.
 

@@ -48,5 +48,14 @@ export const variants = [
   'nice-grpc-full',
   'connect-node-passthrough-8',
   'instrumentation-grpc',
+  'bare-in-a-context',
+  'bare-traced-by-hand',
 ] as const
 export type VariantName = (typeof variants)[number]
+
+/** What explains the others and is left out of a quick look. */
+export const explanations: readonly VariantName[] = [
+  'ours-passthrough-8-async',
+  'bare-in-a-context',
+  'bare-traced-by-hand',
+]
