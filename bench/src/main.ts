@@ -4,6 +4,7 @@ import { parseArgs } from 'node:util'
 import { measure } from './measure.ts'
 import { measureMemory } from './memory.ts'
 import { measureMicro } from './micro.ts'
+import { profileTable } from './profile-table.ts'
 import { chart, results, table } from './report.ts'
 import { explanations, type Scenario, scenarios, type VariantName, variants } from './variant.ts'
 
@@ -11,6 +12,7 @@ const { values } = parseArgs({
   options: {
     quick: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
+    profile: { type: 'boolean', default: false },
     variants: { type: 'string' },
     scenarios: { type: 'string' },
     rounds: { type: 'string' },
@@ -49,6 +51,13 @@ const plan = {
 }
 // Progress on stderr: with --json, stdout holds the array and nothing else.
 const say = (line: string): void => console.error(`· ${line}`)
+
+if (values.profile) {
+  for (const name of plan.variants) {
+    for (const scenario of plan.scenarios) console.log(await profileTable(name, scenario, plan, say))
+  }
+  process.exit(0)
+}
 
 const rows = await measure(plan, say)
 if (values.json) {

@@ -107,7 +107,8 @@ async function warmUpAll(pairs: readonly Pair[], plan: Plan): Promise<void> {
   await Promise.all([next(), next()])
 }
 
-async function warmUp(pair: Pair, { warmUpCalls, warmUpMs }: Plan): Promise<void> {
+/** Until all of a stack is compiled. */
+export async function warmUp(pair: Pair, { warmUpCalls, warmUpMs }: Plan): Promise<void> {
   const until = performance.now() + warmUpMs
   for (let left = warmUpCalls; left > 0 && performance.now() < until; left -= 1000) {
     await pair.load('unary', Math.min(left, 1000))

@@ -3,6 +3,7 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 import type { LoadResult } from './load.ts'
 import type { Question } from './peer.ts'
+import type { Shares } from './profile.ts'
 import type { Scenario, VariantName } from './variant.ts'
 
 const PEER = fileURLToPath(new URL('./peer.js', import.meta.url))
@@ -49,6 +50,19 @@ export class Pair {
     return {
       client: (await ask(this.#client, question)) as number,
       server: (await ask(this.#server, question)) as number,
+    }
+  }
+
+  async startProfile(): Promise<void> {
+    for (const child of [this.#client, this.#server]) await ask(child, { ask: 'profile', stop: false })
+  }
+
+  /** Whose code each side ran since it was started. */
+  async stopProfile(): Promise<{ client: Shares; server: Shares }> {
+    const stop: Question = { ask: 'profile', stop: true }
+    return {
+      client: (await ask(this.#client, stop)) as Shares,
+      server: (await ask(this.#server, stop)) as Shares,
     }
   }
 

@@ -1,6 +1,7 @@
 // A process of its own for one side of one variant: `peer.js server <variant>` or `peer.js client <variant> <port>`.
 import { runLoad } from './load.ts'
 import { loadVariant } from './load-variant.ts'
+import { startProfile, stopProfile } from './profile.ts'
 import type { Scenario, VariantName } from './variant.ts'
 
 /** What the parent may ask. Each question has one answer. */
@@ -8,6 +9,7 @@ export type Question =
   | { readonly ask: 'cpu' }
   | { readonly ask: 'load'; readonly scenario: Scenario; readonly operations: number }
   | { readonly ask: 'heap'; readonly collect: boolean }
+  | { readonly ask: 'profile'; readonly stop: boolean }
   | { readonly ask: 'hold'; readonly kind: 'unary' | 'bidi'; readonly count: number }
 
 const [role, name, port] = process.argv.slice(2) as ['server' | 'client', VariantName, string]
@@ -49,6 +51,10 @@ process.on('message', async (question: Question) => {
     case 'heap':
       if (question.collect) for (let i = 0; i < 3; i++) global.gc?.()
       return send(process.memoryUsage().heapUsed)
+    case 'profile':
+      if (question.stop) return send(await stopProfile())
+      startProfile()
+      return send(true)
     case 'hold':
       return send((await hold(question.kind, question.count)) ?? true)
   }

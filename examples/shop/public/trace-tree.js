@@ -1,11 +1,14 @@
+/** Whether a span is of one attempt of a call. */
+export const isAttempt = (name) => name.startsWith('Attempt.')
+
 /** What a list says about a trace. */
 export function describe({ id, spans }) {
   const root = spans.find(({ parentId }) => parentId === undefined) ?? spans[0]
   const startMs = Math.min(...spans.map((span) => span.startMs))
   const endMs = Math.max(...spans.map((span) => span.startMs + span.durationMs))
-  const answers = new Map()
-  for (const { side, parentId } of spans) {
-    if (side === 'server') answers.set(parentId, (answers.get(parentId) ?? 0) + 1)
+  const attempts = new Map()
+  for (const { name, parentId } of spans) {
+    if (isAttempt(name)) attempts.set(parentId, (attempts.get(parentId) ?? 0) + 1)
   }
   return {
     id,
@@ -14,8 +17,8 @@ export function describe({ id, spans }) {
     startMs,
     durationMs: endMs - startMs,
     failed: root.code !== 'OK',
-    /** One call that was answered twice was tried twice. */
-    attempts: [...answers.values()].reduce((sum, n) => sum + n - 1, 0),
+    /** How often calls were tried again. The attempts of a call have spans only where there are several. */
+    retries: [...attempts.values()].reduce((sum, n) => sum + n - 1, 0),
     /** The one who asked has the answer, so the spans of those who were asked are there, too. */
     complete: root.parentId === undefined && root.place === 'outside',
     worthShowing: !/Operations|Health/.test(root.name),

@@ -3,7 +3,7 @@ import { clock, ms, shortPath } from './format.js'
 import { createPause } from './pause.js'
 import { titles } from './places.js'
 import { store } from './store.js'
-import { describe, treeOf } from './trace-tree.js'
+import { describe, isAttempt, treeOf } from './trace-tree.js'
 
 const SHOWN = 9
 
@@ -29,7 +29,7 @@ export function createTraces(showLog) {
     const traces = [...store.traces.values()]
       .map(describe)
       .filter((trace) => trace.complete && trace.worthShowing)
-      .filter(({ failed, attempts }) => !onlyFailed.checked || failed || attempts > 0)
+      .filter(({ failed, retries }) => !onlyFailed.checked || failed || retries > 0)
       .sort((a, b) => b.startMs - a.startMs)
       .slice(0, SHOWN)
     list.replaceChildren(...(traces.length > 0 ? traces.map(item) : [h('li', { class: 'none' }, 'None yet.')]))
@@ -38,14 +38,14 @@ export function createTraces(showLog) {
     if (picked === undefined && traces.length > 0) pick((traces.find(({ spans }) => spans.length > 6) ?? traces[0]).id)
   }
 
-  function item({ id, root, startMs, durationMs, failed, attempts, spans }) {
+  function item({ id, root, startMs, durationMs, failed, retries, spans }) {
     const button = h(
       'button',
       { type: 'button', 'data-id': id, 'aria-pressed': String(id === picked), onclick: () => pick(id) },
       h('span', { class: failed ? 'code bad' : 'code ok' }, root.code ?? '–'),
       h('span', { class: 'name' }, shortPath(root.name)),
       h('span', { class: 'number' }, ms(durationMs)),
-      h('small', {}, `${clock(startMs)} · ${spans.length} spans${attempts > 0 ? ` · retried ${attempts}×` : ''}`),
+      h('small', {}, `${clock(startMs)} · ${spans.length} spans${retries > 0 ? ` · retried ${retries}×` : ''}`),
     )
     return h('li', {}, button)
   }
@@ -65,7 +65,7 @@ function drawWaterfall(container, trace, showLog) {
       'span',
       { class: 'name' },
       h('span', { class: `place ${span.place}` }, titles[span.place]),
-      ` ${span.side === 'client' ? '→ ' : ''}${shortPath(span.name)}`,
+      ` ${span.side === 'client' ? '→ ' : ''}${isAttempt(span.name) ? 'attempt' : shortPath(span.name)}`,
     )
     name.style.paddingLeft = `${depth * 10}px`
     const said = h(
