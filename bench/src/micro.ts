@@ -12,6 +12,7 @@ import { memoryStore, rateLimit } from '@grpc-stack/interceptor-ratelimit'
 import { circuitBreaker as cockatielBreaker, handleAll, SamplingBreaker } from 'cockatiel'
 import OpossumBreaker from 'opossum'
 import { RateLimiterMemory } from 'rate-limiter-flexible'
+import { recordingSubjects } from './recording.ts'
 
 export interface MicroResult {
   readonly what: string
@@ -66,13 +67,18 @@ const ROUNDS = 7
 
 /** Each library's turn in each round, so that a slow moment of the machine is everybody's. */
 export async function measureMicro(say: (line: string) => void): Promise<MicroResult[]> {
+  return [...(await compare(subjects(), say)), ...(await compare(recordingSubjects(), say))]
+}
+
+async function compare(subjects: Subjects, say: (line: string) => void): Promise<MicroResult[]> {
   const results: MicroResult[] = []
-  for (const [what, contenders] of Object.entries(subjects())) {
-    say(`decision: ${what}`)
+  for (const [what, { less, ...contenders }] of Object.entries(subjects)) {
+    say(`alone: ${what}`)
     const times = new Map<string, number[]>()
     for (let round = 0; round <= ROUNDS; round++) {
+      const around = less === undefined ? 0 : await time(less)
       for (const [library, decide] of Object.entries(contenders)) {
-        const ns = await time(decide)
+        const ns = (await time(decide)) - (library.startsWith('interceptor-') ? around : 0)
         if (round > 0) times.set(library, [...(times.get(library) ?? []), ns])
       }
     }
@@ -83,7 +89,10 @@ export async function measureMicro(say: (line: string) => void): Promise<MicroRe
   return results
 }
 
-type Decide = (i: number) => unknown
+export type Decide = (i: number) => unknown
+
+/** By what is done and who does it. What `less` takes is subtracted from what our interceptors take. */
+export type Subjects = Record<string, Record<string, Decide>>
 
 async function time(decide: Decide): Promise<number> {
   const before = process.cpuUsage()
@@ -95,7 +104,7 @@ async function time(decide: Decide): Promise<number> {
   return ((user + system) * 1_000) / ITERATIONS
 }
 
-function subjects(): Record<string, Record<string, Decide>> {
+function subjects(): Subjects {
   const work = (): Promise<Status> => SETTLED
   const cockatiel = cockatielBreaker(handleAll, {
     halfOpenAfter: 10_000,
