@@ -43,16 +43,16 @@ export function results(
   return `# Results
 
 Made by \`npm run bench\` on Node ${process.version}, ${platform()} ${arch()}, ${cpu.length} × ${cpu[0]?.model.trim() ?? 'unknown CPU'}.
-Client and server are processes of their own. Costs are CPU time per operation as the operating system accounts it, medians of
-${plan.generations} × ${plan.rounds} rounds in which every variant has its turn, with new processes for each ${plan.rounds}; "× bare" is the median of the ratios within each round. One operation of a
-streaming scenario is one message. "bytes" are allocated per operation, both sides. [README.md](README.md) says what the
-variants are.
+Client and server are processes of their own. Costs are CPU time per operation as the operating system accounts it: medians of
+${plan.generations} × ${plan.rounds} rounds in which every variant has its turn, with new processes for each ${plan.rounds}. "× bare" is the median of the ratios within each
+round. One operation of a streaming scenario is one message. "bytes" are allocated per operation, both sides.
+[README.md](README.md) says what the variants are, [docs/performance.md](../docs/performance.md) what to make of it.
 
 ${scenarios.map((scenario) => `## ${scenario}\n\n![${scenario}](charts/${scenario}.svg)\n\n${table(rows, scenario)}`).join('\n\n')}
 
-## Decisions alone
+## Alone, without a network
 
-| what | library | ns per decision |
+| what | library | ns |
 |---|---|--:|
 ${micro.map(({ what, library, nsPerOp }) => `| ${what} | ${library} | ${number(nsPerOp, 0)} |`).join('\n')}
 
