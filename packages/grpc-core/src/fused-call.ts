@@ -6,18 +6,30 @@ import type { MethodInfo } from './method.ts'
 import { LocalStatus, RemoteStatus, RpcError, rubbishStatus, type Status, show, UnattemptedStatus } from './status.ts'
 import { CallTaps } from './taps.ts'
 
-/** One run of one interceptor. */
+/** What an interceptor is doing. What it still does in a later stage, it does from a promise. */
+const ACTS = 0
+/** The function has returned. */
+const RETURNED = 1
+/** The run has ended, or cancel or a deadline has spoken for it: nothing it still does matters. */
+const LEFT = 2
+
+/** One run of one interceptor. A call has one for each as long as it lives, so it is small. */
 export class Layer {
   readonly index: number
+  stage: typeof ACTS | typeof RETURNED | typeof LEFT = ACTS
+  calls = 0
   /** What the latest `next()` of this run returned. */
   given: Promise<Status> | undefined
-  /** What is inside had ended by the time that `next()` returned. */
-  ended = false
-  calls = 0
-  /** The interceptor function has returned; what it still does, it does from a promise. */
-  returned = false
-  /** The run has ended, or cancel or a deadline has spoken for it: nothing it still does matters. */
-  left = false
+  /** Only where it does not hand on what its `next()` gave. */
+  waits: Waiting | undefined
+
+  constructor(index: number) {
+    this.index = index
+  }
+}
+
+/** A layer that answers later than what is inside it. */
+class Waiting {
   /** What it was told when an outer layer went on without it. */
   abandoned: Status | undefined
   /** What the layer outside got, when the interceptor answered with a promise of its own, and what settles it. */
@@ -25,10 +37,6 @@ export class Layer {
   resolve: ((status: Status) => void) | undefined
   /** What it has to say about the status of what is inside. */
   recovering: Recovering | undefined
-
-  constructor(index: number) {
-    this.index = index
-  }
 }
 
 /** A `recover` under way. */
@@ -74,6 +82,8 @@ export abstract class FusedCall implements Call {
   #waiting: (Layer | undefined)[] | undefined
   /** The status of what is inside, if it was known before the interceptor outside had returned. */
   #known: Status | undefined
+  /** What is inside had ended by the time the latest `next()` returned. */
+  #endedAtOnce = false
 
   constructor(method: MethodInfo, stack: readonly Interceptor[]) {
     this.method = method
@@ -130,11 +140,11 @@ export abstract class FusedCall implements Call {
     const layer = this.#entered
     const given = next()
     // Not where interceptors are nested by hand, nor where the status is known already.
-    const usual = layer !== undefined && layer.given === given && layer.recovering === undefined && !layer.left
-    if (!usual || layer.ended) return given.then(async (status) => (await recovery(status)) ?? status)
+    const usual =
+      layer !== undefined && layer.given === given && layer.waits?.recovering === undefined && layer.stage !== LEFT
+    if (!usual || this.#endedAtOnce) return given.then(async (status) => (await recovery(status)) ?? status)
     const promise = new Promise<Status>(captureResolve)
-    layer.recovering = { recovery, promise, resolve: captured, returned: false, asked: false }
-    this.#waitFor(layer)
+    this.#waitFor(layer).recovering = { recovery, promise, resolve: captured, returned: false, asked: false }
     return promise
   }
 
@@ -149,7 +159,7 @@ export abstract class FusedCall implements Call {
       return
     }
     const waiting = this.#waiting?.find((layer) => layer !== undefined)
-    if (waiting?.promise === outcome) this.#outermost = waiting
+    if (waiting?.waits?.promise === outcome) this.#outermost = waiting
     else this.follow(outcome)
   }
 
@@ -182,14 +192,15 @@ export abstract class FusedCall implements Call {
       this.#tellLayer(layer)
       return this.#answered(layer, this.#thrown(layer, error))
     }
-    layer.returned = true
+    layer.stage = RETURNED
     this.#tellLayer(layer)
-    const { given, recovering } = layer
-    if (recovering === undefined) {
+    const { given, waits } = layer
+    if (waits?.recovering === undefined) {
       if (answer !== undefined && answer === given) return given
-    } else if (answer === recovering.promise) {
+    } else if (answer === waits.recovering.promise) {
+      const { recovering } = waits
       recovering.returned = true
-      layer.promise = recovering.promise
+      waits.promise = recovering.promise
       return index === 0 ? NEVER : recovering.promise
     }
     if (!isThenable(answer)) return this.#answered(layer, this.#judge(layer, answer))
@@ -198,7 +209,7 @@ export abstract class FusedCall implements Call {
 
   #await(layer: Layer, answer: PromiseLike<unknown>): Promise<Status> {
     this.#known = undefined
-    this.#waitFor(layer)
+    const waits = this.#waitFor(layer)
     // A promise of somebody else's making may throw out of its then().
     const settled = answer instanceof Promise ? answer : Promise.resolve(answer)
     settled.then(
@@ -207,14 +218,16 @@ export abstract class FusedCall implements Call {
     )
     // The outermost layer reports to finish() instead of a promise.
     if (layer.index === 0) return NEVER
-    layer.promise = new Promise<Status>(captureResolve)
-    layer.resolve = captured
-    return layer.promise
+    waits.promise = new Promise<Status>(captureResolve)
+    waits.resolve = captured
+    return waits.promise
   }
 
-  #waitFor(layer: Layer): void {
+  #waitFor(layer: Layer): Waiting {
     this.#waiting ??= new Array<Layer | undefined>(this.stack.length).fill(undefined)
     this.#waiting[layer.index] = layer
+    layer.waits ??= new Waiting()
+    return layer.waits
   }
 
   #forget(layer: Layer): void {
@@ -223,11 +236,12 @@ export abstract class FusedCall implements Call {
 
   /** The layer answered without a promise. */
   #answered(layer: Layer, status: Status): Promise<Status> {
-    layer.left = true
+    layer.stage = LEFT
     this.#forget(layer)
-    if (layer.recovering !== undefined) {
-      this.#askInVain(layer.recovering, status)
-      layer.recovering.resolve(status)
+    const recovering = layer.waits?.recovering
+    if (recovering !== undefined) {
+      this.#askInVain(recovering, status)
+      recovering.resolve(status)
     }
     this.depth = layer.index - 1
     return this.settledAtOnce(status)
@@ -253,9 +267,9 @@ export abstract class FusedCall implements Call {
 
   /** @param sync within an event of grpc-js */
   #leave(layer: Layer, status: Status, sync: boolean): void {
-    if (layer.left) return
-    layer.left = true
-    const { recovering, abandoned } = layer
+    if (layer.stage === LEFT) return
+    layer.stage = LEFT
+    const { recovering, abandoned, resolve } = layer.waits ?? NOT_WAITING
     if (abandoned === undefined) {
       this.#forget(layer)
       this.passOut(status, layer.index, sync)
@@ -264,7 +278,7 @@ export abstract class FusedCall implements Call {
       if (!recovering.asked) this.#askInVain(recovering, status)
       recovering.resolve(status)
     }
-    layer.resolve?.(status)
+    resolve?.(status)
     const outermost = layer.index === 0 || layer === this.#outermost
     if (outermost && abandoned === undefined) this.conclude(status, sync)
   }
@@ -280,7 +294,8 @@ export abstract class FusedCall implements Call {
     this.taps?.status(status, outer, from)
     this.reached(outer)
     const layer = outer < 0 ? undefined : this.#waiting?.[outer]
-    if (layer?.recovering?.asked === false) this.#askRecovery(layer, layer.recovering, status, sync)
+    const recovering = layer?.waits?.recovering
+    if (layer !== undefined && recovering?.asked === false) this.#askRecovery(layer, recovering, status, sync)
   }
 
   /** A status has come to a layer that waits, or out of all of them (-1). */
@@ -321,17 +336,17 @@ export abstract class FusedCall implements Call {
 
   #proceed(layer: Layer): Promise<Status> {
     const { block } = this
-    if (layer.abandoned !== undefined) return Promise.resolve(layer.abandoned)
+    if (layer.waits?.abandoned !== undefined) return Promise.resolve(layer.waits.abandoned)
     if (block !== undefined && layer.index > block.outside) layer.given = this.settledAtOnce(block.status)
-    else if (layer.left || this.finished)
+    else if (layer.stage === LEFT || this.finished)
       return Promise.resolve(this.misuse(layer, 'called next() after it had returned'))
     else {
       this.#known = undefined
       layer.given = layer.calls === 0 ? this.first(layer) : this.again(layer)
     }
     layer.calls++
-    layer.ended = this.#known !== undefined
-    if (layer.returned) {
+    this.#endedAtOnce = this.#known !== undefined
+    if (layer.stage !== ACTS) {
       this.#tellLayer(layer)
       this.#known = undefined
     }
@@ -379,9 +394,9 @@ export abstract class FusedCall implements Call {
     const left: Layer[] = []
     for (let i = last; i > index; i--) {
       const layer = waiting[i]
-      if (layer === undefined) continue
+      if (layer?.waits === undefined) continue
       waiting[i] = undefined
-      layer.abandoned = status
+      layer.waits.abandoned = status
       left.push(layer)
     }
     const speak = (): void => {
@@ -480,6 +495,7 @@ export function abortReason(status: Status): RpcError {
 }
 
 const NOBODY: (Layer | undefined)[] = []
+const NOT_WAITING = new Waiting()
 
 // Nobody awaits it: the outermost layer has no layer outside.
 const NEVER: Promise<Status> = new Promise(() => undefined)

@@ -16,6 +16,12 @@ beforeAll(async () => {
       served.calls++
       served.metadata = call.metadata
       if (call.request.name === 'wait') return
+      if (call.request.name === 'nobody') {
+        const metadata = new Metadata()
+        metadata.set('reason', 'unknown')
+        callback({ code: Code.NOT_FOUND, details: 'Nobody is not here', metadata })
+        return
+      }
       const headers = new Metadata()
       for (const value of call.metadata.get('echo')) headers.add('echo', value)
       call.sendMetadata(headers)
@@ -36,6 +42,7 @@ function clientWith(...hooks: readonly Intercept[]): ReturnType<typeof createCli
 
 const ada: Ask = { name: 'Ada' }
 const wait: Ask = { name: 'wait' }
+const nobody: Ask = { name: 'nobody' }
 const hello: Answer = { text: 'Hello Ada' }
 
 describe('unary-unary client interceptors', () => {
@@ -195,13 +202,14 @@ describe('unary-unary client interceptors', () => {
     })
 
     it(`B10: ${how}, a call that fails is the same to the caller`, async () => {
-      const bare = greeter.client.greet(wait, { timeoutMs: 30 })
-      const call = clientWith(hook).greet(wait, { timeoutMs: 30 })
-      const [expected, error] = await Promise.all([failureOf(bare), failureOf(call)])
-      expect(error).toMatchObject({ code: Code.DEADLINE_EXCEEDED, origin: expected.origin })
-      expect(error.metadata.getMap()).toEqual(expected.metadata.getMap())
+      const call = clientWith(hook).greet(nobody)
+      const [expected, error] = await Promise.all([failureOf(greeter.client.greet(nobody)), failureOf(call)])
+      expect(expected).toMatchObject({ code: Code.NOT_FOUND, details: 'Nobody is not here', origin: 'remote' })
+      const { code, details, origin } = expected
+      expect(error).toMatchObject({ code, details, origin })
+      expect(error.metadata.get('reason')).toEqual(['unknown'])
       call.cancel() // done, not cancelled
-      expect((await call.status).code).toBe(Code.DEADLINE_EXCEEDED)
+      expect((await call.status).code).toBe(Code.NOT_FOUND)
       expect((await call.headers).getMap()).toEqual({})
     })
   }
