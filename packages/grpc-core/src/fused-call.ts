@@ -13,7 +13,7 @@ const RETURNED = 1
 /** The run has ended, or cancel or a deadline has spoken for it: nothing it still does matters. */
 const LEFT = 2
 
-/** One run of one interceptor. A call has one for each as long as it lives, so it is small. */
+/** One run of one interceptor. Each call makes one for each, so it is small. */
 export class Layer {
   readonly index: number
   stage: typeof ACTS | typeof RETURNED | typeof LEFT = ACTS
