@@ -6,29 +6,21 @@ import {
   ROOT_CONTEXT,
   SpanKind,
   type TextMapGetter,
-  type TextMapSetter,
   trace,
 } from '@opentelemetry/api'
 import { type ByHand, clientByHand, openGrpcJs, serveGrpcJs } from './grpc-js-peer.ts'
-import { startTracing } from './telemetry.ts'
+import { intoMetadata, SPAN_ATTRIBUTES, startTracing } from './telemetry.ts'
 import type { Variant } from './variant.ts'
 
 startTracing()
 const tracer = trace.getTracer('by hand')
-const attributes = {
-  'rpc.system.name': 'grpc',
-  'rpc.method': 'bench.v1.Echo/Unary',
-  'server.address': '127.0.0.1',
-  'server.port': 50051,
-}
-const setter: TextMapSetter<Metadata> = { set: (metadata, key, value) => metadata.set(key, value) }
 const getter: TextMapGetter<Metadata> = {
   get: (metadata, key) => metadata.get(key)[0]?.toString(),
   keys: (metadata) => Object.keys(metadata.getMap()),
 }
 
 function begin(kind: SpanKind, parent: Context): ByHand {
-  const span = tracer.startSpan('bench.v1.Echo/Unary', { kind, attributes }, parent)
+  const span = tracer.startSpan('bench.v1.Echo/Unary', { kind, attributes: SPAN_ATTRIBUTES }, parent)
   const inside = trace.setSpan(parent, span)
   return {
     run: (work) => context.with(inside, work),
@@ -51,7 +43,7 @@ export const bareTracedByHand: Variant = {
   openClient: (port) => {
     const sent = (): Metadata => {
       const metadata = new Metadata()
-      propagation.inject(context.active(), metadata, setter)
+      propagation.inject(context.active(), metadata, intoMetadata)
       return metadata
     }
     return clientByHand(openGrpcJs(port, {}, sent), () => begin(SpanKind.CLIENT, context.active()))

@@ -8,7 +8,7 @@ import { context, propagation, SpanKind, trace } from '@opentelemetry/api'
 import { Counter, Histogram, Registry } from 'prom-client'
 import type { Decide, Subjects } from './micro.ts'
 import { Echo, type Payload, SMALL } from './service.ts'
-import { nullLogger, startTracing } from './telemetry.ts'
+import { intoMetadata, nullLogger, SPAN_ATTRIBUTES, startTracing } from './telemetry.ts'
 
 /** Answers in place of a server. */
 const answering: Interceptor<ClientCall> = (call) => {
@@ -62,18 +62,11 @@ export function recordingSubjects(): Subjects {
 
 function spanByHand(): Decide {
   const tracer = trace.getTracer('by hand')
-  const attributes = {
-    'rpc.system.name': 'grpc',
-    'rpc.method': 'bench.v1.Echo/Unary',
-    'server.address': '127.0.0.1',
-    'server.port': 50051,
-  }
-  const setter = { set: (metadata: Metadata, key: string, value: string) => metadata.set(key, value) }
   const nothing = (): void => undefined
   return () => {
-    const span = tracer.startSpan('bench.v1.Echo/Unary', { kind: SpanKind.CLIENT, attributes })
+    const span = tracer.startSpan('bench.v1.Echo/Unary', { kind: SpanKind.CLIENT, attributes: SPAN_ATTRIBUTES })
     const inside = trace.setSpan(context.active(), span)
-    propagation.inject(inside, new Metadata(), setter)
+    propagation.inject(inside, new Metadata(), intoMetadata)
     context.with(inside, nothing)
     span.setAttribute('rpc.status_code', 'OK')
     span.end()

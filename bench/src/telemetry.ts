@@ -1,4 +1,6 @@
 import { createWriteStream } from 'node:fs'
+import type { Metadata } from '@grpc/grpc-js'
+import type { TextMapSetter } from '@opentelemetry/api'
 import { AsyncLocalStorageContextManager } from '@opentelemetry/context-async-hooks'
 import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace-base'
 import { BatchSpanProcessor } from '@opentelemetry/sdk-trace-base'
@@ -16,6 +18,16 @@ export function startTracing(): NodeTracerProvider {
   provider.register({ contextManager: new AsyncLocalStorageContextManager() })
   return provider
 }
+
+/** What spans written by hand say of a call. */
+export const SPAN_ATTRIBUTES = {
+  'rpc.system.name': 'grpc',
+  'rpc.method': 'bench.v1.Echo/Unary',
+  'server.address': '127.0.0.1',
+  'server.port': 50051,
+}
+
+export const intoMetadata: TextMapSetter<Metadata> = { set: (metadata, key, value) => metadata.set(key, value) }
 
 export function nullLogger(): Logger {
   return pino(createWriteStream('/dev/null'))
