@@ -6,9 +6,12 @@ export interface Row {
   readonly scenario: Scenario
   readonly variant: VariantName
   readonly side: 'client' | 'server' | 'both'
-  /** Median over the rounds of this side's CPU time, from the processes' own accounting. */
+  /**
+   * This side's CPU time, from the processes' own accounting, over all rounds. Not a median of them: a collection of the
+   * whole heap comes in every second slice or so, and is part of the cost.
+   */
   readonly cpuUsPerOp: number
-  /** Median over the rounds of this variant's cost over that of `bare` in the same round. */
+  /** Over the same of `bare`, from the same rounds. */
   readonly ratioToBare: number
   readonly opsPerSec: number
   /** Latency of one call, which in a streaming scenario is one stream. */
@@ -135,12 +138,13 @@ function toRows(scenario: Scenario, variant: VariantName, samples: readonly Samp
   }
   return (Object.keys(costs) as (keyof typeof costs)[]).map((side) => {
     const cost = costs[side]
+    const cpuUsPerOp = mean(samples.map(cost))
     return {
       scenario,
       variant,
       side,
-      cpuUsPerOp: median(samples.map(cost)),
-      ratioToBare: median(samples.map((sample, i) => cost(sample) / cost(bare[i] ?? sample))),
+      cpuUsPerOp,
+      ratioToBare: cpuUsPerOp / mean(bare.map(cost)),
       opsPerSec: median(samples.map((sample) => sample.opsPerSec)),
       p50Ms: median(samples.map((sample) => sample.p50Ms)),
       p99Ms: median(samples.map((sample) => sample.p99Ms)),
@@ -179,6 +183,10 @@ async function addHeap(rows: readonly Row[], plan: Plan, say: (line: string) => 
     }
   }
   return rows.map((row) => ({ ...row, heapBytesPerOp: bytes.get(`${row.variant} ${row.scenario} ${row.side}`) ?? 0 }))
+}
+
+function mean(values: readonly number[]): number {
+  return values.reduce((sum, value) => sum + value, 0) / values.length
 }
 
 export function median(values: readonly number[]): number {

@@ -43,9 +43,9 @@ export function results(
   return `# Results
 
 Made by \`npm run bench\` on Node ${process.version}, ${platform()} ${arch()}, ${cpu.length} × ${cpu[0]?.model.trim() ?? 'unknown CPU'}.
-Client and server are processes of their own. Costs are CPU time per operation as the operating system accounts it: medians of
-${plan.generations} × ${plan.rounds} rounds in which every variant has its turn, with new processes for each ${plan.rounds}. "× bare" is the median of the ratios within each
-round. One operation of a streaming scenario is one message. "bytes" are allocated per operation, both sides.
+Client and server are processes of their own. Costs are CPU time per operation as the operating system accounts it, over
+${plan.generations} × ${plan.rounds} rounds in which every variant has its turn, with new processes for each ${plan.rounds}. "× bare" is the ratio to bare's. Rates and
+latencies are medians of the rounds. One operation of a streaming scenario is one message. "bytes" are allocated per operation, both sides.
 [README.md](README.md) says what the variants are, [docs/performance.md](../docs/performance.md) what to make of it.
 
 ${scenarios.map((scenario) => `## ${scenario}\n\n![${scenario}](charts/${scenario}.svg)\n\n${table(rows, scenario)}`).join('\n\n')}
