@@ -1,3 +1,4 @@
+import { getEventListeners } from 'node:events'
 import * as grpc from '@grpc/grpc-js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import type { StreamCall, UnaryCall } from './call-handle.ts'
@@ -250,6 +251,21 @@ describe('a call with a single response', () => {
     expect(await failure(bySignal)).toMatchObject({ code: grpc.status.CANCELLED, cause: reason })
     expect((await bySignal.status).cause).toBe(reason)
     expect(await failure(unary(service.one, { text: 'ok' }, signal))).toMatchObject({ code: grpc.status.CANCELLED })
+  })
+
+  it('shares a signal with any number of calls, through one listener', async () => {
+    const controller = new AbortController()
+    const { signal } = controller
+    const hanging = Array.from({ length: 12 }, () => unary(service.one, { text: 'hang' }, signal))
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1)
+    expect(await unary(service.one, { text: 'ok' }, signal)).toEqual({ text: 'ok' })
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1)
+    const reason = new Error('user left')
+    controller.abort(reason)
+    for (const call of hanging) {
+      expect(await failure(call)).toMatchObject({ code: grpc.status.CANCELLED, cause: reason })
+    }
+    expect(getEventListeners(signal, 'abort')).toEqual([])
   })
 
   it('ends UNAVAILABLE on a closed channel, without a throw', async () => {

@@ -1,5 +1,6 @@
 import { status as Code, type InterceptingCall, Metadata } from '@grpc/grpc-js'
 import { Later } from './later.ts'
+import { onAbort } from './on-abort.ts'
 import { RequestPump } from './request-pump.ts'
 import { ResponseIterator, type ResponseSource } from './response-iterator.ts'
 import { LocalStatus, RemoteStatus, RpcError, type Status } from './status.ts'
@@ -128,13 +129,9 @@ export abstract class OpenedCall implements CallHandle {
 
   follow(signal: AbortSignal): void {
     if (this.ending !== undefined) return
-    const onAbort = (): void => this.#cancelBecause('Cancelled by a signal', signal.reason)
-    if (signal.aborted) {
-      onAbort()
-      return
-    }
-    signal.addEventListener('abort', onAbort, { once: true })
-    this.#forgetSignal = () => signal.removeEventListener('abort', onAbort)
+    const cancel = (): void => this.#cancelBecause('Cancelled by a signal', signal.reason)
+    if (signal.aborted) cancel()
+    else this.#forgetSignal = onAbort(signal, cancel)
   }
 
   /** Whoever opens the call connects it before anything can arrive. */

@@ -134,6 +134,30 @@ describe('propagate() bounds a call by the server call being handled', () => {
     expect(code).toBe(Code.OK)
   })
 
+  it('a cancel reaches all of many calls onward, and nothing warns of a leak', async () => {
+    const many = 12
+    const warnings: string[] = []
+    const warned = (warning: Error): void => void warnings.push(warning.name)
+    process.on('warning', warned)
+    const codes: (number | undefined)[] = []
+    await using backend = await startTestServer({ behaviour: manual })
+    const onward = backend.client(propagate())
+    await using front = await startTestServer({
+      interceptors: [passThrough],
+      behaviour: async () => {
+        const calls = Array.from({ length: many }, () => runRpc(onward, 'unary'))
+        for (const { status } of await Promise.all(calls)) codes.push(status?.code)
+      },
+    })
+    const rpc = startRpc(front.client(), 'unary')
+    await backend.received(many - 1)
+    rpc.cancel()
+    await until(() => codes.length === many)
+    process.off('warning', warned)
+    expect(codes).toEqual(Array(many).fill(Code.CANCELLED))
+    expect(warnings).toEqual([])
+  })
+
   it('outside a server call it does nothing', async () => {
     await using server = await startTestServer()
     for (const pattern of patterns) {

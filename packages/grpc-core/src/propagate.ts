@@ -1,6 +1,7 @@
 import { status as Code } from '@grpc/grpc-js'
 import type { ClientCall, Interceptor } from './call.ts'
 import { contextStorage, enableContext } from './context.ts'
+import { onAbort } from './on-abort.ts'
 import { RpcError, type Status } from './status.ts'
 
 /**
@@ -22,15 +23,14 @@ export function propagate(): Interceptor<ClientCall> {
 }
 
 async function bounded(signal: AbortSignal, next: () => Promise<Status>, call: ClientCall): Promise<Status> {
-  const onAbort = (): void => {
+  const forget = onAbort(signal, () => {
     // A deadline needs no word: the outgoing call has the same one.
     if (!isDeadline(signal.reason)) call.cancel(CANCELLED_WITH_PARENT)
-  }
-  signal.addEventListener('abort', onAbort, { once: true })
+  })
   try {
     return await next()
   } finally {
-    signal.removeEventListener('abort', onAbort)
+    forget()
   }
 }
 
