@@ -14,7 +14,7 @@ export async function loadVariant(name: VariantName): Promise<Variant> {
     case 'ours-passthrough-8-async':
       return (await import('./ours.ts')).oursPassThrough8Async
     case 'ours-observers':
-      return (await import('./ours-full.ts')).oursObservers
+      return (await import('./ours-observers.ts')).oursObservers
     case 'ours-full':
       return (await import('./ours-full.ts')).oursFull
     case 'nice-grpc-passthrough-8':

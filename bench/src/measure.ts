@@ -57,7 +57,7 @@ export async function measure(plan: Plan, say: (line: string) => void): Promise<
   for (let generation = 1; generation <= plan.generations; generation++) {
     const pairs: Pair[] = []
     try {
-      for (const name of plan.variants) pairs.push(await Pair.start(name))
+      for (const name of rotated(plan.variants, generation / plan.generations)) pairs.push(await Pair.start(name))
       say(`generation ${generation} of ${plan.generations}: warm-up`)
       await warmUpAll(pairs, plan)
       for (const scenario of plan.scenarios) {
@@ -71,9 +71,15 @@ export async function measure(plan: Plan, say: (line: string) => void): Promise<
   const rows = plan.scenarios.flatMap((scenario) => {
     const ofScenario = samples.get(scenario) as Samples
     const bare = ofScenario.get('bare') ?? []
-    return [...ofScenario].flatMap(([variant, all]) => toRows(scenario, variant, all, bare))
+    return plan.variants.flatMap((variant) => toRows(scenario, variant, ofScenario.get(variant) ?? [], bare))
   })
   return await addHeap(rows, plan, say)
+}
+
+/** Whoever starts and runs first costs some percent more: in each generation that is another one. */
+function rotated<T>(all: readonly T[], share: number): T[] {
+  const first = Math.floor(all.length * share) % all.length
+  return [...all.slice(first), ...all.slice(0, first)]
 }
 
 /** What the scenario comes to for a pair: where nothing can be refused, a refusal is compared with bare's success. */
@@ -131,6 +137,7 @@ async function calibrate(pair: Pair, scenario: Scenario, { sliceMs, leastOperati
 }
 
 function toRows(scenario: Scenario, variant: VariantName, samples: readonly Sample[], bare: readonly Sample[]): Row[] {
+  if (samples.length === 0) return []
   const costs = {
     client: (sample: Sample) => sample.client,
     server: (sample: Sample) => sample.server,

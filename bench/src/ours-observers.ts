@@ -1,0 +1,24 @@
+import { clientInterceptors, createServer, type Interceptor } from '@grpc-stack/grpc-core'
+import { logging } from '@grpc-stack/interceptor-logging'
+import { metrics } from '@grpc-stack/interceptor-metrics'
+import { prometheus } from '@grpc-stack/interceptor-metrics/prometheus'
+import { tracing } from '@grpc-stack/interceptor-tracing'
+import { Registry } from 'prom-client'
+import { openGrpcJs, serveGrpcJs } from './grpc-js-peer.ts'
+import { nullLogger, startTracing } from './telemetry.ts'
+import type { Variant } from './variant.ts'
+
+startTracing()
+const logger = nullLogger()
+
+/** The three that watch, the same on both sides. */
+export const observers = (): Interceptor[] => [
+  tracing(),
+  metrics({ recorder: prometheus({ registry: new Registry() }) }),
+  logging({ logger }),
+]
+
+export const oursObservers: Variant = {
+  startServer: () => serveGrpcJs(createServer({ interceptors: observers() })),
+  openClient: (port) => openGrpcJs(port, { interceptors: clientInterceptors(...observers()) }),
+}
