@@ -76,7 +76,7 @@ export async function measure(plan: Plan, say: (line: string) => void): Promise<
   return await addHeap(rows, plan, say)
 }
 
-/** Whoever starts and runs first costs some percent more: in each generation that is another one. */
+/** Whoever starts and runs first may cost some percent more: in each generation that is another one. */
 function rotated<T>(all: readonly T[], share: number): T[] {
   const first = Math.floor(all.length * share) % all.length
   return [...all.slice(first), ...all.slice(0, first)]

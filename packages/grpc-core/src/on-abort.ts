@@ -28,5 +28,14 @@ function forget(signal: AbortSignal): void {
 function aborted(this: AbortSignal): void {
   const acts = waiting.get(this) ?? []
   waiting.delete(this)
-  for (const act of acts) act()
+  for (const act of acts) {
+    try {
+      act()
+    } catch (error) {
+      // As among listeners: one that throws keeps no other from hearing.
+      process.nextTick(() => {
+        throw error
+      })
+    }
+  }
 }
