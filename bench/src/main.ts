@@ -42,9 +42,9 @@ const plan = {
   // Everything is compared with bare.
   variants: ['bare' as VariantName, ...chosen.filter((name) => name !== 'bare')],
   scenarios: choose<Scenario>(values.scenarios, scenarios, 'scenario'),
-  rounds: number(values.rounds, 5, 5),
-  generations: number(values.generations, 3, 1),
-  sliceMs: number(values['slice-ms'], 500, 60),
+  rounds: number(values.rounds, 6, 5),
+  generations: number(values.generations, 4, 1),
+  sliceMs: number(values['slice-ms'], 250, 60),
   warmUpCalls: number(values['warm-up'], 50_000, 20_000),
   warmUpMs: values.quick ? 5_000 : 30_000,
   leastOperations: Number(values['least-operations']),

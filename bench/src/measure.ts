@@ -11,8 +11,10 @@ export interface Row {
    * whole heap comes in every second slice or so, and is part of the cost.
    */
   readonly cpuUsPerOp: number
-  /** Over the same of `bare`, from the same rounds. */
+  /** Over the same of `bare`: a mean over the generations of processes, each with its own. */
   readonly ratioToBare: number
+  /** Standard error of that mean; 0 when there is one generation, which says nothing. */
+  readonly ratioError: number
   readonly opsPerSec: number
   /** Latency of one call, which in a streaming scenario is one stream. */
   readonly p50Ms: number
@@ -39,6 +41,7 @@ export interface Plan {
 }
 
 interface Sample {
+  readonly generation: number
   readonly client: number
   readonly server: number
   readonly opsPerSec: number
@@ -57,12 +60,13 @@ export async function measure(plan: Plan, say: (line: string) => void): Promise<
   for (let generation = 1; generation <= plan.generations; generation++) {
     const pairs: Pair[] = []
     try {
-      for (const name of rotated(plan.variants, generation / plan.generations)) pairs.push(await Pair.start(name))
+      const first = Math.floor((plan.variants.length * generation) / plan.generations)
+      for (const name of rotated(plan.variants, first)) pairs.push(await Pair.start(name))
       say(`generation ${generation} of ${plan.generations}: warm-up`)
-      await warmUpAll(pairs, plan)
+      await twoAtATime(pairs, (pair) => warmUp(pair, plan))
       for (const scenario of plan.scenarios) {
         say(`generation ${generation} of ${plan.generations}: ${scenario}`)
-        await measureScenario(scenario, pairs, plan, samples.get(scenario) as Samples)
+        await measureScenario(scenario, pairs, plan, generation, samples.get(scenario) as Samples)
       }
     } finally {
       for (const pair of pairs) await pair.stop()
@@ -76,9 +80,9 @@ export async function measure(plan: Plan, say: (line: string) => void): Promise<
   return await addHeap(rows, plan, say)
 }
 
-/** Whoever starts and runs first may cost some percent more: in each generation that is another one. */
-function rotated<T>(all: readonly T[], share: number): T[] {
-  const first = Math.floor(all.length * share) % all.length
+/** Whoever starts or runs first, or after a certain other, may cost some percent more: each time that is another one. */
+function rotated<T>(all: readonly T[], by: number): T[] {
+  const first = by % all.length
   return [...all.slice(first), ...all.slice(0, first)]
 }
 
@@ -87,15 +91,23 @@ function actual(scenario: Scenario, pair: Pair): Scenario {
   return scenario === 'refused' && !pair.refuses ? 'unary' : scenario
 }
 
-async function measureScenario(scenario: Scenario, all: readonly Pair[], plan: Plan, samples: Samples): Promise<void> {
+async function measureScenario(
+  scenario: Scenario,
+  all: readonly Pair[],
+  plan: Plan,
+  generation: number,
+  samples: Samples,
+): Promise<void> {
   const pairs = all.filter((pair) => scenario !== 'refused' || pair.refuses || pair.name === 'bare')
   const operations = new Map<Pair, number>()
   for (const pair of pairs) operations.set(pair, await calibrate(pair, actual(scenario, pair), plan))
   for (let round = 0; round <= plan.rounds; round++) {
-    for (const pair of pairs) {
+    const inTurn = rotated(round % 2 === 0 ? pairs : pairs.toReversed(), round)
+    for (const pair of inTurn) {
       const result = await pair.load(actual(scenario, pair), operations.get(pair) ?? 1)
       if (round === 0) continue // the turn after a longer wait
       const sample: Sample = {
+        generation,
         client: result.cpuUs / result.operations,
         server: result.serverCpuUs / result.operations,
         opsPerSec: (result.operations / result.elapsedMs) * 1000,
@@ -107,11 +119,11 @@ async function measureScenario(scenario: Scenario, all: readonly Pair[], plan: P
   }
 }
 
-/** Two at a time: no pair keeps both cores busy. */
-async function warmUpAll(pairs: readonly Pair[], plan: Plan): Promise<void> {
-  const waiting = [...pairs]
+/** For work whose time is not measured: no pair keeps two cores busy. */
+async function twoAtATime<T>(all: readonly T[], work: (one: T) => Promise<void>): Promise<void> {
+  const waiting = [...all]
   const next = async (): Promise<void> => {
-    for (let pair = waiting.shift(); pair !== undefined; pair = waiting.shift()) await warmUp(pair, plan)
+    for (let one = waiting.shift(); one !== undefined; one = waiting.shift()) await work(one)
   }
   await Promise.all([next(), next()])
 }
@@ -145,13 +157,18 @@ function toRows(scenario: Scenario, variant: VariantName, samples: readonly Samp
   }
   return (Object.keys(costs) as (keyof typeof costs)[]).map((side) => {
     const cost = costs[side]
-    const cpuUsPerOp = mean(samples.map(cost))
+    const ratios = [...new Set(samples.map((sample) => sample.generation))].map((generation) => {
+      const costIn = (all: readonly Sample[]): number =>
+        mean(all.filter((sample) => sample.generation === generation).map(cost))
+      return costIn(samples) / costIn(bare)
+    })
     return {
       scenario,
       variant,
       side,
-      cpuUsPerOp,
-      ratioToBare: cpuUsPerOp / mean(bare.map(cost)),
+      cpuUsPerOp: mean(samples.map(cost)),
+      ratioToBare: mean(ratios),
+      ratioError: standardError(ratios),
       opsPerSec: median(samples.map((sample) => sample.opsPerSec)),
       p50Ms: median(samples.map((sample) => sample.p50Ms)),
       p99Ms: median(samples.map((sample) => sample.p99Ms)),
@@ -166,7 +183,7 @@ const NO_COLLECTION = ['--max-semi-space-size=256', '--min-semi-space-size=256']
 async function addHeap(rows: readonly Row[], plan: Plan, say: (line: string) => void): Promise<Row[]> {
   say('heap')
   const bytes = new Map<string, number>()
-  for (const name of plan.variants) {
+  await twoAtATime(plan.variants, async (name) => {
     const pair = await Pair.start(name, NO_COLLECTION)
     try {
       for (const scenario of plan.scenarios) {
@@ -188,12 +205,20 @@ async function addHeap(rows: readonly Row[], plan: Plan, say: (line: string) => 
     } finally {
       await pair.stop()
     }
-  }
+  })
   return rows.map((row) => ({ ...row, heapBytesPerOp: bytes.get(`${row.variant} ${row.scenario} ${row.side}`) ?? 0 }))
 }
 
 function mean(values: readonly number[]): number {
   return values.reduce((sum, value) => sum + value, 0) / values.length
+}
+
+/** Of the mean of some values. */
+function standardError(values: readonly number[]): number {
+  if (values.length < 2) return 0
+  const middle = mean(values)
+  const variance = values.reduce((sum, value) => sum + (value - middle) ** 2, 0) / (values.length - 1)
+  return Math.sqrt(variance / values.length)
 }
 
 export function median(values: readonly number[]): number {

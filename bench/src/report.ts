@@ -9,8 +9,8 @@ const number = (value: number, digits: number): string => value.toFixed(digits)
 /** One scenario as lines of a table, both sides together. */
 export function table(rows: readonly Row[], scenario: Scenario): string {
   const lines = [
-    '| variant | client µs | server µs | both µs | × bare | ops/s | p50 ms | p99 ms | bytes |',
-    '|---|--:|--:|--:|--:|--:|--:|--:|--:|',
+    '| variant | client µs | server µs | both µs | × bare | ± | ops/s | p50 ms | p99 ms | bytes |',
+    '|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|',
   ]
   for (const both of rows.filter((row) => row.scenario === scenario && row.side === 'both')) {
     const side = (name: Row['side']): number =>
@@ -22,6 +22,7 @@ export function table(rows: readonly Row[], scenario: Scenario): string {
       number(side('server'), 1),
       number(both.cpuUsPerOp, 1),
       number(both.ratioToBare, 2),
+      number(both.ratioError, 2),
       number(both.opsPerSec, 0),
       number(both.p50Ms, 2),
       number(both.p99Ms, 2),
@@ -44,8 +45,9 @@ export function results(
 
 Made by \`npm run bench\` on Node ${process.version}, ${platform()} ${arch()}, ${cpu.length} × ${cpu[0]?.model.trim() ?? 'unknown CPU'}.
 Client and server are processes of their own. Costs are CPU time per operation as the operating system accounts it, over
-${plan.generations} × ${plan.rounds} rounds in which every variant has its turn, with new processes for each ${plan.rounds}. "× bare" is the ratio to bare's. Rates and
-latencies are medians of the rounds. One operation of a streaming scenario is one message. "bytes" are allocated per operation, both sides.
+${plan.generations} × ${plan.rounds} rounds in which every variant has its turn, with new processes for each ${plan.rounds}. "× bare" is the ratio to bare's, a
+mean over the ${plan.generations} generations of processes, and "±" its standard error. Rates and latencies are medians of the rounds. One operation of a
+streaming scenario is one message. "bytes" are allocated per operation, both sides.
 [README.md](README.md) says what the variants are, [docs/performance.md](../docs/performance.md) what to make of it.
 
 ${scenarios.map((scenario) => `## ${scenario}\n\n![${scenario}](charts/${scenario}.svg)\n\n${table(rows, scenario)}`).join('\n\n')}
