@@ -23,14 +23,19 @@ const shape: Record<Scenario, { readonly inFlight: number; readonly perCall: num
   bidi: { inFlight: 8, perCall: MESSAGES },
 }
 
-/** Runs a scenario with a fixed number of calls in flight and measures this process. */
+/**
+ * Runs a scenario with a fixed number of calls in flight and measures this process.
+ * @param given how many calls. Default: what is usual for the scenario.
+ */
 export async function runLoad(
   scenario: Scenario,
   operations: number,
   client: BenchClient,
   openCold: () => BenchClient,
+  given?: number,
 ): Promise<LoadResult> {
-  const { inFlight, perCall } = shape[scenario]
+  const { inFlight: usual, perCall } = shape[scenario]
+  const inFlight = given ?? usual
   const calls = Math.max(inFlight, Math.ceil(operations / perCall))
   const latencies = new Float64Array(calls)
   const one = call(scenario, client, openCold)

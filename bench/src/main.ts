@@ -20,6 +20,7 @@ const { values } = parseArgs({
     'slice-ms': { type: 'string' },
     'warm-up': { type: 'string' },
     'least-operations': { type: 'string', default: '400' },
+    'in-flight': { type: 'string' },
     calls: { type: 'string', default: '1000000' },
   },
 })
@@ -48,6 +49,7 @@ const plan = {
   warmUpCalls: number(values['warm-up'], 50_000, 20_000),
   warmUpMs: values.quick ? 5_000 : 30_000,
   leastOperations: Number(values['least-operations']),
+  inFlight: values['in-flight'] === undefined ? undefined : Number(values['in-flight']),
 }
 // Progress on stderr: with --json, stdout holds the array and nothing else.
 const say = (line: string): void => console.error(`· ${line}`)
@@ -66,7 +68,7 @@ if (values.json) {
   for (const scenario of plan.scenarios) console.log(`\n${scenario}\n\n${table(rows, scenario)}`)
 }
 
-const everything = values.variants === undefined && values.scenarios === undefined
+const everything = values.variants === undefined && values.scenarios === undefined && values['in-flight'] === undefined
 if (!values.json && !values.quick && everything) {
   const micro = await measureMicro(say)
   const memory = await measureMemory(Number(values.calls), say)

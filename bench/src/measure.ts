@@ -38,6 +38,8 @@ export interface Plan {
   readonly warmUpMs: number
   /** Operations of the shortest load there is. */
   readonly leastOperations: number
+  /** Calls at a time, warm-up apart. Undefined: what is usual for each scenario. */
+  readonly inFlight: number | undefined
 }
 
 interface Sample {
@@ -104,7 +106,7 @@ async function measureScenario(
   for (let round = 0; round <= plan.rounds; round++) {
     const inTurn = rotated(round % 2 === 0 ? pairs : pairs.toReversed(), round)
     for (const pair of inTurn) {
-      const result = await pair.load(actual(scenario, pair), operations.get(pair) ?? 1)
+      const result = await pair.load(actual(scenario, pair), operations.get(pair) ?? 1, plan.inFlight)
       if (round === 0) continue // the turn after a longer wait
       const sample: Sample = {
         generation,
@@ -137,11 +139,15 @@ export async function warmUp(pair: Pair, { warmUpCalls, warmUpMs }: Plan): Promi
 }
 
 /** How many operations fill a slice, once what the scenario adds to a warm pair is warm too. */
-async function calibrate(pair: Pair, scenario: Scenario, { sliceMs, leastOperations }: Plan): Promise<number> {
+async function calibrate(
+  pair: Pair,
+  scenario: Scenario,
+  { sliceMs, leastOperations, inFlight }: Plan,
+): Promise<number> {
   let operations = scenario === 'connectCold' ? Math.ceil(leastOperations / 50) : leastOperations
   if (scenario !== 'unary') await pair.load(scenario, scenario === 'connectCold' ? operations * 12 : operations)
   for (let i = 0; i < 8; i++) {
-    const { operations: done, elapsedMs } = await pair.load(scenario, operations)
+    const { operations: done, elapsedMs } = await pair.load(scenario, operations, inFlight)
     if (elapsedMs >= sliceMs * 0.8) return done
     operations = Math.ceil(done * Math.min(4, (sliceMs * 1.1) / Math.max(1, elapsedMs)))
   }

@@ -37,9 +37,14 @@ export class Pair {
     return new Pair(name, refuses, server, client)
   }
 
-  async load(scenario: Scenario, operations: number): Promise<LoadResult & { readonly serverCpuUs: number }> {
+  /** @param inFlight calls at a time. Default: what is usual for the scenario. */
+  async load(
+    scenario: Scenario,
+    operations: number,
+    inFlight?: number,
+  ): Promise<LoadResult & { readonly serverCpuUs: number }> {
     const before = (await ask(this.#server, { ask: 'cpu' })) as number
-    const result = (await ask(this.#client, { ask: 'load', scenario, operations })) as LoadResult
+    const result = (await ask(this.#client, { ask: 'load', scenario, operations, inFlight })) as LoadResult
     const after = (await ask(this.#server, { ask: 'cpu' })) as number
     return { ...result, serverCpuUs: after - before }
   }

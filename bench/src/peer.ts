@@ -7,7 +7,12 @@ import type { Scenario, VariantName } from './variant.ts'
 /** What the parent may ask. Each question has one answer. */
 export type Question =
   | { readonly ask: 'cpu' }
-  | { readonly ask: 'load'; readonly scenario: Scenario; readonly operations: number }
+  | {
+      readonly ask: 'load'
+      readonly scenario: Scenario
+      readonly operations: number
+      readonly inFlight: number | undefined
+    }
   | { readonly ask: 'heap'; readonly collect: boolean }
   | { readonly ask: 'profile'; readonly stop: boolean }
   | { readonly ask: 'hold'; readonly kind: 'unary' | 'bidi'; readonly count: number }
@@ -16,7 +21,7 @@ const [role, name, port] = process.argv.slice(2) as ['server' | 'client', Varian
 const variant = await loadVariant(name)
 const send = (answer: unknown): void => void process.send?.(answer)
 
-let load: (scenario: Scenario, operations: number) => Promise<unknown>
+let load: (scenario: Scenario, operations: number, inFlight?: number) => Promise<unknown>
 let hold: (kind: 'unary' | 'bidi', count: number) => Promise<unknown>
 
 if (role === 'server') {
@@ -27,8 +32,8 @@ if (role === 'server') {
   const open = (token: boolean) => variant.openClient(Number(port), token)
   const client = open(true)
   const stranger = open(false)
-  load = (scenario, operations) =>
-    runLoad(scenario, operations, scenario === 'refused' ? stranger : client, () => open(true))
+  load = (scenario, operations, inFlight) =>
+    runLoad(scenario, operations, scenario === 'refused' ? stranger : client, () => open(true), inFlight)
   hold = async (kind, count) => {
     for (let i = 0; i < count; i++) {
       client.hold(kind)
@@ -47,7 +52,7 @@ process.on('message', async (question: Question) => {
       return send(user + system)
     }
     case 'load':
-      return send(await load(question.scenario, question.operations))
+      return send(await load(question.scenario, question.operations, question.inFlight))
     case 'heap':
       if (question.collect) for (let i = 0; i < 3; i++) global.gc?.()
       return send(process.memoryUsage().heapUsed)

@@ -17,11 +17,11 @@ export async function profileTable(
   const pair = await Pair.start(name)
   try {
     await warmUp(pair, plan)
-    await pair.load(scenario, OPERATIONS / 4)
+    await pair.load(scenario, OPERATIONS / 4, plan.inFlight)
     // The profiler slows what it watches: the cost is taken without it.
-    const { cpuUs, serverCpuUs, operations } = await pair.load(scenario, OPERATIONS)
+    const { cpuUs, serverCpuUs, operations } = await pair.load(scenario, OPERATIONS, plan.inFlight)
     await pair.startProfile()
-    await pair.load(scenario, OPERATIONS)
+    await pair.load(scenario, OPERATIONS, plan.inFlight)
     const { client, server } = await pair.stopProfile()
     return [
       `\n${scenario}, ${name}\n`,
