@@ -17,3 +17,14 @@ it('one that throws keeps no other from hearing, and its error surfaces', () => 
   expect(later).toHaveLength(1)
   expect(later[0]).toThrow('on purpose')
 })
+
+it('forgetting twice takes nothing from those who came in between', () => {
+  const controller = new AbortController()
+  let heard = 0
+  const forget = onAbort(controller.signal, () => undefined)
+  forget()
+  onAbort(controller.signal, () => heard++)
+  forget()
+  controller.abort()
+  expect(heard).toBe(1)
+})

@@ -8,8 +8,8 @@ export function onAbort(signal: AbortSignal, act: () => void): () => void {
   const acts = waiting.get(signal) ?? listen(signal)
   acts.add(act)
   return () => {
-    acts.delete(act)
-    if (acts.size === 0) forget(signal)
+    // Once only: by a second time, others may have begun to wait in another set.
+    if (acts.delete(act) && acts.size === 0) forget(signal)
   }
 }
 

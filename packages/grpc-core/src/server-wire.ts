@@ -19,9 +19,9 @@ interface Listened extends ServerInterceptingCallInterface {
 }
 
 /**
- * The `sendStatus` of every call that a wire listens to. One function for all of them: where each call had a closure of its own,
- * V8 took to keeping them until the next full garbage collection, and with each its HTTP/2 stream and all of grpc-js's
- * objects, 6 KB a call. It came and went with the order in which code was compiled; without V8's pretenuring it never came.
+ * The `sendStatus` of every call that a wire listens to. One function for all of them: where each call had a closure of its
+ * own, V8 took to keeping them until the next full garbage collection, and with each its HTTP/2 stream and all of grpc-js's
+ * objects, 6 KB a call. It came and went with how the code had warmed up, and not with V8's pretenuring turned off.
  */
 function heardSendStatus(this: ServerInterceptingCallInterface, status: WireStatus): void {
   ;(this as Listened)[WIRE].endBelow(status)
