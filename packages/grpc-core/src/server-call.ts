@@ -6,6 +6,7 @@ import { checkDeadline } from './call-settings.ts'
 import { Context, contextStorage } from './context.ts'
 import { type DeadlineTimer, startDeadlineTimer, toEpochMs } from './deadline.ts'
 import { abandoned, FusedCall, internalStatus, type Layer, tapStatus } from './fused-call.ts'
+import type { HandlerLink } from './handler-link.ts'
 import { mergeOver, newMetadata } from './metadata.ts'
 import type { MethodInfo } from './method.ts'
 import { peerText } from './peer-text.ts'
@@ -41,6 +42,8 @@ export class FusedServerCall
   /** The same RPC outside a contract object this call is inside of. */
   readonly #within: FusedServerCall | undefined
   #handler!: ServerListener
+  /** What the handler holds of this call, where it is grpc-js's. */
+  link: HandlerLink | undefined
   /** Whatever AsyncLocalStorage an interceptor entered around `next()` is what the handler's events see. */
   #handlerScope: AsyncResource | undefined
   #metadata!: Metadata
@@ -186,6 +189,7 @@ export class FusedServerCall
     this.#handlerScope?.runInAsyncScope(this.#handler.onCancel, this.#handler)
     // The last event. Whoever keeps the call need not keep the context of its handler.
     this.#handlerScope = this.#outcome = this.#resolveOutcome = undefined
+    this.link?.cut()
   }
 
   /** Called by the wire: grpc-js ends the RPC by itself. */

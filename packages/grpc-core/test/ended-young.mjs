@@ -14,7 +14,7 @@ const storage = new AsyncLocalStorage()
 /** What a call holds on to, in the ways an interceptor makes it do so. */
 const holders = {
   nothing: (_call, next) => next(),
-  'a property of the call': (call, next) => {
+  'the call itself': (call, next) => {
     call.held = ballast()
     return next()
   },

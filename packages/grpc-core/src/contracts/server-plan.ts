@@ -1,6 +1,7 @@
 import type { ServerInterceptingCallInterface } from '@grpc/grpc-js'
 import type { Interceptor } from '../call.ts'
 import { resolveStack } from '../compose.ts'
+import { HandlerLink } from '../handler-link.ts'
 import type { MethodInfo } from '../method.ts'
 import { FusedServerCall, type SharedByCalls } from '../server-call.ts'
 import { contractOf } from './adapt.ts'
@@ -31,20 +32,21 @@ export function planServer(list: readonly Interceptor[], method: MethodInfo): Se
 }
 
 /**
- * The call objects of an RPC, one around the other; grpc-js wants the innermost, which is the handler's.
+ * Makes the call objects of an RPC, one around the other. Returns what grpc-js wants: what leads to the innermost, which is the
+ * handler's.
  */
 export function openServerCall(
   { method, stack, layers }: ServerPlan,
   base: ServerInterceptingCallInterface,
   shared: SharedByCalls,
-): FusedServerCall {
+): HandlerLink {
   let call = new FusedServerCall(method, stack, base, shared)
-  if (layers.length === 0) return call
+  if (layers.length === 0) return new HandlerLink(base, call)
   const made = layers.map((layer) => {
     const service = new ServiceLayer(call, layer.contract, layer.name)
     call = new FusedServerCall(method, layer.stack, service, undefined, call)
     return { service, inner: call }
   })
   for (const [i, { service, inner }] of made.entries()) service.wrap(inner, made[i + 1]?.service)
-  return call
+  return new HandlerLink(base, call)
 }
