@@ -1,6 +1,5 @@
 import { AsyncResource } from 'node:async_hooks'
 import type * as grpc from '@grpc/grpc-js'
-import type { ActiveCalls } from './active-calls.ts'
 import type { Interceptor } from './call.ts'
 import { type ChannelFacts, UNKNOWN_CHANNEL } from './channel-facts.ts'
 import { type ClientInterceptorLike, type ServerInterceptorLike, validateInterceptors } from './compose.ts'
@@ -8,6 +7,7 @@ import { contextStorage } from './context.ts'
 import { type ClientPlan, planClient } from './contracts/client-plan.ts'
 import { openPlanned } from './contracts/contract-call.ts'
 import { openServerCall, planServer, type ServerPlan } from './contracts/server-plan.ts'
+import type { LinkedList } from './linked-list.ts'
 import { describeMethod } from './method.ts'
 import type { FusedServerCall } from './server-call.ts'
 import { isUnregistered } from './unregistered.ts'
@@ -67,10 +67,7 @@ export function serverInterceptors(...interceptors: readonly ServerInterceptorLi
  * One grpc-js interceptor for a whole server stack.
  * @param active holds the calls in progress, for a server that wants to end them
  */
-export function fuseServer(
-  list: readonly Interceptor[],
-  active?: ActiveCalls<FusedServerCall>,
-): grpc.ServerInterceptor {
+export function fuseServer(list: readonly Interceptor[], active?: LinkedList<FusedServerCall>): grpc.ServerInterceptor {
   const plans = new Map<string, ServerPlan>()
   const shared = { active, scope: new AsyncResource('GRPC_STACK_SERVER') }
   return (definition, call) => {

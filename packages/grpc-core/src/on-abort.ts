@@ -1,23 +1,36 @@
-const waiting = new WeakMap<AbortSignal, Set<() => void>>()
+import { type Linked, LinkedList } from './linked-list.ts'
+
+const waiting = new WeakMap<AbortSignal, LinkedList<Waiter>>()
+
+class Waiter implements Linked<Waiter> {
+  before: Waiter | undefined
+  behind: Waiter | undefined
+  readonly act: () => void
+
+  constructor(act: () => void) {
+    this.act = act
+  }
+}
 
 /**
  * Does something when a signal aborts that has not done so yet. Returns how to forget it. However many calls share a signal,
  * it has one listener: Node 20 takes the eleventh for a leak and warns of it.
  */
 export function onAbort(signal: AbortSignal, act: () => void): () => void {
-  const acts = waiting.get(signal) ?? listen(signal)
-  acts.add(act)
+  const waiters = waiting.get(signal) ?? listen(signal)
+  const waiter = new Waiter(act)
+  waiters.add(waiter)
   return () => {
-    // Once only: by a second time, others may have begun to wait in another set.
-    if (acts.delete(act) && acts.size === 0) forget(signal)
+    // Once only: by a second time, others may have begun to wait in another list.
+    if (waiters.remove(waiter) && waiters.isEmpty) forget(signal)
   }
 }
 
-function listen(signal: AbortSignal): Set<() => void> {
-  const acts = new Set<() => void>()
-  waiting.set(signal, acts)
+function listen(signal: AbortSignal): LinkedList<Waiter> {
+  const waiters = new LinkedList<Waiter>()
+  waiting.set(signal, waiters)
   signal.addEventListener('abort', aborted, { once: true })
-  return acts
+  return waiters
 }
 
 function forget(signal: AbortSignal): void {
@@ -26,11 +39,11 @@ function forget(signal: AbortSignal): void {
 }
 
 function aborted(this: AbortSignal): void {
-  const acts = waiting.get(this) ?? []
+  const waiters = waiting.get(this)
   waiting.delete(this)
-  for (const act of acts) {
+  for (let waiter = waiters?.shift(); waiter !== undefined; waiter = waiters?.shift()) {
     try {
-      act()
+      waiter.act()
     } catch (error) {
       // As among listeners: one that throws keeps no other from hearing.
       process.nextTick(() => {

@@ -1,12 +1,12 @@
 import { AsyncResource } from 'node:async_hooks'
 import { status as Code, type Metadata, type ServerInterceptingCallInterface } from '@grpc/grpc-js'
-import type { ActiveCalls, ListedCall } from './active-calls.ts'
 import type { Interceptor, ServerCall } from './call.ts'
 import { checkDeadline } from './call-settings.ts'
 import { Context, contextStorage } from './context.ts'
 import { type DeadlineTimer, startDeadlineTimer, toEpochMs } from './deadline.ts'
 import { abandoned, FusedCall, internalStatus, type Layer, tapStatus } from './fused-call.ts'
 import type { HandlerLink } from './handler-link.ts'
+import type { Linked, LinkedList } from './linked-list.ts'
 import { mergeOver, newMetadata } from './metadata.ts'
 import type { MethodInfo } from './method.ts'
 import { peerText } from './peer-text.ts'
@@ -19,7 +19,7 @@ export interface SharedByCalls {
   /** Where what ends an RPC is written: outside of any handler's asynchronous context. */
   readonly scope: AsyncResource
   /** The calls in progress, for a server that wants to end them. */
-  readonly active: ActiveCalls<FusedServerCall> | undefined
+  readonly active: LinkedList<FusedServerCall> | undefined
 }
 
 /**
@@ -31,7 +31,7 @@ export interface SharedByCalls {
  */
 export class FusedServerCall
   extends FusedCall
-  implements ServerCall, ServerInterceptingCallInterface, ListedCall<FusedServerCall>
+  implements ServerCall, ServerInterceptingCallInterface, Linked<FusedServerCall>
 {
   readonly side = 'server' as const
   readonly #base: ServerInterceptingCallInterface

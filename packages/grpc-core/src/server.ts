@@ -9,11 +9,11 @@ import {
   type UntypedHandleCall,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js'
-import { ActiveCalls } from './active-calls.ts'
 import { type ServerInterceptorLike, validateInterceptors } from './compose.ts'
 import type { Handlers } from './handler-types.ts'
 import { type AnyHandler, adaptHandler, type HandlerType } from './handlers.ts'
 import { fuseServer } from './interceptors.ts'
+import { LinkedList } from './linked-list.ts'
 import type { FusedServerCall } from './server-call.ts'
 import { show } from './status.ts'
 import { unregisteredHandler } from './unregistered.ts'
@@ -29,11 +29,11 @@ export interface CreateServerOptions extends ChannelOptions, Omit<ServerOptions,
  * peer. Interceptors also see RPCs to paths nobody registered, with `call.method.registered` false.
  */
 export class StackServer extends Server {
-  readonly #active: ActiveCalls<FusedServerCall>
+  readonly #active: LinkedList<FusedServerCall>
   #draining: Promise<void> | undefined
 
   /** Use `createServer`. */
-  constructor(options: ServerOptions, active: ActiveCalls<FusedServerCall>) {
+  constructor(options: ServerOptions, active: LinkedList<FusedServerCall>) {
     super(options)
     this.#active = active
   }
@@ -103,7 +103,7 @@ export function createServer(options: CreateServerOptions = {}): StackServer {
     throw new TypeError(`createServer: option "interceptors" must be a list, got ${show(interceptors)}`)
   }
   const list = validateInterceptors(interceptors, 'createServer: option "interceptors"', 'server')
-  const active = new ActiveCalls<FusedServerCall>()
+  const active = new LinkedList<FusedServerCall>()
   const server = new StackServer({ ...grpcOptions, interceptors: [fuseServer(list, active)] }, active)
   if (list.length > 0) showUnregistered(server)
   return server

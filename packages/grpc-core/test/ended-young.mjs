@@ -6,7 +6,10 @@ import { credentials, ServerCredentials } from '@grpc/grpc-js'
 import { createChannel, createClient, createServer, interceptChannel } from '@grpc-stack/grpc-core'
 
 const CALLS = 100
+/** How many share a signal at a time: so many that a table of them would be made anew while some are in progress. */
+const OVERLAPPING = 10
 const BALLAST = 32 * 1024
+const SHARED_SIGNAL = 'a signal that calls share'
 
 const ballast = () => new Array(BALLAST / 8).fill(0.5)
 const storage = new AsyncLocalStorage()
@@ -15,6 +18,10 @@ const storage = new AsyncLocalStorage()
 const holders = {
   nothing: (_call, next) => next(),
   'the call itself': (call, next) => {
+    call.held = ballast()
+    return next()
+  },
+  [SHARED_SIGNAL]: (call, next) => {
     call.held = ballast()
     return next()
   },
@@ -43,6 +50,7 @@ const Echo = {
   serverStream: define('ServerStream', false, true),
   clientStream: define('ClientStream', true, false),
   bidi: define('Bidi', true, true),
+  endless: define('Endless', false, false),
 }
 const implementation = {
   unary: (call) => call.request,
@@ -58,15 +66,16 @@ const implementation = {
   async *bidi(call) {
     yield* call
   },
+  endless: () => new Promise(() => undefined),
 }
 const drain = async (stream) => {
   for await (const _ of stream);
 }
 const calls = {
-  unary: (client) => client.unary('a'),
-  serverStream: (client) => drain(client.serverStream('a')),
-  clientStream: (client) => client.clientStream(['a', 'b']),
-  bidi: (client) => drain(client.bidi(['a', 'b'])),
+  unary: (client, options) => client.unary('a', options),
+  serverStream: (client, options) => drain(client.serverStream('a', options)),
+  clientStream: (client, options) => client.clientStream(['a', 'b'], options),
+  bidi: (client, options) => drain(client.bidi(['a', 'b'], options)),
 }
 
 /** The same for a writable stream of Node's that nobody ever had. */
@@ -81,7 +90,8 @@ async function keptByStreams() {
   return Math.round((process.memoryUsage().heapUsed - before) / CALLS)
 }
 
-async function kept(side, interceptor, call) {
+async function kept(side, holder, call) {
+  const interceptor = holders[holder]
   const server = createServer({ interceptors: side === 'server' ? [interceptor] : [] })
   server.addService(Echo, implementation)
   const port = await new Promise((resolve, reject) => {
@@ -91,14 +101,22 @@ async function kept(side, interceptor, call) {
   })
   const channel = createChannel(`127.0.0.1:${port}`, credentials.createInsecure())
   const client = createClient(Echo, side === 'client' ? interceptChannel(channel, interceptor) : channel)
-  await call(client)
+  const shared = new AbortController()
+  const options = holder === SHARED_SIGNAL ? { signal: shared.signal } : {}
+  // Somebody always waits for the signal, as in a service that has one for its shutdown.
+  if (options.signal !== undefined) client.endless('a', options).then(undefined, () => undefined)
+  await call(client, options)
   globalThis.gc()
   const before = process.memoryUsage().heapUsed
-  for (let n = 0; n < CALLS; n++) await call(client)
+  const atATime = options.signal === undefined ? 1 : OVERLAPPING
+  for (let n = 0; n < CALLS; n += atATime) {
+    await Promise.all(Array.from({ length: atATime }, () => call(client, options)))
+  }
   // Streams close a few turns of the event loop after their calls have ended.
   for (let n = 0; n < 20; n++) await new Promise((resolve) => setImmediate(resolve))
   globalThis.gc({ type: 'minor' })
   const after = process.memoryUsage().heapUsed
+  shared.abort()
   channel.close()
   await server.drain(0)
   return Math.round((after - before) / CALLS)
@@ -106,9 +124,10 @@ async function kept(side, interceptor, call) {
 
 const results = []
 for (const side of ['client', 'server']) {
-  for (const [holder, interceptor] of Object.entries(holders)) {
+  for (const holder of Object.keys(holders)) {
+    if (side === 'server' && holder === SHARED_SIGNAL) continue
     for (const [pattern, call] of Object.entries(calls)) {
-      results.push({ side, holder, pattern, kept: await kept(side, interceptor, call) })
+      results.push({ side, holder, pattern, kept: await kept(side, holder, call) })
     }
   }
 }

@@ -46,6 +46,11 @@ describe('invariant 10: a small garbage collection suffices for ended calls', ()
     expect(kept(side, holder, pattern) - kept(side, 'nothing', pattern)).toBeLessThan(most)
   })
 
+  it.each(['unary', 'serverStream'])('on the client, for calls that share a signal: %s', (pattern) => {
+    const holder = 'a signal that calls share'
+    expect(kept('client', holder, pattern) - kept('client', 'nothing', pattern)).toBeLessThan(BALLAST / 4)
+  })
+
   /** Node 24 keeps writable streams and what they lead to; the one that an application writes requests to leads to the call. */
   function keptByNode(side: string, holder: string, pattern: string): number {
     const writes = pattern === 'clientStream' || pattern === 'bidi'
