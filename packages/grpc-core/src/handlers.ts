@@ -113,7 +113,16 @@ async function pump(
   call: StreamCall,
   fail: (error: ServerErrorResponse) => void,
 ): Promise<void> {
-  const closed = new Promise<'closed'>((resolve) => call.once('close', () => resolve('closed')))
+  let close: ((how: 'closed') => void) | undefined
+  const closed = new Promise<'closed'>((resolve) => {
+    close = resolve
+  })
+  call.once('close', () => {
+    close?.('closed')
+    // Node 20 and 22 were seen to keep this listener until the next full garbage collection, and a promise leads to the
+    // AsyncLocalStorage store it was made in.
+    close = undefined
+  })
   try {
     for (;;) {
       const item = await Promise.race([responses.next(), closed])

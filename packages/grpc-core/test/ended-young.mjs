@@ -6,7 +6,7 @@ import { credentials, ServerCredentials } from '@grpc/grpc-js'
 import { createChannel, createClient, createServer, interceptChannel } from '@grpc-stack/grpc-core'
 
 const CALLS = 100
-/** How many share a signal at a time: so many that a table of them would be made anew while some are in progress. */
+/** Calls at a time: so many that tables of them, here or in Node, are made anew while some are in progress. */
 const OVERLAPPING = 10
 const BALLAST = 32 * 1024
 const SHARED_SIGNAL = 'a signal that calls share'
@@ -108,9 +108,8 @@ async function kept(side, holder, call) {
   await call(client, options)
   globalThis.gc()
   const before = process.memoryUsage().heapUsed
-  const atATime = options.signal === undefined ? 1 : OVERLAPPING
-  for (let n = 0; n < CALLS; n += atATime) {
-    await Promise.all(Array.from({ length: atATime }, () => call(client, options)))
+  for (let n = 0; n < CALLS; n += OVERLAPPING) {
+    await Promise.all(Array.from({ length: OVERLAPPING }, () => call(client, options)))
   }
   // Streams close a few turns of the event loop after their calls have ended.
   for (let n = 0; n < 20; n++) await new Promise((resolve) => setImmediate(resolve))
