@@ -2,10 +2,10 @@ import type { Metadata, ServerInterceptingCallInterface } from '@grpc/grpc-js'
 import type { ServerListener, WireStatus } from './server-wire.ts'
 
 /** What stands behind the link and does what the handler asks. */
-type LinkOwner = Pick<
-  ServerInterceptingCallInterface,
-  'start' | 'startRead' | 'sendMetadata' | 'sendMessage' | 'sendStatus'
-> & { getDeadline(): number; link: HandlerLink | undefined }
+interface LinkOwner
+  extends Pick<ServerInterceptingCallInterface, 'start' | 'startRead' | 'sendMetadata' | 'sendMessage' | 'sendStatus'> {
+  getDeadline(): number
+}
 
 /**
  * All that grpc-js's handlers know of our call, as `ServerWire` is all that its connection does. What grpc-js makes around a
@@ -22,7 +22,6 @@ export class HandlerLink implements ServerInterceptingCallInterface {
   constructor(base: ServerInterceptingCallInterface, owner: LinkOwner) {
     this.#base = base
     this.#owner = owner
-    owner.link = this
   }
 
   /** The RPC is over, and the handler has heard of it: whatever it still sends goes nowhere. */

@@ -24,7 +24,8 @@ export interface SharedByCalls {
 
 /**
  * One server RPC: grpc-js's call interface towards the handler, its listener towards the connection, and the
- * `ServerCall` of interceptors. The only call object of a stack, whatever its length.
+ * `ServerCall` of interceptors. The only call object of a stack, whatever its length. grpc-js holds it through a `ServerWire` on
+ * the connection's side and a `HandlerLink` on the handler's, which let go of it at the end.
  *
  *     grpc-js ── onReceive… ──▶ FusedServerCall ── run(): interceptors ──▶ attempt(): the handler
  *     grpc-js ◀─ send… ──────── taps, finish() ◀─────────────────────────── sendMessage, sendStatus
@@ -42,7 +43,7 @@ export class FusedServerCall
   /** The same RPC outside a contract object this call is inside of. */
   readonly #within: FusedServerCall | undefined
   #handler!: ServerListener
-  /** What the handler holds of this call, where it is grpc-js's. */
+  /** What grpc-js's handler holds of the RPC; to be cut at the last event, of which the outermost call is sure to hear. */
   link: HandlerLink | undefined
   /** Whatever AsyncLocalStorage an interceptor entered around `next()` is what the handler's events see. */
   #handlerScope: AsyncResource | undefined

@@ -40,13 +40,17 @@ export function openServerCall(
   base: ServerInterceptingCallInterface,
   shared: SharedByCalls,
 ): HandlerLink {
-  let call = new FusedServerCall(method, stack, base, shared)
-  if (layers.length === 0) return new HandlerLink(base, call)
-  const made = layers.map((layer) => {
-    const service = new ServiceLayer(call, layer.contract, layer.name)
-    call = new FusedServerCall(method, layer.stack, service, undefined, call)
-    return { service, inner: call }
-  })
-  for (const [i, { service, inner }] of made.entries()) service.wrap(inner, made[i + 1]?.service)
-  return new HandlerLink(base, call)
+  const outermost = new FusedServerCall(method, stack, base, shared)
+  let call = outermost
+  if (layers.length > 0) {
+    const made = layers.map((layer) => {
+      const service = new ServiceLayer(call, layer.contract, layer.name)
+      call = new FusedServerCall(method, layer.stack, service, undefined, call)
+      return { service, inner: call }
+    })
+    for (const [i, { service, inner }] of made.entries()) service.wrap(inner, made[i + 1]?.service)
+  }
+  const link = new HandlerLink(base, call)
+  outermost.link = link
+  return link
 }
