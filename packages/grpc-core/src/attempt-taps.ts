@@ -1,5 +1,12 @@
+import type { AsyncResource } from 'node:async_hooks'
 import type { AttemptTap, CallAttempt, StatusTap } from './call.ts'
 import { type Status, show } from './status.ts'
+
+/** A tap that hears of attempts, and where its interceptor called `next()`. */
+export interface ScopedTap {
+  readonly tap: AttemptTap
+  readonly scope: AsyncResource | undefined
+}
 
 /** An observer that throws changes nothing for the RPC. */
 export function warnOfTap(name: string, error: unknown): void {
@@ -7,12 +14,13 @@ export function warnOfTap(name: string, error: unknown): void {
 }
 
 /** Shows an attempt to those who want to hear of it. Returns those of them who want to hear how it ends. */
-export function announce(attempt: CallAttempt, taps: readonly AttemptTap[]): StatusTap[] {
+export function announce(attempt: CallAttempt, taps: readonly ScopedTap[]): StatusTap[] {
   const ends: StatusTap[] = []
-  for (const tap of taps) {
+  for (const { tap, scope } of taps) {
     try {
-      const end = tap(attempt)
-      if (typeof end === 'function') ends.push(end)
+      const end = scope === undefined ? tap(attempt) : scope.runInAsyncScope(tap, undefined, attempt)
+      if (typeof end !== 'function') continue
+      ends.push(scope === undefined ? end : (status) => scope.runInAsyncScope(end, undefined, status))
     } catch (error) {
       warnOfTap('onAttempt', error)
     }

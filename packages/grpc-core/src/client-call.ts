@@ -13,14 +13,14 @@ import {
 } from '@grpc/grpc-js'
 import { ApplicationSide } from './application-side.ts'
 import { Attempt } from './attempt.ts'
-import { announce } from './attempt-taps.ts'
+import { announce, type ScopedTap } from './attempt-taps.ts'
 import type { AttemptTap, ClientCall, Compression, Interceptor, ReplayLimits, StatusTap } from './call.ts'
 import type { CallOption } from './call-option.ts'
 import { CallSettings } from './call-settings.ts'
 import { type ChannelFacts, channelBelow, isIntercepted, secureBelow } from './channel-facts.ts'
-import { Context, contextStorage } from './context.ts'
+import { Context, storageForCall } from './context.ts'
 import { type DeadlineTimer, startDeadlineTimer, toEpochMs } from './deadline.ts'
-import { abandoned, abortReason, FusedCall, type Layer, tapStatus } from './fused-call.ts'
+import { abandoned, abortReason, type CallAbort, FusedCall, type Layer, tapStatus } from './fused-call.ts'
 import { newMetadata } from './metadata.ts'
 import type { MethodInfo } from './method.ts'
 import { type RequestEntry, RequestLog } from './request-log.ts'
@@ -38,7 +38,7 @@ interface Scope {
   readonly layer: Layer
   readonly settings: CallSettings
   readonly outerDeadline: number
-  readonly controller: AbortController | undefined
+  readonly controller: CallAbort | undefined
   readonly timer: DeadlineTimer | undefined
   expired: boolean
 }
@@ -223,10 +223,10 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     this.#settings = new CallSettings(this.#facts, metadata, this.#entryDeadline, this.#options.credentials)
     if (this.#options.parent) this.#watchParent()
     this.#starting = true
-    const storage = contextStorage()
+    const storage = storageForCall()
     if (storage === undefined) this.run()
     else {
-      this.rpcContext = new Context(storage.getStore())
+      this.entered = this.rpcContext = new Context(storage.getStore())
       storage.run(this.rpcContext, () => this.run())
     }
     this.#starting = false
@@ -345,7 +345,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     return announce(attempt, this.#attemptTaps())
   }
 
-  #attemptTaps(): AttemptTap[] {
+  #attemptTaps(): ScopedTap[] {
     const outer = this.#outer === undefined ? [] : this.#outer.#attemptTaps()
     return [...outer, ...(this.taps?.ofAttempts ?? [])]
   }
@@ -388,7 +388,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
   receiveMetadata(attempt: Attempt, metadata: Metadata): void {
     let tapped: Metadata
     try {
-      tapped = this.taps?.seeMetadata ? this.#inContext(this.tapMetadata, metadata) : metadata
+      tapped = this.taps?.seeMetadata ? this.tapMetadata(metadata) : metadata
     } catch (error) {
       this.#failAttempt(attempt, error)
       return
@@ -411,7 +411,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     }
     let tapped: unknown
     try {
-      tapped = this.taps?.seeResponses ? this.#inContext(this.tapResponse, message) : message
+      tapped = this.taps?.seeResponses ? this.tapResponse(message) : message
     } catch (error) {
       this.#failAttempt(attempt, error)
       return
@@ -497,7 +497,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     let tapped: unknown = message
     if (this.taps?.seeRequests) {
       try {
-        tapped = this.#inContext(this.#tapInStages, message, entry)
+        tapped = this.#tapInStages(message, entry)
       } catch (error) {
         this.#failAttempt(attempt, error)
         this.#tellWritten(written)
@@ -560,14 +560,19 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
   // ── Scopes: a repeated or shortened next() ────────────────────────────────────────────────────────────────────
 
   protected override first(layer: Layer): Promise<Status> {
-    const replayable = this.#replayPoints?.includes(layer.index) ?? false
-    if (!replayable && this.#settings.deadline >= this.#scopeDeadline) return this.enter(layer.index + 1)
+    if (!this.mayRepeat(layer.index) && this.#settings.deadline >= this.#scopeDeadline)
+      return this.enter(layer.index + 1)
     return this.#enterScope(layer)
+  }
+
+  protected override mayRepeat(index: number): boolean {
+    return this.#replayPoints?.includes(index) ?? false
   }
 
   protected again(layer: Layer): Promise<Status> {
     const refuse = (what: string) => this.settledAtOnce(this.misuse(layer, what))
-    if (!this.#replayPoints?.includes(layer.index)) {
+    const point = this.#replayPoints?.indexOf(layer.index) ?? -1
+    if (point < 0) {
       return refuse('called next() again without call.makeReplayable() before the first')
     }
     if (this.#scopes?.some((scope) => scope.layer === layer))
@@ -575,7 +580,7 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     if (this.#committed) return refuse('called next() again on a call that is committed')
     this.#silence(this.#attempt)
     this.abandonInside(layer.index)
-    this.#log?.forgetStagesFrom(this.#replayPoints.indexOf(layer.index) + 1)
+    this.#log?.forgetStagesFrom(point + 1)
     this.taps?.dropDeeperThan(layer.index)
     return this.#enterScope(layer)
   }
@@ -668,13 +673,6 @@ export class FusedClientCall extends FusedCall implements ClientCall, Omit<BaseC
     const raw = this.#wire?.status === status ? this.#wire.raw : (status as StatusObject)
     this.#application.end({ headers: this.#heldHeaders, response, status: raw })
     if (!sync) this.#application.deliverSoon()
-  }
-
-  /** Taps see the context of this RPC, where there is one. */
-  #inContext<A, B, T>(tap: (subject: A, more?: B) => T, subject: A, more?: B): T {
-    const storage = this.rpcContext && contextStorage()
-    if (!storage || !this.rpcContext) return tap.call(this, subject, more)
-    return storage.run(this.rpcContext, () => tap.call(this, subject, more))
   }
 }
 

@@ -1,4 +1,5 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
+import { asyncStorageInUse } from './async-scope.ts'
 import type { ServerCall } from './call.ts'
 
 /**
@@ -74,7 +75,7 @@ export class Context {
 
 const UNSET: unique symbol = Symbol('unset')
 
-// Undefined until a ContextVar exists: the first AsyncLocalStorage run slows every await of the process on Node 20.
+// Undefined until a call needs it: the first AsyncLocalStorage run slows every await of the process on Node 20 and 22.
 let storage: AsyncLocalStorage<Context> | undefined
 
 /** From now on each RPC enters a context of its own. */
@@ -85,6 +86,15 @@ export function enableContext(): AsyncLocalStorage<Context> {
 
 /** The storage, if anything in this process needs it. */
 export function contextStorage(): AsyncLocalStorage<Context> | undefined {
+  return storage
+}
+
+/**
+ * The storage for a call that begins. An RPC has a context of its own where there is a ContextVar, and wherever the application
+ * uses an AsyncLocalStorage: by its context a call knows whether it is resumed from its own work or from another call's.
+ */
+export function storageForCall(): AsyncLocalStorage<Context> | undefined {
+  if (storage === undefined && asyncStorageInUse()) enableContext()
   return storage
 }
 

@@ -1,6 +1,8 @@
+import type { AsyncResource } from 'node:async_hooks'
 import { status as Code, type Metadata } from '@grpc/grpc-js'
+import { captureScope } from './async-scope.ts'
 import type { Call, Interceptor, MessageTap, MetadataTap, Next, Recovery, StatusTap } from './call.ts'
-import { Context } from './context.ts'
+import { Context, contextStorage, enableContext } from './context.ts'
 import { newMetadata } from './metadata.ts'
 import type { MethodInfo } from './method.ts'
 import { LocalStatus, RemoteStatus, RpcError, rubbishStatus, type Status, show, UnattemptedStatus } from './status.ts'
@@ -37,11 +39,15 @@ class Waiting {
   resolve: ((status: Status) => void) | undefined
   /** What it has to say about the status of what is inside. */
   recovering: Recovering | undefined
+  /** Where its work resumes when another call's event calls its `next()`: the context it was entered in. */
+  entry: AsyncResource | undefined
 }
 
 /** A `recover` under way. */
 interface Recovering {
   readonly recovery: Recovery
+  /** Where the interceptor would go on after `await next()`. */
+  readonly scope: AsyncResource
   readonly promise: Promise<Status>
   readonly resolve: (status: Status) => void
   /** The interceptor has returned the promise as it is: its status is the layer's. */
@@ -72,8 +78,10 @@ export abstract class FusedCall implements Call {
   protected taps: CallTaps | undefined
   /** Index of the interceptor that acts now. */
   protected depth = -1
-  protected controller: AbortController | undefined
+  protected controller: CallAbort | undefined
   protected rpcContext: Context | undefined
+  /** The context this call has entered, in the sense of AsyncLocalStorage: what runs there is its own work. */
+  protected entered: Context | undefined
   /** The layer entered last. Until it calls its `next()`, the one that acts. */
   #entered: Layer | undefined
   /** The outermost layer that owes an answer, where those around it hand on its promise: it reports to `conclude`. */
@@ -105,7 +113,7 @@ export abstract class FusedCall implements Call {
 
   get signal(): AbortSignal {
     if (this.controller === undefined) {
-      this.controller = new AbortController()
+      this.controller = new CallAbort()
       if (this.block !== undefined) this.controller.abort(abortReason(this.block.status))
     }
     return this.controller.signal
@@ -144,7 +152,8 @@ export abstract class FusedCall implements Call {
       layer !== undefined && layer.given === given && layer.waits?.recovering === undefined && layer.stage !== LEFT
     if (!usual || this.#endedAtOnce) return given.then(async (status) => (await recovery(status)) ?? status)
     const promise = new Promise<Status>(captureResolve)
-    this.#waitFor(layer).recovering = { recovery, promise, resolve: captured, returned: false, asked: false }
+    const scope = captureScope()
+    this.#waitFor(layer).recovering = { recovery, scope, promise, resolve: captured, returned: false, asked: false }
     return promise
   }
 
@@ -210,6 +219,11 @@ export abstract class FusedCall implements Call {
   #await(layer: Layer, answer: PromiseLike<unknown>): Promise<Status> {
     this.#known = undefined
     const waits = this.#waitFor(layer)
+    if (layer.calls === 0 || this.mayRepeat(layer.index)) {
+      waits.entry = captureScope()
+      // Where a next() comes late, calls must be able to tell their own events from each other's.
+      enableContext()
+    }
     // A promise of somebody else's making may throw out of its then().
     const settled = answer instanceof Promise ? answer : Promise.resolve(answer)
     settled.then(
@@ -305,7 +319,7 @@ export abstract class FusedCall implements Call {
     recovering.asked = true
     let answer: unknown
     try {
-      answer = recovering.recovery(status)
+      answer = recovering.scope.runInAsyncScope(recovering.recovery, undefined, status)
     } catch (error) {
       this.#recovered(layer, recovering, this.#thrown(layer, error), sync)
       return
@@ -324,7 +338,7 @@ export abstract class FusedCall implements Call {
   #askInVain(recovering: Recovering, status: Status): void {
     recovering.asked = true
     try {
-      const answer: unknown = recovering.recovery(status)
+      const answer: unknown = recovering.scope.runInAsyncScope(recovering.recovery, undefined, status)
       if (isThenable(answer)) Promise.resolve(answer).catch(() => undefined)
     } catch {}
   }
@@ -335,6 +349,22 @@ export abstract class FusedCall implements Call {
   }
 
   #proceed(layer: Layer): Promise<Status> {
+    if (layer.stage !== ACTS && !this.inOwnContext) {
+      const entry = layer.waits?.entry ?? layer.waits?.recovering?.scope
+      if (entry !== undefined) return entry.runInAsyncScope(this.#goOn, this, layer)
+    }
+    return this.#goOn(layer)
+  }
+
+  /**
+   * Whether what runs now is this call's own work, and not an event of another call, of a timer that calls share, or of a
+   * connection. What an interceptor enters around a late `next()` holds only in its own work.
+   */
+  get inOwnContext(): boolean {
+    return contextStorage()?.getStore() === this.entered
+  }
+
+  #goOn(layer: Layer): Promise<Status> {
     const { block } = this
     if (layer.waits?.abandoned !== undefined) return Promise.resolve(layer.waits.abandoned)
     if (block !== undefined && layer.index > block.outside) layer.given = this.settledAtOnce(block.status)
@@ -342,6 +372,7 @@ export abstract class FusedCall implements Call {
       return Promise.resolve(this.misuse(layer, 'called next() after it had returned'))
     else {
       this.#known = undefined
+      this.taps?.proceeds(layer.index)
       layer.given = layer.calls === 0 ? this.first(layer) : this.again(layer)
     }
     layer.calls++
@@ -351,6 +382,11 @@ export abstract class FusedCall implements Call {
       this.#known = undefined
     }
     return layer.given
+  }
+
+  /** Whether the layer at this index may call `next()` again. */
+  protected mayRepeat(_index: number): boolean {
+    return false
   }
 
   /** A layer's first `next()`. */
@@ -488,6 +524,15 @@ export function abandoned(): Status {
 
 export function nameOf(interceptor: Interceptor | undefined): string {
   return interceptor?.name || '(anonymous)'
+}
+
+/** Aborts where its signal was asked for: listeners belong to this call, whatever event the end comes in. */
+export class CallAbort extends AbortController {
+  readonly #scope = captureScope()
+
+  override abort(reason?: unknown): void {
+    this.#scope.runInAsyncScope(super.abort, this, reason)
+  }
 }
 
 export function abortReason(status: Status): RpcError {

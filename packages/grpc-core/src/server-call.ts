@@ -2,7 +2,7 @@ import { AsyncResource } from 'node:async_hooks'
 import { status as Code, type Metadata, type ServerInterceptingCallInterface } from '@grpc/grpc-js'
 import type { Interceptor, ServerCall } from './call.ts'
 import { checkDeadline } from './call-settings.ts'
-import { Context, contextStorage } from './context.ts'
+import { Context, storageForCall } from './context.ts'
 import { type DeadlineTimer, startDeadlineTimer, toEpochMs } from './deadline.ts'
 import { abandoned, FusedCall, internalStatus, type Layer, tapStatus } from './fused-call.ts'
 import type { HandlerLink } from './handler-link.ts'
@@ -149,10 +149,10 @@ export class FusedServerCall
     this.#metadata = metadata
     this.#deadline = Math.min(this.#deadline, this.#within?.deadline ?? Number.POSITIVE_INFINITY)
     this.#shared?.active?.add(this)
-    const storage = contextStorage()
+    const storage = storageForCall()
     if (storage === undefined) this.run()
     else {
-      this.rpcContext = this.#within?.rpcContext?.within(this) ?? new Context(undefined, this)
+      this.entered = this.rpcContext = this.#within?.rpcContext?.within(this) ?? new Context(undefined, this)
       storage.run(this.rpcContext, () => this.run())
     }
   }

@@ -1,5 +1,7 @@
+import type { AsyncResource } from 'node:async_hooks'
 import type { Metadata } from '@grpc/grpc-js'
-import { warnOfTap } from './attempt-taps.ts'
+import { captureScope } from './async-scope.ts'
+import { type ScopedTap, warnOfTap } from './attempt-taps.ts'
 import type { AttemptTap, MessageTap, MetadataTap, StatusTap } from './call.ts'
 import { type Status, show } from './status.ts'
 
@@ -14,6 +16,8 @@ type Taps<T> = Tap<T>[] | undefined
 /**
  * What interceptors want to see pass. Outgoing things (requests) pass the outermost interceptor's tap first, incoming ones
  * (responses, the status) the innermost's. A call makes one of these when the first tap is registered.
+ *
+ * A tap runs in the asynchronous context in which its interceptor called `next()`, where an `await next()` would go on.
  */
 export class CallTaps {
   #request: Taps<MessageTap>
@@ -21,30 +25,44 @@ export class CallTaps {
   #metadata: Taps<MetadataTap>
   #status: Taps<StatusTap>
   #attempt: Taps<AttemptTap>
+  /** By the index of an interceptor: where it called `next()`. */
+  readonly #scopes: (AsyncResource | undefined)[] = []
+  /** Index of the interceptor that registered a tap last. */
+  #latest = -1
 
   addRequest(depth: number, tap: MessageTap): void {
     this.#request = add(this.#request, depth, tap, 'onRequest')
+    this.#latest = depth
   }
 
   addResponse(depth: number, tap: MessageTap): void {
     this.#response = add(this.#response, depth, tap, 'onResponse')
+    this.#latest = depth
   }
 
   addMetadata(depth: number, tap: MetadataTap): void {
     this.#metadata = add(this.#metadata, depth, tap, 'onResponseMetadata')
+    this.#latest = depth
   }
 
   addStatus(depth: number, tap: StatusTap): void {
     this.#status = add(this.#status, depth, tap, 'onStatus')
+    this.#latest = depth
   }
 
   addAttempt(depth: number, tap: AttemptTap): void {
     this.#attempt = add(this.#attempt, depth, tap, 'onAttempt')
+    this.#latest = depth
+  }
+
+  /** The interceptor at this index calls `next()`, with all its taps registered. */
+  proceeds(index: number): void {
+    if (this.#latest === index || this.#scopes[index] !== undefined) this.#scopes[index] = captureScope()
   }
 
   /** Those who want to hear of attempts, outermost first. */
-  get ofAttempts(): readonly AttemptTap[] {
-    return this.#attempt?.map(({ tap }) => tap) ?? []
+  get ofAttempts(): readonly ScopedTap[] {
+    return this.#attempt?.map(({ depth, tap }) => ({ tap, scope: this.#scopes[depth] })) ?? []
   }
 
   get seeRequests(): boolean {
@@ -72,7 +90,7 @@ export class CallTaps {
   request(message: unknown, deeperThan: number, upTo: number): unknown {
     let seen = message
     for (const { depth, tap } of this.#request ?? []) {
-      if (depth > deeperThan && depth <= upTo) seen = tap(seen) ?? seen
+      if (depth > deeperThan && depth <= upTo) seen = this.#call(depth, tap, seen) ?? seen
     }
     return seen
   }
@@ -83,7 +101,7 @@ export class CallTaps {
     let seen = message
     for (let i = taps.length - 1; i >= 0; i--) {
       const entry = taps[i]
-      if (entry !== undefined && entry.depth < shallowerThan) seen = entry.tap(seen) ?? seen
+      if (entry !== undefined && entry.depth < shallowerThan) seen = this.#call(entry.depth, entry.tap, seen) ?? seen
     }
     return seen
   }
@@ -91,7 +109,10 @@ export class CallTaps {
   metadata(metadata: Metadata): Metadata {
     const taps = this.#metadata ?? []
     let seen = metadata
-    for (let i = taps.length - 1; i >= 0; i--) seen = taps[i]?.tap(seen) ?? seen
+    for (let i = taps.length - 1; i >= 0; i--) {
+      const entry = taps[i]
+      if (entry !== undefined) seen = this.#call(entry.depth, entry.tap, seen) ?? seen
+    }
     return seen
   }
 
@@ -108,11 +129,16 @@ export class CallTaps {
       if (i === taps.length - 1) taps.pop()
       else taps.splice(i, 1)
       try {
-        entry.tap(status)
+        this.#call(entry.depth, entry.tap, status)
       } catch (error) {
         warnOfTap('onStatus', error)
       }
     }
+  }
+
+  #call<A, B>(depth: number, tap: (subject: A) => B, subject: A): B {
+    const scope = this.#scopes[depth]
+    return scope === undefined ? tap(subject) : scope.runInAsyncScope(tap, undefined, subject)
   }
 
   /** Forgets the taps of interceptors deeper than an index: they go with the attempt they were made for. */
@@ -123,6 +149,7 @@ export class CallTaps {
     this.#metadata = this.#metadata?.filter(keep)
     this.#status = this.#status?.filter(keep)
     this.#attempt = this.#attempt?.filter(keep)
+    this.#scopes.length = Math.min(this.#scopes.length, depth + 1)
   }
 }
 

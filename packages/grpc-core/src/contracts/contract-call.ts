@@ -183,8 +183,11 @@ export class ContractCall implements Omit<BaseCall, never> {
     const { contract } = this.#layer
     // One implementation serves the four kinds: what differs is what the input is and what the answer must be.
     const intercept = contract[clientHook(this.#plan.method)] as unknown as (...args: unknown[]) => unknown
-    const continuation = (details: ClientCallDetails | ClientCallDetailsPatch, given: Input) =>
-      this.#open(details, given)
+    const continuation = (details: ClientCallDetails | ClientCallDetailsPatch, given: Input): AnyCall<unknown> => {
+      // From another call's event it continues where the interceptor was entered, as a late next() does.
+      if (this.#parent.inOwnContext) return this.#open(details, given)
+      return this.#scope.runInAsyncScope(() => this.#open(details, given))
+    }
     let answer: unknown
     try {
       answer = intercept.call(contract, continuation, this.#details, input)

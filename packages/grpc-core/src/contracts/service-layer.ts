@@ -1,4 +1,6 @@
+import type { AsyncResource } from 'node:async_hooks'
 import { status as Code, type Metadata, type ServerInterceptingCallInterface } from '@grpc/grpc-js'
+import { captureScope } from '../async-scope.ts'
 import { internalStatus } from '../fused-call.ts'
 import type { FusedServerCall } from '../server-call.ts'
 import { LocalStatus, RemoteStatus, RpcError, type Status, show, withMetadata } from '../status.ts'
@@ -52,6 +54,8 @@ export class ServiceLayer implements ServerInterceptingCallInterface {
   readonly #found = new Map<RpcMethodHandler, Found>()
   #asked: Resolution | undefined
   #metadata!: Metadata
+  /** Where the interceptor was entered. */
+  #scope!: AsyncResource
   #mode: 'undecided' | 'through' | HandlerRun = 'undecided'
   #entered = false
   #over = false
@@ -71,6 +75,7 @@ export class ServiceLayer implements ServerInterceptingCallInterface {
   // ── The question ──────────────────────────────────────────────────────────────────────────────────────────────
 
   async #ask(details: HandlerCallDetails): Promise<Resolution> {
+    this.#scope = captureScope()
     let latest: Found | undefined
     const proceed = async (given: HandlerCallDetails | HandlerCallDetailsPatch): Promise<RpcMethodHandler | null> => {
       const inner = details.with(given)
@@ -82,7 +87,7 @@ export class ServiceLayer implements ServerInterceptingCallInterface {
       return nobody ? null : this.#handlerOf(latest)
     }
     const continuation = (given: HandlerCallDetails | HandlerCallDetailsPatch): Promise<RpcMethodHandler | null> => {
-      const answer = proceed(given)
+      const answer = this.#inOwnContext(() => proceed(given))
       // An interceptor need not look at it.
       answer.catch(() => undefined)
       return answer
@@ -98,6 +103,11 @@ export class ServiceLayer implements ServerInterceptingCallInterface {
     }
   }
 
+  /** From another call's event it continues where the interceptor was entered, as a late `next()` does. */
+  #inOwnContext<T>(work: () => T): T {
+    return this.#outer.inOwnContext ? work() : this.#scope.runInAsyncScope(work)
+  }
+
   #unserved(found: Found | undefined): Found | undefined {
     if (found === undefined || this.#outer.method.registered) return undefined
     const passedOn = found.inside === undefined || found.inside.unserved !== undefined
@@ -108,7 +118,9 @@ export class ServiceLayer implements ServerInterceptingCallInterface {
     const { pattern } = this.#outer.method
     // A path without a handler has one here only because an inner interceptor brought it.
     const kind = pattern === 'unknown' ? (found.inside?.handler?.pattern ?? 'any') : pattern
-    const handler: BehaviorHandler = new BehaviorHandler(kind, (input) => this.#runInner(handler, found, input))
+    const handler: BehaviorHandler = new BehaviorHandler(kind, (input) =>
+      this.#inOwnContext(() => this.#runInner(handler, found, input)),
+    )
     this.#found.set(handler, found)
     return handler
   }
