@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks'
 import { execFile } from 'node:child_process'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
@@ -117,6 +118,16 @@ describe('the suite catches an interceptor that', () => {
       }),
     ],
     [
+      'leaves the context of the call',
+      'calls that resume each other keep their own contexts',
+      () => (_call, next) => elsewhere.runInAsyncScope(next),
+    ],
+    [
+      'leaves the context of the call on the client',
+      'calls that resume each other keep their own contexts',
+      () => ({ client: (_call: Call, next: Next) => elsewhere.runInAsyncScope(next) }),
+    ],
+    [
       'makes its own deadlines',
       'a deadline that is met',
       () => ({
@@ -128,6 +139,7 @@ describe('the suite catches an interceptor that', () => {
     ],
   ]
   const cleanUps: (() => void)[] = []
+  const elsewhere = new AsyncResource('ELSEWHERE')
 
   it.each(faults)('%s', async (_what, scenario, factory) => {
     try {

@@ -1,10 +1,11 @@
 import type { Interceptor } from '@grpc-stack/grpc-core'
-import type { TestPattern } from '../test-service.ts'
+import { patterns, type TestPattern } from '../test-service.ts'
 import { endingScenarios } from './ending-scenarios.ts'
 import { flowScenarios } from './flow-scenarios.ts'
 import { assertCallsCounted, assertNothingLeft, resources } from './leftovers.ts'
 import { applicationView, assertSame, handlerView, type Observation } from './observation.ts'
 import { outcomeScenarios } from './outcome-scenarios.ts'
+import { assertOwnContexts } from './own-context.ts'
 import { defaultRunner, type SuiteRunner } from './runner.ts'
 import { patternsOf, type Scenario } from './scenario.ts'
 import { bareOurs, bareStock, listOf, openWorld, type Place, places, type SuiteSubject, type World } from './world.ts'
@@ -42,6 +43,11 @@ export function interceptorSuite(name: string, factory: SuiteFactory, runner: Su
       for (const pattern of patternsOf(scenario)) {
         runner.it(`${scenario.name}: ${pattern}`, () => compare(scenario, pattern, make, tested))
       }
+    }
+    for (const pattern of patterns) {
+      runner.it(`calls that resume each other keep their own contexts: ${pattern}`, () =>
+        assertOwnContexts(pattern, make, tested),
+      )
     }
   })
 }

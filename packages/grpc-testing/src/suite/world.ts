@@ -108,12 +108,20 @@ export class World {
   }
 }
 
-export async function openWorld(place: Place, subject: SuiteSubject): Promise<World> {
+/** Puts more interceptors around those of the subject. */
+export interface Around {
+  client(list: readonly ClientInterceptorLike[]): readonly ClientInterceptorLike[]
+  server(list: readonly ServerInterceptorLike[]): readonly ServerInterceptorLike[]
+}
+
+const NOTHING_AROUND: Around = { client: (list) => list, server: (list) => list }
+
+export async function openWorld(place: Place, subject: SuiteSubject, around: Around = NOTHING_AROUND): Promise<World> {
   const server = await startTestServer({
     stock: !place.ours,
-    interceptors: place.server ? listOf(subject.server) : [],
+    interceptors: around.server(place.server ? listOf(subject.server) : []),
   })
-  const interceptors = place.client ? listOf(subject.client) : []
+  const interceptors = around.client(place.client ? listOf(subject.client) : [])
   const client = place.ours ? server.channel(...interceptors).client(TestClient) : server.client(...interceptors)
   return new World(place, server, client, subject)
 }
