@@ -70,6 +70,12 @@ export {
 } from './contracts/rpc-method-handler.ts'
 export type { ServerInterceptor, ServiceContinuation } from './contracts/server-contract.ts'
 export type { ServicerContext } from './contracts/servicer-context.ts'
+export {
+  type CredentialScrubber,
+  credentialScrubber,
+  isCredentialName,
+  rememberCredentials,
+} from './credential-text.ts'
 export type {
   BidiHandler,
   ClientStreamHandler,
