@@ -1,12 +1,21 @@
-// What can break a line, hide text or drive a terminal: C0 and C1 controls, DEL, the Unicode line and paragraph separators,
-// directional marks and overrides (CVE-2021-42574), the byte order mark, and halves of surrogate pairs.
-const DANGEROUS = /[\p{Cc}\u061c\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]|\p{Surrogate}/gu
+// What can break a line, hide text or drive a terminal: C0 and C1 controls (with them ANSI escapes), DEL, the Unicode line and
+// paragraph separators, directional marks and overrides (CVE-2021-42574), what is invisible or of no width (zero width spaces
+// and joiners, soft hyphens, fillers, tags, the byte order mark), and halves of surrogate pairs.
+const DANGEROUS = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}]|\p{Surrogate}/gu
 
 /**
  * Text from outside as it may stand in a record: on one line, with what is dangerous in it written as `\u000a`, and no
  * longer than `maxLength` characters. JSON would escape line breaks; a pretty printer behind it would not.
  */
 export function cleanText(text: string, maxLength: number): string {
-  const cut = text.length > maxLength ? `${text.slice(0, maxLength)}…` : text
-  return cut.replace(DANGEROUS, (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`)
+  return escaped(text.length > maxLength ? `${text.slice(0, maxLength)}…` : text)
+}
+
+/** The same without a limit. Inside of JSON, where every one of these characters stands in a string, it stays the same JSON. */
+export function escaped(text: string): string {
+  return text.replace(DANGEROUS, (character) => {
+    let shown = ''
+    for (let i = 0; i < character.length; i++) shown += `\\u${character.charCodeAt(i).toString(16).padStart(4, '0')}`
+    return shown
+  })
 }

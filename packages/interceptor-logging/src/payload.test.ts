@@ -21,7 +21,14 @@ describe('excerpt', () => {
     [{ at: new Date(0) }, { at: '1970-01-01T00:00:00.000Z' }],
     [{ ratio: Number.NaN, none: undefined, run: () => 1 }, { ratio: 'NaN' }],
     [{ id: { low: 1, high: 0, unsigned: true, toString: () => '4294967296' } }, { id: '4294967296' }],
-    [{ $typeName: 'shop.Item', name: 'x' }, { name: 'x' }],
+    [
+      { range: { low: 'cold', high: 3, unsigned: true, note: 'x' }, bits: { low: 1, high: 0, unsigned: false } },
+      { range: { low: 'cold', high: 3, unsigned: true, note: 'x' }, bits: { low: 1, high: 0, unsigned: false } },
+    ],
+    [
+      { $typeName: 'shop.Item', $type: 'shop.Item', $unknown: [], $price: 7, name: 'x' },
+      { $price: 7, name: 'x' },
+    ],
     [
       { tags: new Map([['a', 1]]), set: new Set([1]) },
       { tags: { a: 1 }, set: [1] },
@@ -50,6 +57,22 @@ describe('excerpt', () => {
     expect(show(deep).truncated).toBe(true)
     const twice = { same: 1 }
     expect(show([twice, twice]).content).toEqual([{ same: 1 }, { same: 1 }])
+  })
+
+  it('marks where it was too deep', () => {
+    let deep: unknown = 'end'
+    for (let i = 0; i < 100; i++) deep = { a: deep }
+    expect(JSON.stringify(show(deep).content)).toMatch(/^(\{"a":){32}"\[truncated\]"\}+$/)
+  })
+
+  it('looks at a bounded number of members, and marks where it stopped', () => {
+    let looks = 0
+    const message: Record<string, unknown> = {}
+    for (let i = 0; i < 100_000; i++) {
+      Object.defineProperty(message, `none${i}`, { enumerable: true, get: () => void looks++ })
+    }
+    expect(show({ message })).toEqual({ content: { message: { '…': '[truncated]' } }, truncated: true })
+    expect(looks).toBeLessThan(3000)
   })
 
   it('reads no more of a huge message than it shows', () => {

@@ -1,5 +1,5 @@
 import { cleanText } from './clean-text.ts'
-import { enterMember, type RedactionState } from './redaction.ts'
+import { enterEntry, enterMember, enterMemberOfEither, type RedactionState } from './redaction.ts'
 
 /** What a record shows of a message. */
 export interface Excerpt {
@@ -9,16 +9,33 @@ export interface Excerpt {
   readonly truncated: boolean
 }
 
+/** What keeps secrets out of a copy beside paths. */
+export interface Discretion {
+  /** Takes secrets out of a text. */
+  readonly scrub: (text: string) => string
+  /** Whether the member with this name must not be seen. */
+  readonly hides: (name: string) => boolean
+}
+
 const REDACTED = '[redacted]'
+const TRUNCATED = '[truncated]'
 const DEEPEST = 32
+/** Members that may be looked at and not shown, such as functions. Each that is shown takes a byte at least. */
+const MOST_HIDDEN = 1000
 const NOTHING: unique symbol = Symbol('nothing')
 
 /**
- * A copy of a message as plain data, whose JSON has at most `maxBytes` bytes, without what is redacted. Reads no more of
- * the message than it shows, and never changes it. Throws what a getter of the message throws.
+ * A copy of a message as plain data, whose JSON has at most `maxBytes` bytes, without what is redacted. Reads hardly more of
+ * the message than it shows, and never changes it. What is deeper than 32 levels reads `[truncated]`. Throws what a getter of
+ * the message throws.
  */
-export function excerpt(message: unknown, maxBytes: number, redaction: RedactionState): Excerpt {
-  const copier = new Copier(maxBytes)
+export function excerpt(
+  message: unknown,
+  maxBytes: number,
+  redaction: RedactionState,
+  discretion?: Discretion,
+): Excerpt {
+  const copier = new Copier(maxBytes, discretion)
   const content = copier.copy(message, redaction, 0)
   return { content: content === NOTHING ? undefined : content, truncated: copier.truncated }
 }
@@ -26,13 +43,18 @@ export function excerpt(message: unknown, maxBytes: number, redaction: Redaction
 class Copier {
   truncated = false
   #left: number
+  #visits: number
+  readonly #discretion: Discretion | undefined
   readonly #above = new Set<object>()
 
-  constructor(maxBytes: number) {
+  constructor(maxBytes: number, discretion: Discretion | undefined) {
     this.#left = maxBytes
+    this.#visits = maxBytes + MOST_HIDDEN
+    this.#discretion = discretion
   }
 
-  copy(value: unknown, redaction: RedactionState, depth: number): unknown {
+  /** @param inList whether the value is an element of a list: there, a pair is the entry of a map */
+  copy(value: unknown, redaction: RedactionState, depth: number, inList = false): unknown {
     if (typeof value === 'string') return this.#text(value)
     if (typeof value === 'number' && !Number.isFinite(value)) return this.#text(String(value))
     if (typeof value === 'number' || typeof value === 'boolean' || value === null) {
@@ -42,29 +64,40 @@ class Copier {
     if (typeof value !== 'object') return NOTHING
     if (value instanceof Uint8Array) return this.#bytes(value)
     if (value instanceof Date) return this.#text(Number.isNaN(value.getTime()) ? 'Invalid Date' : value.toISOString())
-    if (isLong(value)) return this.#text(value.toString())
+    const long = longText(value, redaction)
+    if (long !== undefined) return this.#text(long)
     if (depth >= DEEPEST) {
       this.truncated = true
-      return NOTHING
+      return this.#text(TRUNCATED)
     }
     if (this.#above.has(value)) return this.#text('[circular]')
     this.#above.add(value)
-    const copied = this.#composite(plainObject(value), redaction, depth + 1)
+    const copied = this.#composite(plainObject(value), redaction, depth + 1, inList)
     this.#above.delete(value)
     return copied
   }
 
-  #composite(value: object, redaction: RedactionState, depth: number): unknown {
+  #composite(value: object, redaction: RedactionState, depth: number, inList: boolean): unknown {
     if (!this.#take(2)) return NOTHING
-    if (Array.isArray(value) || value instanceof Set) return this.#list(value, redaction, depth)
-    return this.#members(value, redaction, depth)
+    if (value instanceof Set) return this.#list(value, redaction, redaction, depth)
+    if (!Array.isArray(value)) return this.#members(value, redaction, depth)
+    // How google-protobuf tells of maps: [["key", value], …].
+    const entry = inList && value.length === 2 && typeof value[0] !== 'object'
+    return this.#list(value, redaction, entry ? enterEntry(redaction, String(value[0])) : redaction, depth)
   }
 
-  #list(values: Iterable<unknown>, redaction: RedactionState, depth: number): unknown[] {
+  /** @param fromSecond the redaction of the elements after the first */
+  #list(
+    values: Iterable<unknown>,
+    redaction: RedactionState,
+    fromSecond: RedactionState | 'redacted',
+    depth: number,
+  ): unknown[] {
     const list: unknown[] = []
     for (const value of values) {
       if (list.length > 0 && !this.#take(1)) break
-      const copied = this.copy(value ?? null, redaction, depth)
+      const below = list.length === 0 ? redaction : fromSecond
+      const copied = below === 'redacted' ? this.#text(REDACTED) : this.copy(value ?? null, below, depth, true)
       if (copied === NOTHING) break
       list.push(copied)
     }
@@ -77,22 +110,30 @@ class Copier {
     const map = value instanceof Map ? value : undefined
     let separator = 0
     for (const key of map?.keys() ?? Object.keys(value)) {
+      if (--this.#visits < 0) {
+        this.truncated = true
+        members['…'] = this.#text(TRUNCATED)
+        break
+      }
       const member: unknown = map ? map.get(key) : (value as Record<string, unknown>)[key]
-      // Members with a $ are what protobuf-es notes about a message.
-      if (typeof member === 'function' || member === undefined || (!map && key.startsWith('$'))) continue
-      const name = typeof key === 'object' ? '[object]' : cleanText(String(key), MAX_NAME)
-      const below = memberRedaction(redaction, name, map !== undefined)
-      if (!this.#take(separator + jsonLength(name) + 1)) break
+      if (typeof member === 'function' || member === undefined || (!map && NOTES.has(key))) continue
+      const name = typeof key === 'object' ? '[object]' : String(key)
+      const shown = cleanText(this.#discretion?.scrub(name) ?? name, MAX_NAME)
+      const below = this.#discretion?.hides(name)
+        ? 'redacted'
+        : memberRedaction(redaction, name, member, map !== undefined)
+      if (!this.#take(separator + jsonLength(shown) + 1)) break
       separator = 1
       const copied = below === 'redacted' ? this.#text(REDACTED) : this.copy(member, below, depth)
-      if (copied === NOTHING) this.#left += jsonLength(name) + 1
-      else members[name] = copied
+      if (copied === NOTHING) this.#left += jsonLength(shown) + 1
+      else members[shown] = copied
       if (this.#left <= 0) break
     }
     return members
   }
 
-  #text(text: string): unknown {
+  #text(whole: string): unknown {
+    const text = this.#discretion?.scrub(whole) ?? whole
     let shown = text.length > this.#left ? text.slice(0, Math.max(0, this.#left)) : text
     const cut = shown.length < text.length
     shown = cleanText(shown, shown.length)
@@ -130,11 +171,21 @@ class Copier {
   }
 }
 
-/** An entry of a map is an element, as of a list, and a member by its key. */
-function memberRedaction(redaction: RedactionState, name: string, inMap: boolean): RedactionState | 'redacted' {
-  const below = enterMember(redaction, name)
-  return inMap && below !== 'redacted' ? [...redaction, ...below] : below
+function memberRedaction(
+  redaction: RedactionState,
+  name: string,
+  member: unknown,
+  inMap: boolean,
+): RedactionState | 'redacted' {
+  if (redaction.length === 0) return redaction
+  if (inMap) return enterEntry(redaction, name)
+  // google-protobuf calls the repeated field `lines` linesList, and the map `labels` labelsMap.
+  const field = Array.isArray(member) ? name.replace(/(?:List|Map)$/, '') : name
+  return field === name || field === '' ? enterMember(redaction, name) : enterMemberOfEither(redaction, name, field)
 }
+
+/** What protobuf-es and ts-proto note about a message beside its fields. */
+const NOTES = new Set(['$typeName', '$unknown', '$type'])
 
 const MAX_NAME = 128
 const ELLIPSIS = Buffer.byteLength('…')
@@ -143,9 +194,17 @@ function jsonLength(text: string): number {
   return Buffer.byteLength(JSON.stringify(text))
 }
 
-/** 64-bit integers of protobuf.js and of `@grpc/proto-loader`. */
-function isLong(value: object): value is { toString(): string } {
-  return 'low' in value && 'high' in value && 'unsigned' in value
+const PARTS_OF_LONG: readonly string[] = ['low', 'high', 'unsigned']
+
+/** 64-bit integers of protobuf.js and of `@grpc/proto-loader`; not a message whose fields have the names of their parts. */
+function longText(value: object, redaction: RedactionState): string | undefined {
+  const { low, high, unsigned } = value as { low?: unknown; high?: unknown; unsigned?: unknown }
+  if (typeof low !== 'number' || typeof high !== 'number' || typeof unsigned !== 'boolean') return undefined
+  const others = Object.entries(value).filter(([name]) => !PARTS_OF_LONG.includes(name))
+  if (others.some(([, member]) => typeof member !== 'function')) return undefined
+  if (PARTS_OF_LONG.some((part) => enterMember(redaction, part) === 'redacted')) return undefined
+  const text: unknown = value.toString()
+  return typeof text === 'string' && /^-?\d+$/.test(text) ? text : undefined
 }
 
 /** Messages of google-protobuf keep their fields in an array, and tell them only all at once. */

@@ -1,40 +1,79 @@
 /**
  * Which values of a message must not be seen, by path: `password`, `user.password`, `*.password` (one level down, under
  * any name), `**.password` (at any depth, the top included). A path goes through lists and maps as if their elements stood
- * in their place's stead: `cards.number` is the number of every card; `cards[*].number` says the same.
+ * in their place's stead: `cards.number` is the number of every card; `cards[*].number` says the same. A name also stands for
+ * its other spellings: `api_key` for `apiKey` and `api-key`, and the other way round.
  */
 export class Redaction {
-  readonly #paths: readonly (readonly string[])[]
+  readonly #start: RedactionState
 
   /** @throws TypeError for a malformed path, naming it after `where`. */
   constructor(paths: readonly string[], where: string) {
-    this.#paths = paths.map((path, i) => parse(path, `${where}[${i}]`))
+    this.#start = paths.map((path, i) => positionsOf(parse(path, `${where}[${i}]`)))
   }
 
   /** The state at the top of a message. */
   start(): RedactionState {
-    return this.#paths.map((segments) => ({ segments, next: 0 }))
+    return this.#start
   }
 }
 
-/** The paths that are still alive at some place in a message. */
-export type RedactionState = readonly { readonly segments: readonly string[]; readonly next: number }[]
+/** A segment of a path that the name of a member has to match. There is one object for each segment of each path. */
+interface Position {
+  readonly segment: string
+  readonly next: Position | undefined
+}
+
+/**
+ * The positions that are still alive at some place in a message. Each is in it once, so that it never holds more than the
+ * paths have segments, however deep the place is.
+ */
+export type RedactionState = readonly Position[]
 
 /** What is below a member, or `redacted` if the member itself must not be seen. */
 export function enterMember(state: RedactionState, name: string): RedactionState | 'redacted' {
   if (state.length === 0) return state
-  const below: { segments: readonly string[]; next: number }[] = []
-  for (const { segments, next } of state) {
+  const spelling = spellingOf(name)
+  const below = new Set<Position>()
+  for (const position of state) {
+    let at: Position | undefined = position
     // `**` may stand for this level and stay, or for none.
-    const anywhere = segments[next] === '**'
-    if (anywhere) below.push({ segments, next })
-    const at = anywhere ? next + 1 : next
-    const segment = segments[at]
-    if (segment !== '*' && segment !== name) continue
-    if (at + 1 === segments.length) return 'redacted'
-    below.push({ segments, next: at + 1 })
+    for (; at?.segment === '**'; at = at.next) below.add(at)
+    if (at === undefined || (at.segment !== '*' && at.segment !== spelling)) continue
+    if (at.next === undefined) return 'redacted'
+    below.add(at.next)
   }
-  return below
+  return [...below]
+}
+
+/**
+ * What is below an entry of a map, which is an element, as of a list, and a member by its key.
+ */
+export function enterEntry(state: RedactionState, key: string): RedactionState | 'redacted' {
+  const below = enterMember(state, key)
+  return below === 'redacted' ? below : eitherOf(state, below)
+}
+
+/** What is below a member that is known by two names. */
+export function enterMemberOfEither(state: RedactionState, one: string, other: string): RedactionState | 'redacted' {
+  const [a, b] = [enterMember(state, one), enterMember(state, other)]
+  return a === 'redacted' || b === 'redacted' ? 'redacted' : eitherOf(a, b)
+}
+
+function eitherOf(a: RedactionState, b: RedactionState): RedactionState {
+  return a.length === 0 ? b : b.length === 0 ? a : [...new Set([...a, ...b])]
+}
+
+/** Generators turn `api_key` into `apiKey`, and `line_1` into `line1`. */
+function spellingOf(name: string): string {
+  return name.replace(/[-_]/g, '').toLowerCase() || name
+}
+
+function positionsOf(segments: readonly string[]): Position {
+  let next: Position | undefined
+  for (const segment of segments.toReversed()) next = { segment: spellingOf(segment), next }
+  // A path has at least one segment.
+  return next as Position
 }
 
 function parse(path: unknown, where: string): readonly string[] {
