@@ -1,4 +1,5 @@
 import { status as Code, credentials, Metadata, ServerCredentials } from '@grpc/grpc-js'
+import { credentialScrubber, type Interceptor } from '@grpc-stack/grpc-core'
 import {
   type ClientRpc,
   metadataOf,
@@ -77,6 +78,18 @@ describe('flaw 24: credentials are not sent over plaintext', () => {
       expect(plaintext.calls).toHaveLength(before)
     })
   }
+
+  it('observers know the credential that is not in the metadata, and can keep it out of their records', async () => {
+    const seen: string[] = []
+    const observer: Interceptor = function observer(call, next) {
+      call.onStatus((status) => seen.push(credentialScrubber(call)(status.details ?? '')))
+      return next()
+    }
+    const token = 'tok-0123456789'
+    const metadata = tls.behave((rpc) => rpc.end({ code: Code.INTERNAL, details: `no user for ${token}` }))
+    await runRpc(tls.client(observer, clientAuth({ token })), 'unary', { metadata })
+    expect(seen).toEqual(['no user for [redacted]'])
+  })
 
   it('refuses where it cannot tell what the channel is', async () => {
     const channel = tls.channel()

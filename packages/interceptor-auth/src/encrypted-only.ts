@@ -1,5 +1,5 @@
 import { CallCredentials, status as Code, Metadata } from '@grpc/grpc-js'
-import type { ClientCall, Next, Status } from '@grpc-stack/grpc-core'
+import { type ClientCall, type Next, rememberCredentials, type Status } from '@grpc-stack/grpc-core'
 
 // The code and the reason are grpc-java's (CallCredentials on a channel without PRIVACY_AND_INTEGRITY).
 const PLAINTEXT: Status = {
@@ -35,6 +35,8 @@ export async function sendIfEncrypted(
   let refusal: Status | undefined
   // The header itself must be gone from the metadata, which leave whatever the connection is.
   call.metadata.remove(header)
+  // Observers keep it out of what they record.
+  rememberCredentials(call, values)
   const withheld = CallCredentials.createFromMetadataGenerator((_options, done) => {
     // grpc-js may ask while it is still starting the attempt, which is before the call knows of it.
     queueMicrotask(() => {

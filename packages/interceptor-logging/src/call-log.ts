@@ -1,14 +1,15 @@
 import { AsyncResource } from 'node:async_hooks'
-import { status as Code } from '@grpc/grpc-js'
-import type { Call, Status } from '@grpc-stack/grpc-core'
+import { status as Code, type Metadata } from '@grpc/grpc-js'
+import { type Call, type CredentialScrubber, credentialScrubber, type Status } from '@grpc-stack/grpc-core'
 import { CallTraffic } from './call-traffic.ts'
-import { cleanText } from './clean-text.ts'
+import { cleanText, escaped } from './clean-text.ts'
 import { isoTime } from './iso-time.ts'
 import { defaultLevel, isLevel } from './level.ts'
 import type { Level, LogFields } from './logger.ts'
 import type { MethodPlan } from './method-plan.ts'
 import type { PayloadSettings } from './options.ts'
 import { type Excerpt, excerpt } from './payload.ts'
+import { isError, recordedError } from './recorded-error.ts'
 import { requestIdOf } from './request-id-var.ts'
 import { traceIdOf } from './trace-parent.ts'
 
@@ -26,6 +27,8 @@ export class CallLog extends AsyncResource {
   readonly #call: Call
   readonly #startTime: number
   readonly #startedAt: number
+  /** What came with the call: an interceptor inside may put other metadata in its place. */
+  readonly #metadata: Metadata
   /** Which attempt this is, where it is not the first. */
   #attempt = 0
   #sampled = true
@@ -35,6 +38,7 @@ export class CallLog extends AsyncResource {
     super('GRPC_STACK_LOGGING', NO_HOOKS)
     this.#plan = plan
     this.#call = call
+    this.#metadata = call.metadata
     this.#startTime = Date.now()
     this.#startedAt = this.#now()
   }
@@ -54,7 +58,7 @@ export class CallLog extends AsyncResource {
     try {
       this.runInAsyncScope(this.#finish, this, status)
     } catch (error) {
-      this.#plan.contained.failed(error, 'logger')
+      this.#plan.contained.failed(error, 'logger', this.#call)
     }
   }
 
@@ -67,10 +71,11 @@ export class CallLog extends AsyncResource {
     if (level === 'silent' || !this.#enabled(level)) return
     const fields = this.#common(Code[status.code] ?? String(status.code), Math.round(ms * 1000) / 1000)
     if (slow) fields['grpc.slow'] = true
-    this.#traffic?.addTo(fields, this.#call, status.metadata)
+    const scrub = status.code === Code.OK ? undefined : credentialScrubber(this.#call, this.#metadata, status.metadata)
+    this.#traffic?.addTo(fields, this.#call, status.metadata, scrub)
     if (status.attempts !== undefined) fields['grpc.attempts'] = status.attempts
-    if (status.code !== Code.OK) addError(fields, status)
-    this.#write(level, 'finished call', fields, status)
+    if (scrub !== undefined) addError(fields, status, scrub)
+    this.#write(level, 'finished call', fields, status, scrub)
   }
 
   #writeStart(): void {
@@ -91,7 +96,7 @@ export class CallLog extends AsyncResource {
     const level = this.#usualLevel()
     if (level === 'silent' || !this.#enabled(level)) return
     const fields = this.#common()
-    const shown = this.#plan.contained.run('payload', () => this.#excerpt(message, payload))
+    const shown = this.#plan.contained.run('payload', () => this.#excerpt(message, payload), this.#call)
     if (shown === undefined) fields[`grpc.${direction}.dropped`] = true
     else {
       fields[`grpc.${direction}.content`] = shown.content
@@ -115,7 +120,7 @@ export class CallLog extends AsyncResource {
 
   #drawn(): boolean {
     const { contained, settings } = this.#plan
-    return (contained.run('random', settings.random) ?? 0) < settings.sample
+    return (contained.run('random', settings.random, this.#call) ?? 0) < settings.sample
   }
 
   /** Start and message records are as serious as success. */
@@ -131,11 +136,12 @@ export class CallLog extends AsyncResource {
 
   #chosenLevel(status: Status): Level | 'silent' | undefined {
     const { contained, settings } = this.#plan
-    return contained.run('levels', () => {
+    const choose = () => {
       const chosen = settings.levels?.(status, this.#call)
       if (chosen !== undefined && !isLevel(chosen)) throw new TypeError(`there is no level ${String(chosen)}`)
       return chosen
-    })
+    }
+    return contained.run('levels', choose, this.#call)
   }
 
   #enabled(level: Level): boolean {
@@ -145,7 +151,7 @@ export class CallLog extends AsyncResource {
     try {
       return logger.isLevelEnabled(level) !== false
     } catch (error) {
-      contained.failed(error, 'logger')
+      contained.failed(error, 'logger', this.#call)
       return true
     }
   }
@@ -196,31 +202,40 @@ export class CallLog extends AsyncResource {
       if (traceId !== undefined) fields.trace_id = traceId
       return
     }
-    const active = contained.run('traceContext', traceContext)
+    const active = contained.run('traceContext', traceContext, this.#call)
     if (active == null) return
     fields.trace_id = active.traceId
     if (active.spanId !== undefined) fields.span_id = active.spanId
   }
 
-  #write(level: Level, message: string, fields: LogFields, status: Status | undefined): void {
+  #write(
+    level: Level,
+    message: string,
+    fields: LogFields,
+    status: Status | undefined,
+    scrub: CredentialScrubber = asItIs,
+  ): void {
     const { contained, settings } = this.#plan
     const { logger, omit } = settings
-    if (settings.fields !== undefined) this.#addOwn(fields, status)
+    if (settings.fields !== undefined) this.#addOwn(fields, status, scrub)
     for (const name of omit) delete fields[name]
     try {
       const returned: unknown = logger[level](fields, message)
-      if (isThenable(returned)) returned.then(undefined, (error: unknown) => contained.failed(error, 'logger'))
+      if (isThenable(returned))
+        returned.then(undefined, (error: unknown) => contained.failed(error, 'logger', this.#call))
     } catch (error) {
-      contained.failed(error, 'logger')
+      contained.failed(error, 'logger', this.#call)
     }
   }
 
-  #addOwn(fields: LogFields, status: Status | undefined): void {
+  #addOwn(fields: LogFields, status: Status | undefined, scrub: CredentialScrubber): void {
     const { contained, settings } = this.#plan
-    Object.assign(
-      fields,
-      contained.run('fields', () => settings.fields?.(this.#call, status)),
-    )
+    const own = contained.run('fields', () => settings.fields?.(this.#call, status), this.#call)
+    if (typeof own !== 'object' || own === null) return
+    for (const [name, value] of Object.entries(own)) {
+      if (typeof value === 'string') fields[name] = escaped(scrub(value))
+      else fields[name] = isError(value) ? recordedError(value, scrub) : value
+    }
   }
 
   #now(): number {
@@ -228,7 +243,7 @@ export class CallLog extends AsyncResource {
     try {
       return settings.clock.now()
     } catch (error) {
-      contained.failed(error, 'clock')
+      contained.failed(error, 'clock', this.#call)
       return 0
     }
   }
@@ -248,16 +263,17 @@ function cleanPeer(peer: string): string {
   return lastCleanPeer
 }
 
-function addError(fields: LogFields, status: Status): void {
-  fields['grpc.error'] = cleanText(status.details ?? '', LONGEST_DETAILS)
+function addError(fields: LogFields, status: Status, scrub: CredentialScrubber): void {
+  fields['grpc.error'] = cleanText(scrub(status.details ?? ''), LONGEST_DETAILS)
   fields['grpc.origin'] = status.origin
   if (status.refusedBy !== undefined) fields['grpc.refused_by'] = status.refusedBy
-  const { cause } = status
-  // The key loggers look for to write an error with its stack. What a handler ended with is in the status already.
-  if (cause instanceof Error) fields.err = cause
-  else if (cause !== undefined && typeof cause !== 'object') {
-    fields.err = { message: cleanText(String(cause), LONGEST_DETAILS) }
-  }
+  // The key loggers look for to write an error with its stack.
+  const err = recordedError(status.cause, scrub)
+  if (err !== undefined) fields.err = err
+}
+
+function asItIs(text: string): string {
+  return text
 }
 
 /** gRFC A6: how many attempts came before, from 1 on; the first says nothing. */

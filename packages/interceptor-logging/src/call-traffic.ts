@@ -1,7 +1,7 @@
 import type { Metadata } from '@grpc/grpc-js'
-import type { Call } from '@grpc-stack/grpc-core'
+import type { Call, CredentialScrubber } from '@grpc-stack/grpc-core'
 import type { LogFields } from './logger.ts'
-import { maskedMetadata } from './masked-metadata.ts'
+import { maskedMetadata, type ShownMetadata } from './masked-metadata.ts'
 import type { MethodPlan } from './method-plan.ts'
 
 /** Writes the record of a message; `n` is its number, from 1. */
@@ -14,21 +14,21 @@ export class CallTraffic {
   #responses = 0
   #requestBytes = 0
   #responseBytes = 0
-  #requestMetadata: LogFields | undefined
-  #responseMetadata: LogFields | undefined
+  #requestMetadata: ShownMetadata | undefined
+  #responseMetadata: ShownMetadata | undefined
 
   constructor(plan: MethodPlan, call: Call, write: MessageWriter) {
     this.#plan = plan
     const { watchesRequests, watchesResponses, settings } = plan
     if (watchesRequests) {
       call.onRequest((message) => {
-        this.#requestBytes += this.#sizeOf(message)
+        this.#requestBytes += this.#sizeOf(message, call)
         write('request', message, ++this.#requests)
       })
     }
     if (watchesResponses) {
       call.onResponse((message) => {
-        this.#responseBytes += this.#sizeOf(message)
+        this.#responseBytes += this.#sizeOf(message, call)
         write('response', message, ++this.#responses)
       })
     }
@@ -41,7 +41,7 @@ export class CallTraffic {
   }
 
   /** Adds to the record of the end. */
-  addTo(fields: LogFields, call: Call, trailers: Metadata | undefined): void {
+  addTo(fields: LogFields, call: Call, trailers: Metadata | undefined, scrub: CredentialScrubber | undefined): void {
     const { sizeOf, metadata: allowed } = this.#plan.settings
     if (call.method.requestStream) fields['grpc.request.count'] = this.#requests
     if (call.method.responseStream) fields['grpc.response.count'] = this.#responses
@@ -50,21 +50,31 @@ export class CallTraffic {
       fields['grpc.response.size'] = this.#responseBytes
     }
     if (allowed === undefined) return
-    if (this.#requestMetadata) fields['grpc.request.metadata'] = this.#requestMetadata
-    if (this.#responseMetadata) fields['grpc.response.metadata'] = this.#responseMetadata
+    if (this.#requestMetadata) fields['grpc.request.metadata'] = scrubbed(this.#requestMetadata, scrub)
+    if (this.#responseMetadata) fields['grpc.response.metadata'] = scrubbed(this.#responseMetadata, scrub)
     const shown = trailers && this.#masked(trailers, allowed)
-    if (shown && Object.keys(shown).length > 0) fields['grpc.response.trailers'] = shown
+    if (shown && Object.keys(shown).length > 0) fields['grpc.response.trailers'] = scrubbed(shown, scrub)
   }
 
-  #masked(metadata: Metadata, allowed: ReadonlySet<string>): LogFields | undefined {
+  #masked(metadata: Metadata, allowed: ReadonlySet<string>): ShownMetadata | undefined {
     return this.#plan.contained.run('metadata', () => maskedMetadata(metadata, allowed))
   }
 
-  #sizeOf(message: unknown): number {
+  #sizeOf(message: unknown, call: Call): number {
     const { settings, contained } = this.#plan
     const { sizeOf } = settings
     if (sizeOf === undefined) return 0
-    const bytes = contained.run('sizeOf', () => sizeOf(message))
+    const bytes = contained.run('sizeOf', () => sizeOf(message), call)
     return typeof bytes === 'number' && Number.isFinite(bytes) ? bytes : 0
   }
+}
+
+/** Peers repeat in other headers what they do not accept. */
+function scrubbed(shown: ShownMetadata, scrub: CredentialScrubber | undefined): ShownMetadata {
+  if (scrub === undefined) return shown
+  const entries = Object.entries(shown).map(([key, value]) => [
+    key,
+    Array.isArray(value) ? value.map(scrub) : scrub(value),
+  ])
+  return Object.fromEntries(entries)
 }

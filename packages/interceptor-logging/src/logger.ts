@@ -1,3 +1,4 @@
+import { escaped } from './clean-text.ts'
 import { isoTime } from './iso-time.ts'
 
 /** How serious a record is, lowest first. */
@@ -49,7 +50,7 @@ export function jsonLogger(options: JsonLoggerOptions = {}): Logger {
     (level: Level) =>
     (fields: LogFields, message: string): void => {
       if (!isLevelEnabled(level)) return
-      write(`${stringify({ time: isoTime(Date.now()), level, msg: message, ...fields })}\n`)
+      write(`${escaped(stringify({ time: isoTime(Date.now()), level, msg: message, ...fields }))}\n`)
     }
   return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error'), isLevelEnabled }
 }

@@ -28,7 +28,7 @@ export function logging(options: LoggingOptions = {}): LoggingInterceptor {
     try {
       log.begin()
     } catch (error) {
-      contained.failed(error, 'logger')
+      contained.failed(error, 'logger', call)
     }
     call.onStatus((status) => log.end(status))
     return next()

@@ -6,12 +6,15 @@ const MASKED = '[masked]'
 const MAX_VALUE = 256
 const MAX_KEYS = 64
 
+/** Values by key. */
+export type ShownMetadata = Record<string, string | string[]>
+
 /**
  * Metadata as a record may show it: every key, but the values only of keys on the allow-list, and never of one whose name
  * announces a credential. Several values of a key are a list, bytes are base64, and text is cleaned and bounded.
  */
-export function maskedMetadata(metadata: Metadata, allowed: ReadonlySet<string>): Record<string, string | string[]> {
-  const shown: Record<string, string | string[]> = Object.create(null)
+export function maskedMetadata(metadata: Metadata, allowed: ReadonlySet<string>): ShownMetadata {
+  const shown: ShownMetadata = Object.create(null)
   let keys = 0
   for (const key of Object.keys(metadata.getMap())) {
     if (++keys > MAX_KEYS) break
