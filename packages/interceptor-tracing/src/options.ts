@@ -57,8 +57,9 @@ export interface TracingOptions {
    */
   readonly messageLinks?: (message: unknown, call: Call) => Link | readonly Link[] | undefined
   /**
-   * Server only. Whether callers are strangers: the span then starts a trace of its own, linked to theirs, so that nobody
-   * outside decides what is sampled. Default: false.
+   * Server only. Whether callers are strangers: the span then starts a trace of its own, linked to theirs, so that no
+   * stranger decides what is sampled, and nothing else a propagator reads from their calls is forwarded: no baggage, no
+   * tracestate. A function that throws counts as true. Default: false.
    */
   readonly publicEndpoint?: boolean | ((call: ServerCall) => boolean)
   /**

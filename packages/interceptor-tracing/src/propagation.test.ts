@@ -1,6 +1,6 @@
 import type { Metadata } from '@grpc/grpc-js'
 import type { Interceptor } from '@grpc-stack/grpc-core'
-import { metadataOf, runRpc, startTestServer, TestClient } from '@grpc-stack/grpc-testing'
+import { metadataOf, patterns, runRpc, startTestServer, TestClient } from '@grpc-stack/grpc-testing'
 import {
   context,
   createTraceState,
@@ -177,6 +177,56 @@ describe('with an SDK', () => {
       expect(log.server.parentSpanContext).toBeUndefined()
       expect(log.server.spanContext().traceId).not.toBe(traceId)
       expect(log.server.links).toMatchObject([{ context: { traceId, spanId: log.client.spanContext().spanId } }])
+    })
+
+    describe.each(patterns)('of a stranger, %s', (pattern) => {
+      const from = (headers: Record<string, string>) => metadataOf({ baggage: 'tenant=admin,debug=1', ...headers })
+      const traced = { traceparent: `00-${traceId}-${spanId}-01`, tracestate: 'vendor=stranger' }
+
+      it.each([
+        ['with a trace', traced, true, false],
+        ['with a trace, stock server', traced, true, true],
+        ['without a trace', {}, true, false],
+        ['as a function says', {}, (): boolean => true, false],
+        [
+          'as a function says that throws',
+          traced,
+          (): boolean => {
+            throw new Error('cannot tell')
+          },
+          false,
+        ],
+      ])('forwards neither baggage nor tracestate, %s', async (_how, headers, publicEndpoint, stock) => {
+        await using onward = await startTestServer()
+        const inner = onward.client(tracing())
+        const baggage: unknown[] = []
+        const calls: Interceptor = async function calls(_call, next) {
+          baggage.push(propagation.getActiveBaggage()?.getAllEntries())
+          await runRpc(inner, 'unary')
+          return next()
+        }
+        const edge = tracing({ publicEndpoint, onFailure: () => undefined })
+        await using server = await startTestServer({ stock, interceptors: [edge, calls] })
+        await runRpc(server.client(), pattern, { metadata: from(headers) })
+        await log.count(2)
+        const forwarded = onward.calls[0]?.metadata
+        expect(forwarded?.get('baggage')).toEqual([])
+        expect(forwarded?.get('tracestate')).toEqual([])
+        expect(forwarded?.get('traceparent')[0]).not.toContain(traceId)
+        expect(baggage).toEqual([undefined])
+      })
+    })
+
+    it('forwards the baggage of callers that are none', async () => {
+      await using onward = await startTestServer()
+      const inner = onward.client(tracing())
+      const calls: Interceptor = async function calls(_call, next) {
+        await runRpc(inner, 'unary')
+        return next()
+      }
+      await using server = await startTestServer({ interceptors: [tracing({ publicEndpoint: () => false }), calls] })
+      await runRpc(server.client(), 'unary', { metadata: metadataOf({ baggage: 'tenant=acme' }) })
+      expect(onward.calls[0]?.metadata.get('baggage')).toEqual(['tenant=acme'])
     })
 
     it('may depend on the call', async () => {

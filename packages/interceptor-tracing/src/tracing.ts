@@ -6,7 +6,6 @@ import {
   propagation,
   ROOT_CONTEXT,
   type Span,
-  type SpanContext,
   SpanKind,
   type TextMapPropagator,
   type Tracer,
@@ -156,9 +155,11 @@ class RpcTracer {
   #server(tracer: Tracer, call: ServerCall, method: MethodTrace, next: Next): Promise<Status> {
     const yields = call.method.registered && serversAreInstrumented() && this.#leaveToInstrumentation()
     const remote = this.#extract(call)
-    const stranger = this.#stranger(call, remote)
-    const parent = stranger === undefined ? remote : trace.deleteSpan(remote)
-    const links = stranger && [{ context: stranger }]
+    const isStranger = this.#isStranger(call)
+    // All that a propagator read is the stranger's: the span, its state, the baggage, a wish to be sampled.
+    const parent = isStranger ? ROOT_CONTEXT : remote
+    const caller = isStranger ? trace.getSpanContext(remote) : undefined
+    const links = caller && [{ context: caller }]
     if (yields) return this.#onlyRefusals(tracer, call, method, parent, links, next)
     const span = this.#recorder.start(tracer, call, method, SpanKind.SERVER, parent, links && { links })
     ;(call as Traced)[SPAN] = span
@@ -196,17 +197,15 @@ class RpcTracer {
     return next()
   }
 
-  /** The caller's span, where it is to be linked to instead of continued. */
-  #stranger(call: ServerCall, remote: Context): SpanContext | undefined {
+  #isStranger(call: ServerCall): boolean {
     const { publicEndpoint = false } = this.#settings
-    const caller = publicEndpoint === false ? undefined : trace.getSpanContext(remote)
-    if (caller === undefined) return undefined
+    if (typeof publicEndpoint === 'boolean') return publicEndpoint
     try {
-      return publicEndpoint === true || (publicEndpoint !== false && publicEndpoint(call)) ? caller : undefined
+      return publicEndpoint(call)
     } catch (error) {
-      // Whoever asked to keep strangers out gets that when in doubt.
+      // The application wants strangers kept out, so a call is one when in doubt.
       this.#containment.failed(error, 'option "publicEndpoint"')
-      return caller
+      return true
     }
   }
 
