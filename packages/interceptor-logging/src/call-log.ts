@@ -1,6 +1,13 @@
 import { AsyncResource } from 'node:async_hooks'
 import { status as Code, type Metadata } from '@grpc/grpc-js'
-import { type Call, type CredentialScrubber, credentialScrubber, type Status } from '@grpc-stack/grpc-core'
+import {
+  type Call,
+  type CallAttempt,
+  type ClientCall,
+  type CredentialScrubber,
+  credentialScrubber,
+  type Status,
+} from '@grpc-stack/grpc-core'
 import { CallTraffic } from './call-traffic.ts'
 import { cleanText, escaped } from './clean-text.ts'
 import { isoTime } from './iso-time.ts'
@@ -14,6 +21,8 @@ import { requestIdOf } from './request-id-var.ts'
 import { traceIdOf } from './trace-parent.ts'
 
 const LONGEST_DETAILS = 1024
+/** More than any retry policy makes; hedges have a limit of their own. */
+const MOST_ATTEMPTS = 16
 const NO_HOOKS = { requireManualDestroy: true } as const
 
 /**
@@ -29,6 +38,8 @@ export class CallLog extends AsyncResource {
   readonly #startedAt: number
   /** What came with the call: an interceptor inside may put other metadata in its place. */
   readonly #metadata: Metadata
+  /** What attempts were sent with: a call that may be repeated forgets what interceptors inside set. */
+  #sent: Metadata[] | undefined
   /** Which attempt this is, where it is not the first. */
   #attempt = 0
   #sampled = true
@@ -48,9 +59,17 @@ export class CallLog extends AsyncResource {
     const { settings, watchesRequests, watchesResponses } = this.#plan
     // Now, because a retry inside changes it while the call goes on.
     this.#attempt = attemptOf(this.#call)
+    if (this.#call.side === 'client') (this.#call as ClientCall).onAttempt((attempt) => this.#note(attempt))
     if (settings.sample < 1) this.#sampled = this.#drawn()
     if (watchesRequests || watchesResponses || settings.metadata !== undefined) this.#watchTraffic()
     if (settings.start && this.#sampled) this.#writeStart()
+  }
+
+  #note({ repeatable, call, number }: CallAttempt): void {
+    if ((repeatable || call !== this.#call) && number <= MOST_ATTEMPTS) {
+      this.#sent ??= []
+      this.#sent.push(call.metadata)
+    }
   }
 
   /** The end of the RPC: the one terminal record. */
@@ -71,11 +90,15 @@ export class CallLog extends AsyncResource {
     if (level === 'silent' || !this.#enabled(level)) return
     const fields = this.#common(Code[status.code] ?? String(status.code), Math.round(ms * 1000) / 1000)
     if (slow) fields['grpc.slow'] = true
-    const scrub = status.code === Code.OK ? undefined : credentialScrubber(this.#call, this.#metadata, status.metadata)
+    const scrub = status.code === Code.OK ? undefined : this.#scrubber(status)
     this.#traffic?.addTo(fields, this.#call, status.metadata, scrub)
     if (status.attempts !== undefined) fields['grpc.attempts'] = status.attempts
     if (scrub !== undefined) addError(fields, status, scrub)
     this.#write(level, 'finished call', fields, status, scrub)
+  }
+
+  #scrubber(status: Status): CredentialScrubber {
+    return credentialScrubber(this.#call, this.#metadata, status.metadata, ...(this.#sent ?? []))
   }
 
   #writeStart(): void {

@@ -2,7 +2,7 @@ import { Console } from 'node:console'
 import { Writable } from 'node:stream'
 import { inspect } from 'node:util'
 import { status as Code } from '@grpc/grpc-js'
-import { type Interceptor, RpcError } from '@grpc-stack/grpc-core'
+import { type ClientCall, type Interceptor, RpcError } from '@grpc-stack/grpc-core'
 import { endWith, metadataOf, patterns, runRpc, startTestServer } from '@grpc-stack/grpc-testing'
 import bunyan from 'bunyan'
 import { pino } from 'pino'
@@ -77,6 +77,26 @@ describe('credentials of a call', () => {
     await using server = await startTestServer({ behaviour: endWith({ code: Code.INTERNAL, details: quoted }) })
     await runRpc(server.client(logging({ logger }), identity), 'unary')
     expect(JSON.stringify(logger.records)).not.toContain(bare.slice(0, 8))
+  })
+
+  it.each(patterns)('that an interceptor sets inside of one that repeats the call are known, %s', async (pattern) => {
+    const logger = new RecordingLogger()
+    const again: Interceptor<ClientCall> = async function again(call, next) {
+      call.makeReplayable({ maxBytes: 1000, maxMessages: 10 })
+      await next()
+      return next()
+    }
+    let n = 0
+    const identity: Interceptor = function identity(call, next) {
+      call.metadata.set('authorization', `Bearer ${n++ === 0 ? 'first-token-of-two' : bare}`)
+      return next()
+    }
+    const details = `${quoted} first-token-of-two`
+    await using server = await startTestServer({ behaviour: endWith({ code: Code.UNAVAILABLE, details }) })
+    await runRpc(server.client(logging({ logger }), again, identity), pattern, { metadata: sent.clone() })
+    expect(n).toBe(2)
+    expectClean(logger.records)
+    expect(JSON.stringify(logger.records)).not.toContain('first-token')
   })
 
   it('that an interceptor of a server takes away are known', async () => {

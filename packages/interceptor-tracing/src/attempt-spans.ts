@@ -71,7 +71,7 @@ export class AttemptSpans {
   }
 
   #end(span: Span, { call }: CallAttempt, status: Status, endTime?: number): void {
-    if (span.isRecording()) this.#recorder.end(span, call, this.#recorder.methodOf(call), status, endTime)
+    if (span.isRecording()) this.#recorder.end(span, call, this.#recorder.methodOf(call), status, { endTime })
   }
 
   #now(): number {

@@ -1,4 +1,6 @@
+import { type Call, credentialScrubber } from '@grpc-stack/grpc-core'
 import { diag } from '@opentelemetry/api'
+import { recordedException } from './recorded-exception.ts'
 
 /** Hears of a failure that was contained; `where` says in words what failed. */
 export type FailureListener = (error: unknown, where: string) => void
@@ -10,27 +12,31 @@ export type FailureListener = (error: unknown, where: string) => void
  */
 export class Containment {
   failures = 0
-  readonly #onFailure: FailureListener
+  readonly #onFailure: (error: unknown, where: string, told: unknown) => void
 
   constructor(onFailure: FailureListener | undefined) {
-    this.#onFailure = onFailure ?? ((error, where) => this.#warnOnce(error, where))
+    this.#onFailure = onFailure
+      ? (error, where) => onFailure(error, where)
+      : (_error, where, told) => this.#warnOnce(told, where)
   }
 
-  failed(error: unknown, where: string): void {
+  /** @param call the one whose credentials neither logger nor warning must be told */
+  failed(error: unknown, where: string, call?: Call): void {
     this.failures++
     try {
-      diag.error(`@grpc-stack/interceptor-tracing: ${where} failed`, error)
-      this.#onFailure(error, where)
+      const told = call === undefined ? error : withoutCredentials(error, call)
+      diag.error(`@grpc-stack/interceptor-tracing: ${where} failed`, told)
+      this.#onFailure(error, where, told)
     } catch {
       this.failures++
     }
   }
 
   /** A hook may turn out to be asynchronous: nobody awaits it, so its rejection would end the process. */
-  watch(returned: unknown, where: string): void {
+  watch(returned: unknown, where: string, call: Call): void {
     if (typeof returned !== 'object' || returned === null || !('then' in returned)) return
     const { then } = returned
-    if (typeof then === 'function') then.call(returned, undefined, (error: unknown) => this.failed(error, where))
+    if (typeof then === 'function') then.call(returned, undefined, (error: unknown) => this.failed(error, where, call))
   }
 
   #warnOnce(error: unknown, where: string): void {
@@ -40,4 +46,11 @@ export class Containment {
       code: 'GRPC_STACK_OBSERVER',
     })
   }
+}
+
+function withoutCredentials(error: unknown, call: Call): unknown {
+  const scrub = credentialScrubber(call)
+  if (!(error instanceof Error)) return typeof error === 'string' ? scrub(error) : error
+  const { message, name, stack } = recordedException(error, scrub) as Error
+  return Object.assign(new Error(message), { name, stack })
 }

@@ -10,7 +10,7 @@ export function recordMessageEvents(span: Span, call: Call, containment: Contain
       try {
         span.addEvent(name, { 'sequence-number': sequenceNumber++ })
       } catch (error) {
-        containment.failed(error, 'recording a message event')
+        containment.failed(error, 'recording a message event', call)
       }
     }
   }
@@ -34,7 +34,7 @@ export function linkMessages(
       if (Array.isArray(links)) span.addLinks(links)
       else span.addLink(links as Link)
     } catch (error) {
-      containment.failed(error, 'option "messageLinks"')
+      containment.failed(error, 'option "messageLinks"', call)
     }
   }
   if (call.side === 'client') call.onResponse(tap)

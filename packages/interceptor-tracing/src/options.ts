@@ -10,7 +10,10 @@ import type { Attributes, Link, Span, TextMapPropagator, TracerProvider } from '
 import type { FailureListener } from './containment.ts'
 import type { SemanticConventions } from './conventions.ts'
 
-/** Metadata keys whose values become span attributes. Nothing is copied that is not listed: metadata holds secrets. */
+/**
+ * Metadata keys whose values become span attributes. Nothing is copied that is not listed: metadata holds secrets. Values of a
+ * key whose name announces a credential (`authorization`, `x-api-key`, `cookie`, …) read `[masked]` even if it is listed.
+ */
 export interface TracedMetadata {
   /** Request metadata, as `rpc.request.header.<key>`. */
   readonly requestHeaders?: readonly string[]

@@ -1,4 +1,13 @@
-import type { Call, ClientCall, MethodInfo, ServerCall, Status } from '@grpc-stack/grpc-core'
+import { status as Code, type Metadata } from '@grpc/grpc-js'
+import {
+  type Call,
+  type ClientCall,
+  type CredentialScrubber,
+  credentialScrubber,
+  type MethodInfo,
+  type ServerCall,
+  type Status,
+} from '@grpc-stack/grpc-core'
 import {
   type Attributes,
   type Context,
@@ -30,9 +39,10 @@ import {
 } from './conventions.ts'
 import { LastParsed } from './last-parsed.ts'
 import { linkMessages, recordMessageEvents } from './message-taps.ts'
-import { MetadataCapture } from './metadata-capture.ts'
+import { type Captured, MetadataCapture, scrubCaptured } from './metadata-capture.ts'
 import { networkPeer } from './network-peer.ts'
 import type { Settings } from './options.ts'
+import { recordedException } from './recorded-exception.ts'
 import { serverOfTarget, splitHost } from './server-address.ts'
 
 /** What is the same for every call of a method. */
@@ -53,6 +63,14 @@ export interface StartOptions {
   readonly previousAttempts?: number | undefined
 }
 
+/** What is not the same for every end of a span. */
+export interface EndOptions {
+  /** Epoch milliseconds. Default: now. */
+  readonly endTime?: number | undefined
+  /** Request metadata that the call does not hold any more. Default: none. */
+  readonly metadata?: readonly Metadata[]
+}
+
 /** gRFC A6: set by whatever retries, from the second attempt on. */
 const PREVIOUS_ATTEMPTS_KEY = 'grpc-previous-rpc-attempts'
 
@@ -67,6 +85,8 @@ export class SpanRecorder {
   readonly #requestHeaders: MetadataCapture
   readonly #responseHeaders: MetadataCapture
   readonly #responseTrailers: MetadataCapture
+  /** What was copied from metadata before it was known how the call would end. */
+  readonly #captured = new WeakMap<Span, Captured[]>()
 
   constructor(settings: Settings, containment: Containment) {
     this.#settings = settings
@@ -128,7 +148,7 @@ export class SpanRecorder {
         return span.spanContext().traceId === INVALID_TRACEID ? undefined : span
       }
     } catch (error) {
-      this.#containment.failed(error, 'starting a span')
+      this.#containment.failed(error, 'starting a span', call)
       return undefined
     }
     if (this.#looksAtStart) this.#started(span, call)
@@ -141,7 +161,7 @@ export class SpanRecorder {
     try {
       return spanName(call)
     } catch (error) {
-      this.#containment.failed(error, 'option "spanName"')
+      this.#containment.failed(error, 'option "spanName"', call)
       return method.name
     }
   }
@@ -159,7 +179,7 @@ export class SpanRecorder {
     try {
       return { ...attributes, ...(typeof given === 'function' ? given(call) : given) }
     } catch (error) {
-      this.#containment.failed(error, 'option "attributes"')
+      this.#containment.failed(error, 'option "attributes"', call)
       return attributes
     }
   }
@@ -168,7 +188,7 @@ export class SpanRecorder {
     try {
       return [...links, ...(this.#settings.links?.(call) ?? [])]
     } catch (error) {
-      this.#containment.failed(error, 'option "links"')
+      this.#containment.failed(error, 'option "links"', call)
       return [...links]
     }
   }
@@ -176,55 +196,70 @@ export class SpanRecorder {
   #started(span: Span, call: Call): void {
     const { messageEvents, messageLinks, requestHook } = this.#settings
     try {
-      if (!this.#requestHeaders.isEmpty) this.#requestHeaders.record(span, call.metadata)
+      if (!this.#requestHeaders.isEmpty) this.#remember(span, this.#requestHeaders.record(span, call.metadata))
       if (!this.#responseHeaders.isEmpty) {
         call.onResponseMetadata((metadata) => {
           try {
-            this.#responseHeaders.record(span, metadata)
+            this.#remember(span, this.#responseHeaders.record(span, metadata))
           } catch (error) {
-            this.#containment.failed(error, 'recording response headers')
+            this.#containment.failed(error, 'recording response headers', call)
           }
         })
       }
       if (messageEvents) recordMessageEvents(span, call, this.#containment)
       if (messageLinks !== undefined) linkMessages(span, call, messageLinks, this.#containment)
     } catch (error) {
-      this.#containment.failed(error, 'recording the start of a call')
+      this.#containment.failed(error, 'recording the start of a call', call)
     }
     if (requestHook === undefined) return
     try {
-      this.#containment.watch(requestHook(span, call), 'option "requestHook"')
+      this.#containment.watch(requestHook(span, call), 'option "requestHook"', call)
     } catch (error) {
-      this.#containment.failed(error, 'option "requestHook"')
+      this.#containment.failed(error, 'option "requestHook"', call)
     }
   }
 
-  /**
-   * Ends a recording span with how the RPC ended.
-   * @param endTime epoch milliseconds. Default: now.
-   */
-  end(span: Span, call: Call, method: MethodTrace, status: Status, endTime?: number): void {
+  #remember(span: Span, captured: Captured): void {
+    if (captured.size > 0) this.#captured.set(span, [...(this.#captured.get(span) ?? []), captured])
+  }
+
+  /** Ends a recording span with how the RPC ended. */
+  end(
+    span: Span,
+    call: Call,
+    method: MethodTrace,
+    status: Status,
+    { endTime, metadata = [] }: EndOptions = NO_OPTIONS,
+  ): void {
     try {
-      this.#describeEnd(span, call, method, status)
+      // Only what is recorded of a failure quotes what came with the call.
+      const scrub = status.code === Code.OK ? undefined : credentialScrubber(call, status.metadata, ...metadata)
+      this.#describeEnd(span, call, method, status, scrub)
     } catch (error) {
-      this.#containment.failed(error, 'recording the end of a call')
+      this.#containment.failed(error, 'recording the end of a call', call)
     }
     const { responseHook } = this.#settings
     if (responseHook !== undefined) {
       try {
-        this.#containment.watch(responseHook(span, status, call), 'option "responseHook"')
+        this.#containment.watch(responseHook(span, status, call), 'option "responseHook"', call)
       } catch (error) {
-        this.#containment.failed(error, 'option "responseHook"')
+        this.#containment.failed(error, 'option "responseHook"', call)
       }
     }
     try {
       span.end(endTime)
     } catch (error) {
-      this.#containment.failed(error, 'ending a span')
+      this.#containment.failed(error, 'ending a span', call)
     }
   }
 
-  #describeEnd(span: Span, call: Call, method: MethodTrace, status: Status): void {
+  #describeEnd(
+    span: Span,
+    call: Call,
+    method: MethodTrace,
+    status: Status,
+    scrub: CredentialScrubber | undefined,
+  ): void {
     const { semanticConventions: conventions, recordExceptions } = this.#settings
     const { code } = status
     const name = codeName(code)
@@ -235,14 +270,16 @@ export class SpanRecorder {
     if (status.refusedBy !== undefined) span.setAttribute(REFUSED_BY, status.refusedBy)
     if (!this.#responseTrailers.isEmpty) {
       const over = call.side === 'server' ? (call as ServerCall).trailers : undefined
-      this.#responseTrailers.record(span, status.metadata, over)
+      this.#responseTrailers.record(span, status.metadata, over, scrub)
     }
+    if (scrub !== undefined) for (const captured of this.#captured.get(span) ?? []) scrubCaptured(span, captured, scrub)
     if (!this.#isError(status, call)) return
+    const clean = scrub ?? credentialScrubber(call)
     span.setAttribute(ERROR_TYPE, name)
     span.setStatus(
-      status.details ? { code: SpanStatusCode.ERROR, message: status.details } : { code: SpanStatusCode.ERROR },
+      status.details ? { code: SpanStatusCode.ERROR, message: clean(status.details) } : { code: SpanStatusCode.ERROR },
     )
-    if (recordExceptions && status.cause instanceof Error) span.recordException(status.cause)
+    if (recordExceptions && status.cause instanceof Error) span.recordException(recordedException(status.cause, clean))
   }
 
   #describeConnection(span: Span, call: Call, method: MethodTrace): void {
@@ -263,7 +300,7 @@ export class SpanRecorder {
     try {
       return isError(status, call)
     } catch (error) {
-      this.#containment.failed(error, 'option "isError"')
+      this.#containment.failed(error, 'option "isError"', call)
       return isErrorByConvention(status.code, call.side)
     }
   }
@@ -276,7 +313,7 @@ export class SpanRecorder {
   }
 }
 
-const NO_OPTIONS: StartOptions = {}
+const NO_OPTIONS: StartOptions & EndOptions = {}
 
 function withHost(attributes: Attributes, host: string): Attributes {
   const { address, port } = splitHost(host)

@@ -1,4 +1,5 @@
-import type { Call, ClientCall, Interceptor, Next, ServerCall, Status } from '@grpc-stack/grpc-core'
+import type { Metadata } from '@grpc/grpc-js'
+import type { Call, CallAttempt, ClientCall, Interceptor, Next, ServerCall, Status } from '@grpc-stack/grpc-core'
 import {
   type Context,
   context,
@@ -37,7 +38,14 @@ const traceBin = new GrpcTraceBinPropagator()
  */
 const SPAN: unique symbol = Symbol.for('@grpc-stack/interceptor-tracing.span')
 
+/** Where a call keeps what its attempts were sent with: one that may be repeated forgets what interceptors inside set. */
+const SENT: unique symbol = Symbol('sent')
+
+/** More than any retry policy makes; hedges have a limit of their own. */
+const MOST_ATTEMPTS = 16
+
 interface Traced {
+  [SENT]?: Metadata[]
   [SPAN]?: Span | undefined
   [OWN_ATTEMPT_SPANS]?: true
 }
@@ -132,6 +140,7 @@ class RpcTracer {
   #followAttempts(tracer: Tracer, call: ClientCall, inside: Context): void {
     let spans: AttemptSpans | undefined
     call.onAttempt((attempt) => {
+      noteSent(call as Traced, attempt)
       if (spans === undefined) {
         if (!attempt.repeatable) return undefined
         spans = new AttemptSpans(this.#attempts, tracer, inside, this.#injectAttempt)
@@ -169,7 +178,12 @@ class RpcTracer {
 
   /** Taps hear before the application does, which may flush the exporter and exit. */
   #endWith(call: Call, span: Span | undefined, method: MethodTrace): void {
-    if (span?.isRecording()) call.onStatus((status) => this.#recorder.end(span, call, method, status))
+    if (!span?.isRecording()) return
+    const { metadata } = call
+    call.onStatus((status) => {
+      const sent = (call as Traced)[SENT] ?? []
+      this.#recorder.end(span, call, method, status, { metadata: [metadata, ...sent] })
+    })
   }
 
   #leaveToInstrumentation(): boolean {
@@ -204,7 +218,7 @@ class RpcTracer {
       return publicEndpoint(call)
     } catch (error) {
       // The application wants strangers kept out, so a call is one when in doubt.
-      this.#containment.failed(error, 'option "publicEndpoint"')
+      this.#containment.failed(error, 'option "publicEndpoint"', call)
       return true
     }
   }
@@ -226,13 +240,13 @@ class RpcTracer {
     try {
       this.#propagator().inject(inside, call, metadataSetter)
     } catch (error) {
-      this.#containment.failed(error, 'writing the trace context')
+      this.#containment.failed(error, 'writing the trace context', call)
     }
     if (!this.#settings.grpcTraceBin) return
     try {
       traceBin.inject(inside, call, metadataSetter)
     } catch (error) {
-      this.#containment.failed(error, 'writing grpc-trace-bin')
+      this.#containment.failed(error, 'writing grpc-trace-bin', call)
     }
   }
 
@@ -242,7 +256,7 @@ class RpcTracer {
     try {
       remote = this.#propagator().extract(ROOT_CONTEXT, call.metadata, metadataGetter)
     } catch (error) {
-      this.#containment.failed(error, 'reading the trace context')
+      this.#containment.failed(error, 'reading the trace context', call)
     }
     if (!this.#settings.grpcTraceBin || trace.getSpanContext(remote) !== undefined) return remote
     return traceBin.extract(remote, call.metadata, metadataGetter)
@@ -259,6 +273,12 @@ class RpcTracer {
     }
     return outcome ?? next()
   }
+}
+
+function noteSent(call: Traced, attempt: CallAttempt): void {
+  if ((!attempt.repeatable && attempt.call === call) || attempt.number > MOST_ATTEMPTS) return
+  call[SENT] ??= []
+  call[SENT].push(attempt.call.metadata)
 }
 
 function attemptSettings(settings: Settings): Settings {
