@@ -12,7 +12,7 @@ import {
 const KEY = 'grpc-trace-bin'
 const LENGTH = 29
 // How @opentelemetry/core marks a context in which nothing is traced; all its propagators heed it.
-const SUPPRESSED = createContextKey('OpenTelemetry SDK Context Key SUPPRESS_TRACING')
+export const SUPPRESSED: symbol = createContextKey('OpenTelemetry SDK Context Key SUPPRESS_TRACING')
 // Offsets of the field ids; what they announce follows each.
 const TRACE_ID = 1
 const SPAN_ID = 18

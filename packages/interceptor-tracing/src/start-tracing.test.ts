@@ -1,8 +1,11 @@
+import { AsyncLocalStorage } from 'node:async_hooks'
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
+import type { Interceptor } from '@grpc-stack/grpc-core'
 import { runRpc, startTestServer } from '@grpc-stack/grpc-testing'
 import { context, propagation, ROOT_CONTEXT, trace } from '@opentelemetry/api'
+import { isTracingSuppressed } from '@opentelemetry/core'
 import { B3Propagator } from '@opentelemetry/propagator-b3'
 import { AlwaysOffSampler, InMemorySpanExporter, type SpanExporter } from '@opentelemetry/sdk-trace-node'
 import { afterEach, describe, expect, it, vi } from 'vitest'
@@ -51,6 +54,39 @@ describe('startTracing', () => {
     const [server, client] = spans
     expect(server?.parentSpanContext?.spanId).toBe(client?.spanContext().spanId)
     expect(tracingNow.lostSpans).toBe(0)
+  })
+
+  it('exports in no context of a call, whichever call filled the batch', async () => {
+    const user = new AsyncLocalStorage<string>()
+    const seen: unknown[] = []
+    const exported = new Promise<void>((resolve) => {
+      const note = (): void => {
+        const active = context.active()
+        seen.push(user.getStore(), trace.getSpan(active), propagation.getBaggage(active), isTracingSuppressed(active))
+      }
+      const exporter: SpanExporter = {
+        export: (_spans, done) => {
+          note()
+          done({ code: 0 })
+          resolve()
+        },
+        shutdown: async () => undefined,
+      }
+      start({ exporter, batch: { maxExportBatchSize: 2, scheduledDelayMs: 60_000 } })
+    })
+    const enter: Interceptor = (_call, next) => user.run('of one call', next)
+    await using server = await startTestServer({ interceptors: [enter, tracing()] })
+    await user.run('of a caller', () => runRpc(server.client(enter, tracing()), 'unary'))
+    await exported
+    expect(seen).toEqual([undefined, undefined, undefined, true])
+  })
+
+  it('refuses an endpoint with a password, and does not print it', () => {
+    const endpoint = 'http://user:hunter2@127.0.0.1:4317'
+    expect(() => start({ endpoint })).toThrow(
+      /^startTracing: option "endpoint" must be a URL without user and password/,
+    )
+    expect(() => start({ endpoint })).not.toThrow(/hunter2/)
   })
 
   it('exports over OTLP/gRPC to the endpoint', async () => {

@@ -216,6 +216,12 @@ function validate(options: StartTracingOptions): void {
     const value: unknown = options[name]
     if (value !== undefined && (typeof value !== 'object' || value === null)) wrong(name, 'an object', value)
   }
+  if (options.endpoint !== undefined && /^(?:[^/?#]*\/\/)?[^/?#]*@/.test(options.endpoint)) {
+    // The endpoint is in what exporters report. It is not printed here either.
+    throw new TypeError(
+      'startTracing: option "endpoint" must be a URL without user and password; write "http://host:4317" and give credentials as OTEL_EXPORTER_OTLP_HEADERS',
+    )
+  }
   const { sampleRatio: ratio, shutdownTimeoutMs: timeout, shutdownWithProcess: withProcess } = options
   if (ratio !== undefined && !(ratio >= 0 && ratio <= 1)) wrong('sampleRatio', 'a number from 0 to 1', ratio)
   if (timeout !== undefined && !(timeout >= 0 && timeout < 2 ** 31)) wrong('shutdownTimeoutMs', 'a number ≥ 0', timeout)

@@ -1,12 +1,20 @@
+import { AsyncResource } from 'node:async_hooks'
+import { context, ROOT_CONTEXT } from '@opentelemetry/api'
 import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace-node'
+import { SUPPRESSED } from './grpc-trace-bin.ts'
 
 type ExportCallback = Parameters<SpanExporter['export']>[1]
 
-/** Counts the spans an exporter loses. The SDK keeps that to itself where nobody set a `diag` logger. */
+/**
+ * Counts the spans an exporter loses, which the SDK tells its `diag` logger alone. Exports run in the context that the exporter
+ * was made in: the SDK starts the timer of a batch in the call whose span is the first, and a batch is of many calls. With the
+ * storages of that one, an exporter would send its tenant's token, and a channel with `propagate()` would end by its deadline.
+ */
 export class WatchedExporter implements SpanExporter {
   lost = 0
   readonly #exporter: SpanExporter
   readonly #onLoss: (error: Error | undefined) => void
+  readonly #scope = new AsyncResource('GRPC_STACK_EXPORT', { requireManualDestroy: true })
 
   constructor(exporter: SpanExporter, onLoss: (error: Error | undefined) => void) {
     this.#exporter = exporter
@@ -19,7 +27,7 @@ export class WatchedExporter implements SpanExporter {
       done(result)
     }
     try {
-      this.#exporter.export(spans, watched)
+      this.#scope.runInAsyncScope(() => context.with(UNTRACED, () => this.#exporter.export(spans, watched)))
     } catch (error) {
       watched({ code: FAILED, error: error instanceof Error ? error : new Error(String(error)) })
     }
@@ -31,13 +39,16 @@ export class WatchedExporter implements SpanExporter {
   }
 
   async forceFlush(): Promise<void> {
-    await this.#exporter.forceFlush?.()
+    await this.#scope.runInAsyncScope(() => this.#exporter.forceFlush?.())
   }
 
   async shutdown(): Promise<void> {
-    await this.#exporter.shutdown()
+    await this.#scope.runInAsyncScope(() => this.#exporter.shutdown())
   }
 }
+
+/** What the SDK exports in: an export makes no spans. */
+const UNTRACED = ROOT_CONTEXT.setValue(SUPPRESSED, true)
 
 // ExportResultCode of @opentelemetry/core, which the SDK does not export.
 const SUCCESS = 0
