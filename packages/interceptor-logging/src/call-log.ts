@@ -111,7 +111,7 @@ export class CallLog extends AsyncResource {
     this.#traffic = new CallTraffic(this.#plan, this.#call, (direction, message, n) => {
       if (payload === undefined || !this.#sampled || n > payload.maxMessages) return
       if (direction === 'request' ? payload.requests : payload.responses)
-        this.#writeMessage(direction, message, payload)
+        this.runInAsyncScope(this.#writeMessage, this, direction, message, payload)
     })
   }
 

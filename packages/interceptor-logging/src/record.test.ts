@@ -177,7 +177,7 @@ describe('what a record says', () => {
 
 describe('where a record is written', () => {
   it.each(['client', 'server'] as const)(
-    'in the asynchronous context of the %s call, for loggers that look there',
+    'in the asynchronous context of the %s call, for loggers that look there, messages too',
     async (side) => {
       const trace = new AsyncLocalStorage<string>()
       const tracing: Interceptor = function tracing(call, next) {
@@ -189,12 +189,17 @@ describe('where a record is written', () => {
         seen.push(trace.getStore())
         return {}
       }
-      const stack = [tracing, logging({ logger, fields })]
+      const stack = [tracing, logging({ logger, fields, start: true, payload: true })]
       const server = await start({ interceptors: side === 'server' ? stack : [] })
       const client = server.client(...(side === 'client' ? stack : []))
-      for (const pattern of patterns) await runRpc(client, pattern)
-      await logger.atLeast(4)
-      expect(seen).toEqual(patterns.map((pattern) => `span of ${methodNames[pattern]}`))
+      for (const pattern of patterns) {
+        logger.records.length = 0
+        seen.length = 0
+        await runRpc(client, pattern)
+        while (logger.finished.length === 0) await logger.atLeast(logger.records.length + 1)
+        expect(seen.length).toBeGreaterThanOrEqual(4)
+        expect(new Set(seen)).toEqual(new Set([`span of ${methodNames[pattern]}`]))
+      }
     },
   )
 })
