@@ -57,7 +57,11 @@ export interface LoggingOptions {
   readonly slowMs?: number
   /** The share of successful calls that is logged, 0 to 1. Failures and slow calls are always logged. Default: 1. */
   readonly sample?: number
-  /** More fields for every record; `status` is undefined in those before the end. Later wins over the built-in ones. */
+  /**
+   * More fields for every record; `status` is undefined in those before the end. Later wins over the built-in ones.
+   * Texts and errors are cleaned of control and invisible characters and, where the call failed, of its credentials; other values
+   * go to the logger as they are.
+   */
   readonly fields?: (call: Call, status: Status | undefined) => LogFields
   /** Names of fields to leave out, such as `protocol`. Default: none. */
   readonly omit?: readonly string[]
