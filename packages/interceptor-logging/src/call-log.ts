@@ -1,4 +1,3 @@
-import { AsyncResource } from 'node:async_hooks'
 import { status as Code, type Metadata } from '@grpc/grpc-js'
 import {
   type Call,
@@ -23,15 +22,14 @@ import { traceIdOf } from './trace-parent.ts'
 const LONGEST_DETAILS = 1024
 /** More than any retry policy makes; hedges have a limit of their own. */
 const MOST_ATTEMPTS = 16
-const NO_HOOKS = { requireManualDestroy: true } as const
 
 /**
- * The records of one run of the interceptor, written in the asynchronous context it began in: loggers look for traces and
- * requests there, and the status of a call comes in whatever context the connection was opened in.
+ * The records of one run of the interceptor. They are written from its hooks, which run in its own asynchronous context: loggers
+ * look for traces and requests there.
  *
  * One object, and small: what a call leaves to the garbage collector costs more than what is done with it.
  */
-export class CallLog extends AsyncResource {
+export class CallLog {
   readonly #plan: MethodPlan
   readonly #call: Call
   readonly #startTime: number
@@ -46,7 +44,6 @@ export class CallLog extends AsyncResource {
   #traffic: CallTraffic | undefined
 
   constructor(plan: MethodPlan, call: Call) {
-    super('GRPC_STACK_LOGGING', NO_HOOKS)
     this.#plan = plan
     this.#call = call
     this.#metadata = call.metadata
@@ -75,7 +72,7 @@ export class CallLog extends AsyncResource {
   /** The end of the RPC: the one terminal record. */
   end(status: Status): void {
     try {
-      this.runInAsyncScope(this.#finish, this, status)
+      this.#finish(status)
     } catch (error) {
       this.#plan.contained.failed(error, 'logger', this.#call)
     }
@@ -111,7 +108,7 @@ export class CallLog extends AsyncResource {
     this.#traffic = new CallTraffic(this.#plan, this.#call, (direction, message, n) => {
       if (payload === undefined || !this.#sampled || n > payload.maxMessages) return
       if (direction === 'request' ? payload.requests : payload.responses)
-        this.runInAsyncScope(this.#writeMessage, this, direction, message, payload)
+        this.#writeMessage(direction, message, payload)
     })
   }
 
