@@ -1,5 +1,6 @@
 import { status as Code } from '@grpc/grpc-js'
 import type { Call, Interceptor, MethodInfo, Next, Status } from '@grpc-stack/grpc-core'
+import { inThisContext } from './call-context.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { type AdaptiveLimit, gradientLimit } from './concurrency-policy.ts'
 import { endedWaiting } from './ended-waiting.ts'
@@ -187,8 +188,11 @@ class ConcurrencyLimit {
     const startedMs = this.#adaptive === undefined ? 0 : this.#clock.now()
     return next().then(
       (status) => {
-        if (this.#adaptive !== undefined) this.#learn(this.#adaptive, call, status, inFlight, startedMs)
-        this.#release(pool)
+        try {
+          if (this.#adaptive !== undefined) this.#learn(this.#adaptive, call, status, inFlight, startedMs)
+        } finally {
+          this.#release(pool)
+        }
         return status
       },
       // By contract next() does not reject; a place lost to one that does would never come back.
@@ -216,17 +220,14 @@ class ConcurrencyLimit {
         this.#clock.clearTimeout(timer)
         signal.removeEventListener('abort', onAbort)
       }
-      const place = pool.line.join({
-        admit: () => {
-          leave()
-          resolve(this.#run(call, next, pool))
-        },
-      })
-      const timer = this.#clock.setTimeout(() => {
+      // Admitted in the event of the call that made room, or of whatever drives the clock.
+      const proceed = inThisContext((admitted: boolean): void => {
         leave()
-        const status = this.#refuse(call, pool, 'timeout')
-        resolve(this.#shadow ? this.#run(call, next, pool) : status)
-      }, this.#queueTimeoutMs)
+        const status = admitted ? undefined : this.#refuse(call, pool, 'timeout')
+        resolve(status === undefined || this.#shadow ? this.#run(call, next, pool) : status)
+      })
+      const place = pool.line.join({ admit: () => proceed(true) })
+      const timer = this.#clock.setTimeout(() => proceed(false), this.#queueTimeoutMs)
       const onAbort = (): void => {
         leave()
         // The call has its status already, from the cancellation or the deadline.

@@ -1,5 +1,6 @@
 import { status as Code, Metadata } from '@grpc/grpc-js'
 import type { ClientCall, Next, Status } from '@grpc-stack/grpc-core'
+import { inThisContext, outsideCalls } from './call-context.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { endedWaiting } from './ended-waiting.ts'
 import { debtAt, type Quota, unitsOf, waitMs } from './gcra.ts'
@@ -20,7 +21,7 @@ export interface PacingOptions extends QuotaOptions {
   readonly clock?: Clock
 }
 
-/** Who waits for his turn. */
+/** A call that waits for its turn. */
 interface Waiter {
   readonly units: number
   admit(): void
@@ -116,10 +117,10 @@ export class Pacer {
       }
       const place: Place<Waiter> = lane.line.join({
         units,
-        admit: () => {
+        admit: inThisContext(() => {
           leave()
           resolve(next())
-        },
+        }),
       })
       lane.waitingUnits += units
       const onAbort = (): void => {
@@ -141,7 +142,8 @@ export class Pacer {
     const first = lane.line.first
     if (first === undefined) return
     const wait = waitMs(this.#quota, this.#settleDebt(lane), first.value.units)
-    lane.timer = this.#clock.setTimeout(() => this.#advance(lane), wait)
+    // It serves the whole line: set in a call's context it would keep that call for as long as any call waits.
+    lane.timer = outsideCalls(() => this.#clock.setTimeout(() => this.#advance(lane), wait))
   }
 
   #advance(lane: Lane): void {
