@@ -1,3 +1,4 @@
+import { connect } from 'node:http2'
 import { status as Code } from '@grpc/grpc-js'
 import { createClient, type Interceptor } from '@grpc-stack/grpc-core'
 import {
@@ -17,7 +18,7 @@ import {
 } from '@grpc-stack/grpc-testing'
 import { describe, expect, it } from 'vitest'
 import { type ConcurrencyLimitOptions, concurrencyLimit } from './concurrency-limit.ts'
-import { type ConcurrencySample, gradientLimit } from './concurrency-policy.ts'
+import { type AdaptiveLimit, aimdLimit, type ConcurrencySample, gradientLimit } from './concurrency-policy.ts'
 import { byMetadata, peerAddress } from './keys.ts'
 
 interceptorSuite('concurrencyLimit', () => concurrencyLimit({ limit: 1000 }))
@@ -310,12 +311,16 @@ describe('with a key', () => {
 })
 
 describe('an adaptive limit', () => {
-  it('learns from unary calls that succeed, and from calls lost to overload', async () => {
+  const recording = () => {
     const samples: ConcurrencySample[] = []
-    const adaptive = { limit: 10, onSample: (sample: ConcurrencySample) => samples.push(sample) }
+    return { samples, limit: 10, onSample: (sample: ConcurrencySample) => samples.push(sample) }
+  }
+  const soon = () => ({ deadline: Date.now() + 300 })
+
+  it('learns how long unary calls take that succeed, and that a call reached its deadline', async () => {
+    const adaptive = recording()
     const clock = new FakeClock()
-    const limit = concurrencyLimit({ limit: adaptive, clock })
-    await using server = await startTestServer({ interceptors: [limit] })
+    await using server = await startTestServer({ interceptors: [concurrencyLimit({ limit: adaptive, clock })] })
     const client = server.client()
     const gate = new Gate()
     const slow = startRpc(client, 'unary', { metadata: server.behave(heldBy(gate)) })
@@ -323,22 +328,110 @@ describe('an adaptive limit', () => {
     clock.jump(25)
     gate.open()
     await slow.done
-    expect(samples).toEqual([{ rttMs: 25, inFlight: 1, dropped: false, startedMs: 0, endedMs: 25 }])
-    await runRpc(client, 'bidi')
-    await runRpc(client, 'unary', { metadata: server.behave(endWith({ code: Code.NOT_FOUND })) })
-    await runRpc(client, 'unary', { metadata: server.behave(endWith({ code: Code.RESOURCE_EXHAUSTED })) })
+    const finished = { rttMs: 25, inFlight: 1, dropped: false, unfinished: false, startedMs: 0, endedMs: 25 }
+    expect(adaptive.samples).toEqual([finished])
+    const cut = startRpc(client, 'unary', { metadata: server.behave(manual), options: soon() })
+    await server.received(1)
+    clock.jump(40)
+    await cut.done
+    await server.calls[1]?.closed
+    expect(adaptive.samples.slice(1)).toMatchObject([{ rttMs: 40, dropped: false, unfinished: true }])
+  })
+
+  it.each([true, false])('learns nothing from what callers decide or errors say (stock: %s)', async (stock) => {
+    const adaptive = recording()
+    await using server = await startTestServer({ stock, interceptors: [concurrencyLimit({ limit: adaptive })] })
+    const client = server.client()
+    for (const pattern of ['clientStream', 'serverStream', 'bidi'] as const) {
+      await runRpc(client, pattern)
+      await startRpc(client, pattern, { metadata: server.behave(manual), options: soon() }).done
+    }
+    for (const code of [Code.NOT_FOUND, Code.RESOURCE_EXHAUSTED, Code.UNAVAILABLE, Code.DEADLINE_EXCEEDED]) {
+      await runRpc(client, 'unary', { metadata: server.behave(endWith({ code })) })
+    }
+    const cancelled = startRpc(client, 'unary', { metadata: server.behave(manual) })
+    await server.received(10)
+    cancelled.cancel()
+    await Promise.all(server.calls.map((call) => call.closed))
+    await settle()
+    expect(adaptive.samples).toEqual([])
+  })
+
+  it('on a client learns nothing from quotas, errors, cancels and streams that reach their deadline', async () => {
+    const adaptive = recording()
+    await using server = await startTestServer()
+    const client = server.client(concurrencyLimit({ limit: adaptive }))
+    for (const code of [Code.NOT_FOUND, Code.RESOURCE_EXHAUSTED, Code.DEADLINE_EXCEEDED]) {
+      await runRpc(client, 'unary', { metadata: server.behave(endWith({ code })) })
+    }
+    await startRpc(client, 'bidi', { metadata: server.behave(manual), options: soon() }).done
     const cancelled = startRpc(client, 'unary', { metadata: server.behave(manual) })
     await server.received(4)
     cancelled.cancel()
-    await server.calls[4]?.closed
-    expect(samples).toHaveLength(1)
-    await startRpc(client, 'bidi', { metadata: server.behave(manual), options: { deadline: Date.now() + 500 } }).done
-    await server.calls[5]?.closed
-    expect(samples).toHaveLength(2)
-    expect(samples[1]).toMatchObject({ dropped: true })
+    await cancelled.done
+    expect(adaptive.samples).toEqual([])
   })
 
-  it('on a client counts refusals of the server as losses', async () => {
+  it('does not count the time in which the caller holds its request back', async () => {
+    const adaptive = recording()
+    const clock = new FakeClock()
+    const limit = concurrencyLimit({ limit: adaptive, clock })
+    await using server = await startTestServer({ interceptors: [limit] })
+    const half = connect(`http://${server.address}`)
+    try {
+      const stream = half.request({
+        ':method': 'POST',
+        ':path': '/grpcstack.testing.Test/Unary',
+        'content-type': 'application/grpc',
+        te: 'trailers',
+      })
+      while (limit.state().inFlight === 0) await settle(1)
+      clock.jump(60_000)
+      const ended = new Promise((resolve) => stream.resume().once('end', resolve))
+      stream.end(Buffer.from([0, 0, 0, 0, 2, ...Buffer.from('{}')]))
+      await ended
+      await settle()
+    } finally {
+      half.destroy()
+    }
+    expect(adaptive.samples.map(({ rttMs }) => rttMs)).toEqual([0])
+  })
+
+  it.each<[string, () => AdaptiveLimit]>([
+    ['aimdLimit', () => aimdLimit({ initial: 20 })],
+    ['gradientLimit', () => gradientLimit({ initial: 60, windowMs: 1 })],
+  ])('of %s stays where it is under short deadlines and watch streams that end by theirs', async (_name, make) => {
+    const limit = make()
+    const before = limit.limit
+    await using server = await startTestServer({ interceptors: [concurrencyLimit({ limit })], behaviour: manual })
+    const client = server.client()
+    for (let i = 0; i < 40; i++) await startRpc(client, 'unary', { options: { deadline: Date.now() + 15 } }).done
+    for (const pattern of ['serverStream', 'bidi'] as const) {
+      const streams = Array.from({ length: 10 }, () =>
+        startRpc(client, pattern, { requests: [{}], options: { deadline: Date.now() + 200 } }),
+      )
+      await Promise.all(streams.map((stream) => stream.done))
+    }
+    await Promise.all(server.calls.map((call) => call.closed))
+    await settle()
+    expect(limit.limit).toBe(before)
+  })
+
+  it('gives its place back when a limit of the application throws', async () => {
+    const limit = concurrencyLimit({
+      limit: {
+        limit: 1,
+        onSample: () => {
+          throw new Error('boom')
+        },
+      },
+    })
+    await using server = await startTestServer({ interceptors: [limit] })
+    await runRpc(server.client(), 'unary')
+    expect(limit.state().inFlight).toBe(0)
+  })
+
+  it('on a client counts UNAVAILABLE from the server as a loss', async () => {
     const samples: ConcurrencySample[] = []
     const limit = concurrencyLimit({ limit: { limit: 10, onSample: (sample) => samples.push(sample) } })
     await using server = await startTestServer({ behaviour: endWith({ code: Code.UNAVAILABLE }) })

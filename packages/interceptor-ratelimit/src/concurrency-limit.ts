@@ -6,6 +6,7 @@ import { type AdaptiveLimit, gradientLimit } from './concurrency-policy.ts'
 import { endedWaiting } from './ended-waiting.ts'
 import type { KeyFunction } from './keys.ts'
 import { Listeners } from './listeners.ts'
+import { observeLoad } from './observe-load.ts'
 import {
   checkBoolean,
   checkClock,
@@ -81,8 +82,8 @@ export interface ConcurrencyLimitInterceptor extends Interceptor {
  *     concurrencyLimit({ limit: 'adaptive', queue: 50, queueTimeoutMs: 200 })
  *     concurrencyLimit({ limit: 10, key: peerAddress })
  *
- * An adaptive limit learns from unary calls that succeed, and from calls lost to overload: those over their deadline, and on a
- * client those the server refused.
+ * An adaptive limit learns from how long the server takes for unary calls, and on a client from calls that the server ends
+ * UNAVAILABLE. How callers end their calls moves nothing: see `aimdLimit` and `gradientLimit`.
  *
  * @throws TypeError for an option that is unknown or out of range.
  */
@@ -185,11 +186,11 @@ class ConcurrencyLimit {
   #run(call: Call, next: Next, pool: Pool): Promise<Status> {
     this.#admitted++
     const inFlight = ++pool.inFlight
-    const startedMs = this.#adaptive === undefined ? 0 : this.#clock.now()
+    const learn = this.#adaptive && observeLoad(this.#adaptive, this.#clock, call, inFlight)
     return next().then(
       (status) => {
         try {
-          if (this.#adaptive !== undefined) this.#learn(this.#adaptive, call, status, inFlight, startedMs)
+          learn?.(status)
         } finally {
           this.#release(pool)
         }
@@ -238,14 +239,6 @@ class ConcurrencyLimit {
     })
   }
 
-  #learn(adaptive: AdaptiveLimit, call: Call, status: Status, inFlight: number, startedMs: number): void {
-    const dropped = isLoss(call, status)
-    // How long a stream is open says nothing about load, and how fast a call fails neither.
-    if (!dropped && (status.code !== Code.OK || call.method.pattern !== 'unary')) return
-    const endedMs = this.#clock.now()
-    adaptive.onSample({ rttMs: endedMs - startedMs, inFlight, dropped, startedMs, endedMs })
-  }
-
   #refuse(call: Call, pool: Pool, reason: 'full' | 'timeout'): Status {
     this.#refused++
     const { limit } = this.#limit
@@ -254,16 +247,6 @@ class ConcurrencyLimit {
     }
     return { code: this.#code, details: `Concurrency limit reached: ${limit} calls at the same time` }
   }
-}
-
-/** A client that gives up at its deadline cancels, and that may be here before the deadline is. */
-const DEADLINE_SLACK_MS = 25
-
-function isLoss(call: Call, { code, origin }: Status): boolean {
-  if (code === Code.DEADLINE_EXCEEDED) return true
-  if (code === Code.CANCELLED) return call.side === 'server' && call.deadline - Date.now() < DEADLINE_SLACK_MS
-  const refused = code === Code.UNAVAILABLE || code === Code.RESOURCE_EXHAUSTED
-  return call.side === 'client' && origin === 'remote' && refused
 }
 
 function adaptiveOf(where: string, limit: unknown): AdaptiveLimit | undefined {

@@ -15,13 +15,13 @@ class Feed {
   calls(
     count: number,
     rttMs: number,
-    given: { inFlight?: number; dropped?: boolean; startedMs?: number } = {},
+    given: { inFlight?: number; dropped?: boolean; unfinished?: boolean; startedMs?: number } = {},
   ): number {
-    const { dropped = false, startedMs = this.now } = given
+    const { dropped = false, unfinished = false, startedMs = this.now } = given
     for (let i = 0; i < count; i++) {
       this.now++
       const { inFlight = this.limit.limit } = given
-      this.limit.onSample({ rttMs, inFlight, dropped, startedMs, endedMs: this.now })
+      this.limit.onSample({ rttMs, inFlight, dropped, unfinished, startedMs, endedMs: this.now })
     }
     return this.limit.limit
   }
@@ -42,6 +42,12 @@ describe('aimdLimit', () => {
     const feed = new Feed(aimdLimit({ initial: 100 }))
     expect(feed.calls(50, 5, { dropped: true, startedMs: 0 })).toBe(90)
     expect(feed.calls(1, 5, { dropped: true })).toBe(81)
+  })
+
+  it('does not move for a call cut short by its deadline, and falls for one that had the time', () => {
+    const feed = new Feed(aimdLimit({ initial: 20, timeoutMs: 200 }))
+    expect(feed.calls(40, 199, { unfinished: true, startedMs: feed.now + 1 })).toBe(20)
+    expect(feed.calls(1, 201, { unfinished: true })).toBe(18)
   })
 
   it('stops at its minimum', () => {
@@ -72,6 +78,21 @@ describe('gradientLimit', () => {
     expect(feed.calls(3000, 20)).toBeGreaterThan(slow * 2)
   })
 
+  it('does not move for calls whose deadline came before the usual time', () => {
+    const feed = new Feed(gradientLimit({ ...window, initial: 100 }))
+    expect(feed.calls(1000, 1, { unfinished: true })).toBe(100)
+    feed.calls(500, 20)
+    const before = feed.limit.limit
+    expect(feed.calls(500, 15, { unfinished: true })).toBe(before)
+  })
+
+  it('falls when calls reach their deadline after more than the usual time', () => {
+    const feed = new Feed(gradientLimit({ ...window, initial: 100 }))
+    feed.calls(500, 20)
+    const before = feed.limit.limit
+    expect(feed.calls(100, 200, { unfinished: true })).toBeLessThan(before)
+  })
+
   it('falls when calls are lost', () => {
     const feed = new Feed(gradientLimit({ ...window, initial: 100 }))
     feed.calls(500, 20)
@@ -89,6 +110,7 @@ describe('every adaptive limit', () => {
       rttMs: integer({ min: 0, max: 100_000 }),
       inFlight: integer({ min: 1, max: 100 }),
       dropped: boolean(),
+      unfinished: boolean(),
       gap: integer({ min: 0, max: 10_000 }),
     })
     holds(

@@ -2,12 +2,17 @@ import { checkNames, checkNumber, checkPositive } from './option-checks.ts'
 
 /** How a call went, as far as it says something about load. */
 export interface ConcurrencySample {
-  /** How long it took, in milliseconds. */
+  /** How long the server took, in milliseconds; where `unfinished`, the least it would have taken. */
   readonly rttMs: number
   /** Calls under way when it started, itself included. */
   readonly inFlight: number
-  /** It was lost to overload: ran into its deadline or was refused by the other side. */
+  /** The server refused it for its own state: UNAVAILABLE from the server, on a client. */
   readonly dropped: boolean
+  /**
+   * It reached its deadline before there was an answer. Callers choose deadlines, so this is no loss by itself: a limit must
+   * not fall further for it than for the same call that was left to finish.
+   */
+  readonly unfinished: boolean
   /** When it started and ended, in milliseconds of the same clock. */
   readonly startedMs: number
   readonly endedMs: number
@@ -29,7 +34,11 @@ export interface AimdOptions {
   readonly max?: number
   /** What is left of the limit after a loss, 0.5 up to 1. Default: 0.9. */
   readonly backoffRatio?: number
-  /** A call that took longer counts as lost. Default: 5000. */
+  /**
+   * A call that takes longer counts as lost, whether it is answered or reaches its deadline then, in milliseconds. Default:
+   * 5000. Set it between the time calls usually take and the deadlines callers use: calls that reach their deadline earlier
+   * than this say nothing, since callers choose their deadlines, and a limit that counted them would be theirs to lower.
+   */
   readonly timeoutMs?: number
 }
 
@@ -37,6 +46,9 @@ export interface AimdOptions {
  * Additive increase, multiplicative decrease, as in TCP: one more after each good call while the limit is in use, a tenth
  * less after a loss. Calls that were already under way at the last decrease do not cause another: one jam is one decrease.
  * After Netflix concurrency-limits, AIMDLimit.
+ *
+ * A loss is a unary call for which the server took longer than `timeoutMs`, and on a client one that the server ended
+ * UNAVAILABLE. Nothing else is: no stream, no cancel, no error or quota, no deadline that came before `timeoutMs`.
  */
 export function aimdLimit(options: AimdOptions = {}): AdaptiveLimit {
   const where = 'aimdLimit'
@@ -51,12 +63,12 @@ export function aimdLimit(options: AimdOptions = {}): AdaptiveLimit {
     get limit() {
       return limit
     },
-    onSample({ rttMs, inFlight, dropped, startedMs, endedMs }) {
+    onSample({ rttMs, inFlight, dropped, unfinished, startedMs, endedMs }) {
       if (dropped || rttMs > timeoutMs) {
         if (startedMs < decreasedMs) return
         decreasedMs = endedMs
         limit = Math.max(min, Math.min(limit - 1, Math.floor(limit * backoffRatio)))
-      } else if (inFlight * 2 >= limit) limit = Math.min(max, limit + 1)
+      } else if (!unfinished && inFlight * 2 >= limit) limit = Math.min(max, limit + 1)
     },
   }
 }
@@ -85,7 +97,10 @@ const WARM_UP_WINDOWS = 10
 /**
  * Compares how long calls take now with how long they usually take, and lowers the limit in proportion when they
  * have become slower by more than the tolerance. Grows only while at least half of it is in use. After Netflix
- * concurrency-limits, Gradient2Limit; a window with losses counts as twice as slow.
+ * concurrency-limits, Gradient2Limit; a window in which the server refused calls (client only) counts as twice as slow.
+ *
+ * Unary calls count, when they succeed. A call that reaches its deadline counts with the time it had if that was more than
+ * the usual time, and not at all if it was less: a caller with a short deadline cannot make the server look slow.
  */
 export function gradientLimit(options: GradientOptions = {}): AdaptiveLimit {
   const where = 'gradientLimit'
@@ -119,7 +134,8 @@ export function gradientLimit(options: GradientOptions = {}): AdaptiveLimit {
     get limit() {
       return Math.floor(limit)
     },
-    onSample({ rttMs, inFlight, dropped, endedMs }) {
+    onSample({ rttMs, inFlight, dropped, unfinished, endedMs }) {
+      if (unfinished && (windows === 0 || rttMs <= usualMs)) return
       if (window.endsMs === Number.NEGATIVE_INFINITY) window.endsMs = endedMs + windowMs
       window.samples++
       window.sumMs += Math.max(rttMs, 0.001)
