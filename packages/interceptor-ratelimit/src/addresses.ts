@@ -2,7 +2,7 @@ import { BlockList, isIP, isIPv4 } from 'node:net'
 
 /** What grpc-js says of the other side, without the port: `10.0.0.7:53110` and `::1:53110` become `10.0.0.7` and `::1`. */
 export function withoutPort(peer: string): string {
-  // grpc-core writes an IPv6 address without brackets, so whatever follows the last colon is the port.
+  // grpc-core writes an IPv6 address without brackets, so what follows the last colon is the port.
   const colon = peer.lastIndexOf(':')
   const host = colon > 0 ? peer.slice(0, colon) : peer
   if (host.startsWith('::ffff:') && isIPv4(host.slice(7))) return host.slice(7)
@@ -27,18 +27,29 @@ export function parseForwarded(text: string): string | undefined {
 
 /**
  * One spelling for all addresses of an IPv6 network, so that a caller who has 2^64 addresses is one caller:
- * `2001:db8:0:1::/64`. Everything else comes back as it is.
+ * `2001:db8:0:1:0:0:0:0/64`. Everything else comes back as it is, and so do IPv4 addresses in IPv6 spelling: the networks
+ * ::ffff:0:0/96 (RFC 4291) and 64:ff9b::/96 (RFC 6052) hold all of IPv4.
  */
 export function networkOf(address: string, ipv6Prefix: number): string {
   if (!address.includes(':')) return address
   const groups = groupsOf(address)
   if (groups === undefined) return address
+  const head = groups.slice(0, 6).join(':')
+  if (head === MAPPED_IPV4 || head === TRANSLATED_IPV4) {
+    return groups
+      .slice(6)
+      .flatMap((group) => [group >> 8, group & 0xff])
+      .join('.')
+  }
   const kept = groups.map((group, i) => {
     const bits = Math.min(16, Math.max(0, ipv6Prefix - i * 16))
     return (group & (0xffff << (16 - bits)) & 0xffff).toString(16)
   })
   return ipv6Prefix >= 128 ? kept.join(':') : `${kept.join(':')}/${ipv6Prefix}`
 }
+
+const MAPPED_IPV4 = [0, 0, 0, 0, 0, 0xffff].join(':')
+const TRANSLATED_IPV4 = [0x64, 0xff9b, 0, 0, 0, 0].join(':')
 
 function groupsOf(address: string): number[] | undefined {
   if (isIP(address) !== 6) return undefined

@@ -26,7 +26,7 @@ export interface ConcurrencyLimitOptions {
    */
   readonly limit: number | 'adaptive' | AdaptiveLimit
   /**
-   * Counts per key instead of all calls together: `key: peerAddress` bounds the streams one caller holds open. With a
+   * Counts per key instead of all calls together: `key: byPeer()` bounds the streams one caller holds open. With a
    * fixed limit only. Default: all calls together.
    */
   readonly key?: KeyFunction
@@ -80,7 +80,7 @@ export interface ConcurrencyLimitInterceptor extends Interceptor {
  *
  *     concurrencyLimit({ limit: 100 })
  *     concurrencyLimit({ limit: 'adaptive', queue: 50, queueTimeoutMs: 200 })
- *     concurrencyLimit({ limit: 10, key: peerAddress })
+ *     concurrencyLimit({ limit: 10, key: byPeer() })
  *
  * An adaptive limit learns from how long the server takes for unary calls, and on a client from calls that the server ends
  * UNAVAILABLE. How callers end their calls moves nothing: see `aimdLimit` and `gradientLimit`.

@@ -1,6 +1,7 @@
 import type { Call } from '@grpc-stack/grpc-core'
 import { quotaOf } from './gcra.ts'
 import { GuardedLimiter, StoreFailure } from './guarded-limiter.ts'
+import { peerKey } from './keys.ts'
 import type { Limit } from './limit-options.ts'
 import { memoryStore } from './memory-store.ts'
 import { show } from './option-checks.ts'
@@ -41,14 +42,19 @@ export class Decider {
     this.#fixedCosts = fixed.length === limits.length ? fixed : undefined
   }
 
-  /** Whom this call counts against, limit by limit. */
+  /**
+   * Whom this call counts against, limit by limit. An unregistered method counts against its peer: key functions are not asked,
+   * since callers mint such paths, and one that looks at the method would make a key of each.
+   */
   keysOf(call: Call): (string | undefined)[] {
+    if (!call.method.registered) return this.#limits.map(({ key }) => peerKey(key, call))
     const keys: (string | undefined)[] = []
     for (const limit of this.#limits) keys.push(resolveKey(limit.where, limit.key, call))
     return keys
   }
 
   costsOf(call: Call): readonly number[] {
+    if (!call.method.registered) return this.#limits.map(() => 1)
     return (
       this.#fixedCosts ??
       this.#limits.map(({ name, cost }) => checkedCost(name, typeof cost === 'number' ? cost : cost(call)))

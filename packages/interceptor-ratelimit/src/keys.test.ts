@@ -62,10 +62,22 @@ describe('byPeer', () => {
     ['counts proxies', { trustedProxies: 2 }, ['6.6.6.6, 203.0.113.9, 10.0.0.1'], '203.0.113.9'],
     ['takes the first there is where there are fewer', { trustedProxies: 3 }, ['203.0.113.9'], '203.0.113.9'],
     [
-      'groups IPv6 addresses by network',
-      { trustedProxies: 1, ipv6Prefix: 64 },
+      'takes all addresses of an IPv6 /64 for one caller',
+      { trustedProxies: 1 },
       ['2001:db8::1'],
       '2001:db8:0:0:0:0:0:0/64',
+    ],
+    [
+      'takes another part of an IPv6 address on request',
+      { trustedProxies: 1, ipv6Prefix: 56 },
+      ['2001:db8:0:1ff::1'],
+      '2001:db8:0:100:0:0:0:0/56',
+    ],
+    [
+      'takes each IPv6 address by itself on request',
+      { trustedProxies: 1, ipv6Prefix: 128 },
+      ['2001:db8::1'],
+      '2001:db8:0:0:0:0:0:1',
     ],
   ])('%s', async (_name, options, lines, expected) => {
     expect(await keyOf(byPeer(options), forwarded(...lines))).toBe(expected)

@@ -7,11 +7,11 @@ export const unlimited: unique symbol = Symbol('grpc-stack.ratelimit.unlimited')
 
 /**
  * Whom a call is counted against. A call for which it returns undefined or an empty string is counted against its peer
- * address, so that nobody escapes a limit by leaving something out; only `unlimited` exempts.
+ * address (IPv6 by /64), so that nobody escapes a limit by leaving something out; only `unlimited` exempts.
  */
 export type KeyFunction = (call: Call) => string | undefined | typeof unlimited
 
-/** The peer address without its port. The default. */
+/** The peer address without its port, every IPv6 address by itself. */
 export function peerAddress(call: Call): string {
   return withoutPort(call.peer())
 }
@@ -25,8 +25,9 @@ export interface ByPeerOptions {
   /** Where they write it. Default: `x-forwarded-for`. */
   readonly header?: string
   /**
-   * How many leading bits of an IPv6 address make one caller. Default: 128, the address, as hosts of one cluster often
-   * share a /64. At a public edge take 64: whoever has one address there has them all.
+   * How many leading bits of an IPv6 address make one caller. Default: 64, since a host at a public edge has 2^64 addresses
+   * to call from and would have the limit as often. 128, each address by itself, suits a cluster whose hosts share a /64; some
+   * providers give a customer a /56 or a /48.
    */
   readonly ipv6Prefix?: number
 }
@@ -34,17 +35,38 @@ export interface ByPeerOptions {
 /** Longer chains of proxies are not followed: a caller can write as much into the header as fits. */
 const MAX_HOPS = 32
 
-/** By the address of the caller, seen through trusted proxies. */
+const DEFAULT_IPV6_PREFIX = 64
+
+/** The peer address, IPv6 by /64: the caller of a call of which nothing better is known. */
+export function peerNetwork(call: Call): string {
+  return networkOf(peerAddress(call), DEFAULT_IPV6_PREFIX)
+}
+
+/** What `byPeer` returned, and the default key: these look at addresses alone. */
+const addressKeys = new WeakSet<KeyFunction>([peerAddress, peerNetwork])
+
+/**
+ * Whom a call counts against that has no key of its own: the peer, as `key` sees it if it looks at addresses alone. The prefix
+ * is one no header can hold, so no caller can name itself like the peer of another.
+ */
+export function peerKey(key: KeyFunction, call: Call): string {
+  const address = addressKeys.has(key) ? key(call) : peerNetwork(call)
+  return `\0peer=${String(address)}`
+}
+
+/** By the address of the caller, seen through trusted proxies; IPv6 by network. The default is `byPeer()`. */
 export function byPeer(options: ByPeerOptions = {}): (call: Call) => string {
   const where = 'byPeer'
   checkNames(where, options, ['trustedProxies', 'header', 'ipv6Prefix'])
-  const { trustedProxies = [], header = 'x-forwarded-for', ipv6Prefix = 128 } = options
+  const { trustedProxies = [], header = 'x-forwarded-for', ipv6Prefix = DEFAULT_IPV6_PREFIX } = options
   checkNumber(where, 'ipv6Prefix', ipv6Prefix, 'an integer from 1 to 128', (n) => {
     return Number.isInteger(n) && n >= 1 && n <= 128
   })
   checkHeaderName(where, 'header', header)
   const spokenFor = throughProxies(trustedProxies, header)
-  return (call) => networkOf(spokenFor(call), ipv6Prefix)
+  const key = (call: Call): string => networkOf(spokenFor(call), ipv6Prefix)
+  addressKeys.add(key)
+  return key
 }
 
 function throughProxies(trusted: readonly string[] | number, header: string): (call: Call) => string {
@@ -138,7 +160,7 @@ export function byEach(...parts: readonly KeyFunction[]): KeyFunction {
     for (const part of parts) {
       const value = part(call)
       if (value === unlimited) return unlimited
-      const text = value === undefined || value === '' ? peerAddress(call) : value
+      const text = value === undefined || value === '' ? peerNetwork(call) : value
       // With the lengths nobody can choose one part so that the whole looks like another caller's.
       key += `${text.length}:${text} `
     }

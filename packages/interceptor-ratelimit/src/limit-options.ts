@@ -1,6 +1,6 @@
 import type { Call } from '@grpc-stack/grpc-core'
 import { type Quota, quotaOf } from './gcra.ts'
-import { type KeyFunction, peerAddress } from './keys.ts'
+import { type KeyFunction, peerNetwork } from './keys.ts'
 import { checkFunction, checkNames, checkNumber, checkPositive, invalid } from './option-checks.ts'
 
 /** One limit. */
@@ -14,7 +14,7 @@ export interface LimitOptions {
    * `burst + rate × span / perMs`. Default: `rate` (or 1, if that is less): a caller may spend its period at once.
    */
   readonly burst?: number
-  /** Whom a call counts against. Default: the peer address without its port. See `byPeer`, `byMetadata`, `byPrincipal`. */
+  /** Whom a call counts against. Default: the peer address without its port, IPv6 by /64. See `byPeer`, `byMetadata`, `byPrincipal`. */
   readonly key?: KeyFunction
   /**
    * What a call costs, ≥ 0, or how to tell from its metadata and method. Default: 1. More than `burst` is never
@@ -52,7 +52,7 @@ export const LIMIT_NAMES: readonly string[] = ['rate', 'perMs', 'burst', 'key', 
 /** @throws TypeError naming the option. */
 export function resolveLimit(where: string, options: LimitOptions): Limit {
   checkNames(where, options, LIMIT_NAMES)
-  const { key = peerAddress, cost = 1, subject } = options
+  const { key = peerNetwork, cost = 1, subject } = options
   checkFunction(where, 'key', key)
   checkFunction(where, 'subject', subject)
   const { rate, perMs, burst, quota } = resolveQuota(where, options)

@@ -61,11 +61,11 @@ export interface RateLimitInterceptor extends Interceptor {
  * read, whatever the pattern. The algorithm is GCRA: exact, with a burst, and without windows whose edges let double
  * the rate through. Refused calls are not charged. With the default store a decision is synchronous.
  *
- *     rateLimit({ rate: 100 })                                              // 100 per second and peer address
+ *     rateLimit({ rate: 100 })                                              // 100 per second and peer
  *     rateLimit({ rate: 1000, perMs: 60_000, burst: 50, key: byPrincipal(principalVar) })
  *
- * On a client it limits what goes out, without waiting; `throttle` waits. RPCs to methods nobody registered pass and
- * cost nothing: they end UNIMPLEMENTED without it.
+ * On a client it limits what goes out, without waiting; `throttle` waits. An RPC to an unregistered
+ * method costs 1 and is charged to its peer, apart from what that peer is charged for registered methods.
  *
  * Fails closed: a key or cost function that throws or returns nonsense ends the RPC INTERNAL, a store that does not
  * answer ends it UNAVAILABLE, unless `onStoreError` is `insurance`.
@@ -115,7 +115,6 @@ class RateLimit {
   }
 
   intercept(call: Call, next: Next): Status | Promise<Status> {
-    if (!call.method.registered) return next()
     const keys = this.#calls.keysOf(call)
     const costs = this.#calls.costsOf(call)
     const outcome = this.#decide(this.#calls, this.#settings.limits, keys, costs)
@@ -138,7 +137,7 @@ class RateLimit {
       this.counters.admitted++
       if (headers && call.side === 'server') setRatelimitHeaders((call as ServerCall).responseMetadata, limits, outcome)
     }
-    if (perMessage === undefined || !call.method.requestStream) return next()
+    if (perMessage === undefined || !call.method.requestStream || !call.method.registered) return next()
     return this.#limitMessages(call, next, perMessage, keys[0])
   }
 

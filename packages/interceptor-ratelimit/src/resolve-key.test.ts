@@ -34,6 +34,13 @@ describe('resolveKey', () => {
     expect(resolve(unlimited)).toBeUndefined()
   })
 
+  it.each([[undefined], ['']])('takes all addresses of an IPv6 /64 for one caller where the key is %j', (key) => {
+    const from = (peer: string) => resolveKey('limit', () => key, { peer: () => peer } as unknown as Call)
+    expect(from('2001:db8::1:53110')).toBe('\0peer=2001:db8:0:0:0:0:0:0/64')
+    expect(from('2001:db8::2:53110')).toBe(from('2001:db8::1:53110'))
+    expect(from('2001:db8:0:1::1:53110')).not.toBe(from('2001:db8::1:53110'))
+  })
+
   it.each([null, 0, false, {}, [], Symbol('x'), Promise.resolve('x')])('refuses %s', (key) => {
     expect(() => resolve(key)).toThrow('limit: the key must be a string')
   })

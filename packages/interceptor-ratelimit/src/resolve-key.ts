@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Call } from '@grpc-stack/grpc-core'
-import { type KeyFunction, peerAddress, unlimited } from './keys.ts'
+import { type KeyFunction, peerKey, unlimited } from './keys.ts'
 import { show } from './option-checks.ts'
 
 /** Longer keys are kept as their digest: a caller may choose what goes into one. */
@@ -17,7 +17,6 @@ export function resolveKey(where: string, keyOf: KeyFunction, call: Call): strin
     return key.length <= LONGEST_KEY ? key : `sha256:${createHash('sha256').update(key, 'utf16le').digest('base64url')}`
   }
   if (key === unlimited) return undefined
-  // The prefix is one no header can hold, so nobody can name himself like the peer of somebody else.
-  if (key === undefined || key === '') return `\0peer=${peerAddress(call)}`
+  if (key === undefined || key === '') return peerKey(keyOf, call)
   throw new TypeError(`${where}: the key must be a string, got ${show(key)}`)
 }
