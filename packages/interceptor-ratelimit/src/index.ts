@@ -17,6 +17,7 @@ export {
 } from './concurrency-policy.ts'
 export type { Quota } from './gcra.ts'
 export {
+  type ByMetadataOptions,
   type ByPeerOptions,
   byEach,
   byMetadata,

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import { Metadata } from '@grpc/grpc-js'
 import { type Call, ContextVar } from '@grpc-stack/grpc-core'
 import { metadataOf, runRpc, startTestServer } from '@grpc-stack/grpc-testing'
@@ -106,9 +107,54 @@ describe('byPeer', () => {
 })
 
 describe('byMetadata', () => {
-  it('is the first value of the entry', async () => {
-    expect(await keyOf(byMetadata('x-api-key'), metadataOf({ 'x-api-key': 'k1' }))).toBe('x-api-key=k1')
-    expect(await keyOf(byMetadata('id-bin'), metadataOf({ 'id-bin': Buffer.from([1, 2]) }))).toBe('id-bin=AQI=')
+  const sha256 = (value: string | Buffer): string => {
+    const bytes = typeof value === 'string' ? Buffer.from(value, 'utf16le') : value
+    return createHash('sha256').update(bytes).digest('base64url')
+  }
+
+  it('is the digest of the value, which may be a secret', async () => {
+    const key = await keyOf(byMetadata('x-api-key'), metadataOf({ 'x-api-key': 'sk_live_1' }))
+    expect(key).toBe(`x-api-key=sha256:${sha256('sk_live_1')}`)
+    const bytes = Buffer.from([1, 2])
+    expect(await keyOf(byMetadata('id-bin'), metadataOf({ 'id-bin': bytes }))).toBe(`id-bin=sha256:${sha256(bytes)}`)
+  })
+
+  it('is the value where it is said to be no secret', async () => {
+    const plain = { secret: false }
+    expect(await keyOf(byMetadata('x-tenant', plain), metadataOf({ 'x-tenant': 'shop' }))).toBe('x-tenant=shop')
+    expect(await keyOf(byMetadata('id-bin', plain), metadataOf({ 'id-bin': Buffer.from([1, 2]) }))).toBe('id-bin=AQI=')
+  })
+
+  it('is the same for a value with spaces around it', async () => {
+    const key = byMetadata('x-api-key')
+    const spaced = (call: Call): void => call.metadata.set('x-api-key', ' k1  ')
+    const expected = await keyOf(key, metadataOf({ 'x-api-key': 'k1' }))
+    expect(await keyOf(key, undefined, spaced)).toBe(expected)
+  })
+
+  it('takes a call with several values for one without, as its caller chooses which comes first', async () => {
+    const several = (call: Call): void => {
+      call.metadata.add('x-api-key', 'made up')
+      call.metadata.add('x-api-key', 'k1')
+    }
+    expect(await keyOf(byMetadata('x-api-key'), undefined, several)).toBeUndefined()
+    expect(await keyOf(byMetadata('x-api-key', { otherwise: byMethod }), undefined, several)).toBe(
+      '/grpcstack.testing.Test/Unary',
+    )
+  })
+
+  it.each(['authorization', 'proxy-authorization', 'cookie'])('refuses %s, and says what to use', (name) => {
+    expect(() => byMetadata(name)).toThrow(TypeError)
+    expect(() => byMetadata(name)).toThrow(
+      `byMetadata: one credential has many spellings in "${name}", each with a limit of its own; use byPrincipal(principalVar)`,
+    )
+  })
+
+  it('names the option that is wrong', () => {
+    // @ts-expect-error: a number is not allowed
+    expect(() => byMetadata('x-tenant', { secret: 1 })).toThrow('byMetadata: option "secret"')
+    // @ts-expect-error: no such option
+    expect(() => byMetadata('x-tenant', { plain: true })).toThrow('byMetadata: unknown option "plain"')
   })
 
   it('leaves a call without the entry to the fallback', async () => {

@@ -1,6 +1,7 @@
 import type { Call, ContextVar } from '@grpc-stack/grpc-core'
 import { addressMatcher, networkOf, parseForwarded, withoutPort } from './addresses.ts'
-import { checkFunction, checkNames, checkNumber, invalid } from './option-checks.ts'
+import { digest } from './digest.ts'
+import { checkBoolean, checkFunction, checkNames, checkNumber, invalid } from './option-checks.ts'
 
 /** What a key function returns for a call that the limit does not concern. */
 export const unlimited: unique symbol = Symbol('grpc-stack.ratelimit.unlimited')
@@ -113,15 +114,44 @@ export interface FallbackOptions {
   readonly otherwise?: KeyFunction
 }
 
-/** By the value of a metadata entry, such as an API key; the first, if there are several. */
-export function byMetadata(name: string, options: FallbackOptions = {}): KeyFunction {
+export interface ByMetadataOptions extends FallbackOptions {
+  /**
+   * The value is kept, shown in events and given to a store as its SHA-256 digest. Default: true, since an API key would
+   * otherwise stand in Redis and in logs. Set it to false for values that are no secrets, such as names of tenants.
+   */
+  readonly secret?: boolean
+}
+
+/** One credential has many spellings in these: case of the scheme, spaces, order and company of cookies. */
+const CREDENTIAL_HEADERS: readonly string[] = ['authorization', 'proxy-authorization', 'cookie']
+
+/**
+ * By the value of a metadata entry, such as an API key; as its digest, unless `secret` is false. A call with several values
+ * counts as one without: the caller could vary the one that is looked at and be let in for another.
+ *
+ * Callers write metadata. Outside of authentication, one that makes up a new value for each call is limited by a limit by
+ * peer only.
+ *
+ * @throws TypeError for `authorization` and its like: one token has many spellings there, and each would have the limit again.
+ */
+export function byMetadata(name: string, options: ByMetadataOptions = {}): KeyFunction {
   checkHeaderName('byMetadata', 'name', name)
-  checkNames('byMetadata', options, ['otherwise'])
+  if (CREDENTIAL_HEADERS.includes(name)) {
+    throw new TypeError(
+      `byMetadata: one credential has many spellings in "${name}", each with a limit of its own; ` +
+        'use byPrincipal(principalVar) inside of authentication and byPeer() outside of it',
+    )
+  }
+  checkNames('byMetadata', options, ['otherwise', 'secret'])
   checkFunction('byMetadata', 'otherwise', options.otherwise)
+  checkBoolean('byMetadata', 'secret', options.secret)
+  const { otherwise, secret = true } = options
   return (call) => {
-    const [value] = call.metadata.get(name)
-    if (value === undefined || value.length === 0) return options.otherwise?.(call)
-    return `${name}=${typeof value === 'string' ? value : value.toString('base64')}`
+    const [value, ...more] = call.metadata.get(name)
+    const given = typeof value === 'string' ? value.trim() : value
+    if (given === undefined || given.length === 0 || more.length > 0) return otherwise?.(call)
+    if (secret) return `${name}=${digest(given)}`
+    return `${name}=${typeof given === 'string' ? given : given.toString('base64')}`
   }
 }
 

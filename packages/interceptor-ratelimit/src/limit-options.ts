@@ -24,6 +24,8 @@ export interface LimitOptions {
   /**
    * Appears in refusals, headers and events, and names the counters in the store: limits with the same name on one store
    * are one limit. Default: from the numbers, such as `100/1000ms`, so that processes with the same options share it.
+   * A limit with a `key` needs a name where `store` is given: two with equal numbers would share counters by the default one,
+   * and a tenant who is called like an address would spend the budget of that address.
    */
   readonly name?: string
   /**

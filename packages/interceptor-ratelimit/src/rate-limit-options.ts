@@ -18,7 +18,10 @@ import type { Store } from './store.ts'
 export interface RateLimitOptions extends Partial<LimitOptions> {
   /** Several limits instead of one. A call is charged to all of them or, if one refuses, to none. */
   readonly limits?: readonly LimitOptions[]
-  /** Where the counters live. Default: `memoryStore()`, one per `rateLimit()`. */
+  /**
+   * Where the counters live. Default: `memoryStore()`, one per `rateLimit()`. Limits on a store given here may share it with
+   * others, so those with a `key` need a `name`.
+   */
   readonly store?: Store
   /**
    * What to do while the store does not answer. `refuse`, the default: calls end UNAVAILABLE, since a limit that cannot be
@@ -122,17 +125,32 @@ function resolveLimits(where: string, options: RateLimitOptions): readonly Limit
   if (options.limits === undefined) {
     const { rate, perMs, burst, key, cost, name, subject } = options
     // An option set to undefined is an option not set; resolveLimit checks the rest, `rate` included.
-    return [resolveLimit(where, { rate, perMs, burst, key, cost, name, subject } as LimitOptions)]
+    const one = { rate, perMs, burst, key, cost, name, subject } as LimitOptions
+    checkNamed(where, one, options.store)
+    return [resolveLimit(where, one)]
   }
   const both = LIMIT_NAMES.find((name) => options[name as keyof LimitOptions] !== undefined)
   if (both !== undefined) throw new TypeError(`${where}: options "limits" and "${both}" exclude each other`)
   if (!Array.isArray(options.limits) || options.limits.length === 0) {
     throw invalid(where, 'limits', 'a list of at least one limit', options.limits)
   }
-  const limits = options.limits.map((one: LimitOptions, i) => resolveLimit(`${where}: limits[${i}]`, one))
+  const limits = options.limits.map((one: LimitOptions, i) => {
+    const limit = resolveLimit(`${where}: limits[${i}]`, one)
+    checkNamed(`${where}: limits[${i}]`, one, options.store)
+    return limit
+  })
   const twice = limits.find(({ name }, i) => limits.findIndex((other) => other.name === name) < i)
   if (twice !== undefined) throw new TypeError(`${where}: two limits have the name "${twice.name}"; give one another`)
   return limits
+}
+
+/** The default name tells the numbers only, and what a key stands for is not to be seen in it. */
+function checkNamed(where: string, { key, name }: LimitOptions, store: Store | undefined): void {
+  if (store === undefined || key === undefined || name !== undefined) return
+  throw new TypeError(
+    `${where}: option "name" is needed beside "key" and "store": limits of one name on one store share their counters, ` +
+      'and the default name is the same for all with these numbers; write one such as "per-tenant"',
+  )
 }
 
 function resolveStore(where: string, store: Store | undefined, options: MemoryStoreOptions): Store {

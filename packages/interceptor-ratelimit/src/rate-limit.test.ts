@@ -14,7 +14,7 @@ import {
 } from '@grpc-stack/grpc-testing'
 import { describe, expect, it } from 'vitest'
 import { detailsOf } from '../test/decode-error-details.ts'
-import { byMetadata, unlimited } from './keys.ts'
+import { byEach, byMetadata, byMethod, byPeer, unlimited } from './keys.ts'
 import { memoryStore } from './memory-store.ts'
 import { rateLimit } from './rate-limit.ts'
 import type { Store } from './store.ts'
@@ -69,7 +69,7 @@ describe('a refusal', () => {
     }
     await using server = await startTestServer({
       stock,
-      interceptors: [counting, spent(clock, slow ? { store: later } : {})],
+      interceptors: [counting, spent(clock, slow ? { name: 'slow', store: later } : {})],
     })
     const client = server.client()
     await runRpc(client, 'unary', { requests: [{}] })
@@ -385,6 +385,14 @@ describe('options', () => {
     [{ limits: [{ rate: 5 }, { rate: 5 }] }, 'two limits have the name "5/1000ms"'],
     [{ rate: 5, onStoreError: 'open' }, 'option "onStoreError" must be "insurance" or "refuse", got "open"'],
     [{ rate: 5, store: {} }, 'option "store"'],
+    [
+      { rate: 5, store: memoryStore(), key: byMetadata('x-tenant') },
+      'rateLimit: option "name" is needed beside "key" and "store"',
+    ],
+    [
+      { store: memoryStore(), limits: [{ rate: 5 }, { rate: 5, perMs: 1, key: byPeer() }] },
+      'rateLimit: limits[1]: option "name" is needed beside "key" and "store"',
+    ],
     [{ rate: 5, store: memoryStore(), maxKeys: 5 }, 'option "maxKeys" belongs to the default store'],
     [{ rate: 5, maxKeys: 0 }, 'option "maxKeys"'],
     [{ rate: 5, storeTimeoutMs: 0 }, 'option "storeTimeoutMs"'],
@@ -402,6 +410,42 @@ describe('options', () => {
   it('takes an option set to undefined as not set', () => {
     // @ts-expect-error: the types are stricter
     expect(() => rateLimit({ rate: 5, perMs: undefined, key: undefined, store: undefined })).not.toThrow()
+  })
+
+  it('counts limits of equal numbers and different keys apart on one store', async () => {
+    const [store, clock] = [memoryStore(), new FakeClock()]
+    const numbers = { rate: 1, perMs: 60_000, store, clock }
+    const byAddress = rateLimit(numbers)
+    const byTenant = rateLimit({
+      ...numbers,
+      name: 'per-tenant',
+      key: (call) => String(call.metadata.get('x-tenant')[0]),
+    })
+    await using server = await startTestServer({ interceptors: [byAddress, byTenant] })
+    const metadata = metadataOf({ 'x-tenant': '127.0.0.1' })
+    expect((await runRpc(server.client(), 'unary', { metadata })).status?.code).toBe(Code.OK)
+    expect(store.size).toBe(2)
+  })
+
+  it('keeps no credential: neither the store nor an event sees an API key', async () => {
+    const seen: unknown[] = []
+    const store: Store = {
+      open: () => ({
+        take: (keys) => {
+          seen.push(keys)
+          return { admitted: false, limits: [{ waitMs: 5, remaining: 0, resetMs: 5 }] }
+        },
+      }),
+    }
+    const key = byEach(byMetadata('x-api-key'), byMethod)
+    const limit = rateLimit({ name: 'per-key', rate: 1, key, store, subject: (of) => of })
+    limit.on('refused', (event) => seen.push(event))
+    await using server = await startTestServer({ interceptors: [limit] })
+    const metadata = metadataOf({ 'x-api-key': 'sk_live_1' })
+    const { status } = await runRpc(server.client(), 'unary', { metadata })
+    expect(status?.code).toBe(Code.RESOURCE_EXHAUSTED)
+    expect(seen).toHaveLength(2)
+    expect(JSON.stringify([seen, detailsOf(status?.metadata)])).not.toContain('sk_live')
   })
 
   it('lets a listener throw', async () => {

@@ -16,7 +16,7 @@ export interface RefusedEvent {
   readonly reason: 'limit' | 'cost' | 'store'
   /** Names of the limits that refused. */
   readonly limits: readonly string[]
-  /** Their keys. May be secrets, if keys are. */
+  /** Their keys. `byMetadata` digests what may be a secret; a key function of your own has to do so itself. */
   readonly keys: readonly string[]
   /** Milliseconds until a retry can help; `Infinity` if none will. */
   readonly waitMs: number

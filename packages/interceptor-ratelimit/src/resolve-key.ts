@@ -1,5 +1,5 @@
-import { createHash } from 'node:crypto'
 import type { Call } from '@grpc-stack/grpc-core'
+import { digest } from './digest.ts'
 import { type KeyFunction, peerKey, unlimited } from './keys.ts'
 import { show } from './option-checks.ts'
 
@@ -14,7 +14,7 @@ const LONGEST_KEY = 128
 export function resolveKey(where: string, keyOf: KeyFunction, call: Call): string | undefined {
   const key: unknown = keyOf(call)
   if (typeof key === 'string' && key !== '') {
-    return key.length <= LONGEST_KEY ? key : `sha256:${createHash('sha256').update(key, 'utf16le').digest('base64url')}`
+    return key.length <= LONGEST_KEY ? key : digest(key)
   }
   if (key === unlimited) return undefined
   if (key === undefined || key === '') return peerKey(keyOf, call)

@@ -17,7 +17,7 @@ export async function inventory({ instruments, admit, faults }: Tools): Promise<
 
   // A limit for each customer, so that nobody can take the service from the others.
   const limits = await openLimitStore()
-  const perCustomer = rateLimit({ rate: 20, key: byPrincipal(principalVar), ...limits.options })
+  const perCustomer = rateLimit({ name: 'per-customer', rate: 20, key: byPrincipal(principalVar), ...limits.options })
   instruments.gauge('limiter', () => ({ ...perCustomer.counters(), store: limits.name }))
   perCustomer.on('refused', ({ keys, waitMs }) => instruments.event('rateLimit', 'refused', { key: keys[0], waitMs }))
 
