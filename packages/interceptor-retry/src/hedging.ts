@@ -1,3 +1,4 @@
+import { AsyncResource } from 'node:async_hooks'
 import { status as Code } from '@grpc/grpc-js'
 import { type CallHandle, RpcError, type Status } from '@grpc-stack/grpc-core'
 import type { Clock } from './clock.ts'
@@ -108,11 +109,13 @@ export class Hedging<C extends CallHandle> {
   #startIn(ms: number): void {
     const { clock } = this.#call
     clock.clearTimeout(this.#timer)
-    this.#timer = clock.setTimeout(() => {
+    // Node's timers keep the context, but a clock given as an option may run callbacks in that of another call.
+    const due = AsyncResource.bind(() => {
       this.#timer = undefined
       if (this.#affordable()) this.#start()
       else this.#settleIfOver()
-    }, ms)
+    })
+    this.#timer = clock.setTimeout(due, ms)
   }
 
   #affordable(): boolean {
