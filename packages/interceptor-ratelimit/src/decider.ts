@@ -43,7 +43,7 @@ export class Decider {
   }
 
   /**
-   * Whom this call counts against, limit by limit. An unregistered method counts against its peer: key functions are not asked,
+   * What this call counts against, limit by limit. An unregistered method counts against its peer: key functions are not asked,
    * since callers mint such paths, and one that looks at the method would make a key of each.
    */
   keysOf(call: Call): (string | undefined)[] {

@@ -8,7 +8,7 @@ export const unlimited: unique symbol = Symbol('grpc-stack.ratelimit.unlimited')
 
 /**
  * Whom a call is counted against. A call for which it returns undefined or an empty string is counted against its peer
- * address (IPv6 by /64), so that nobody escapes a limit by leaving something out; only `unlimited` exempts.
+ * address (IPv6 by /64), so that no caller escapes a limit by leaving something out; only `unlimited` exempts.
  */
 export type KeyFunction = (call: Call) => string | undefined | typeof unlimited
 
@@ -47,7 +47,7 @@ export function peerNetwork(call: Call): string {
 const addressKeys = new WeakSet<KeyFunction>([peerAddress, peerNetwork])
 
 /**
- * Whom a call counts against that has no key of its own: the peer, as `key` sees it if it looks at addresses alone. The prefix
+ * What a call without a key of its own counts against: the peer, as `key` sees it if it looks at addresses alone. The prefix
  * is one no header can hold, so no caller can name itself like the peer of another.
  */
 export function peerKey(key: KeyFunction, call: Call): string {

@@ -14,7 +14,7 @@ export interface LimitOptions {
    * `burst + rate × span / perMs`. Default: `rate` (or 1, if that is less): a caller may spend its period at once.
    */
   readonly burst?: number
-  /** Whom a call counts against. Default: the peer address without its port, IPv6 by /64. See `byPeer`, `byMetadata`, `byPrincipal`. */
+  /** What a call counts against. Default: the peer address without its port, IPv6 by /64. See `byPeer`, `byMetadata`, `byPrincipal`. */
   readonly key?: KeyFunction
   /**
    * What a call costs, ≥ 0, or how to tell from its metadata and method. Default: 1. More than `burst` is never
