@@ -24,6 +24,8 @@ import {
 } from '@grpc-stack/grpc-testing'
 import { describe, expect, it } from 'vitest'
 import { concurrencyLimit } from './concurrency-limit.ts'
+import { rateLimit } from './rate-limit.ts'
+import type { Decision, Store } from './store.ts'
 import { throttle } from './throttle.ts'
 
 const principalVar = new ContextVar<{ subject: string }>('principal')
@@ -145,6 +147,38 @@ describe.each(patterns)('a %s call that waited at a server for its place', (patt
     await first.done
     expect(seen).toEqual(['b'])
     expect(told).toEqual(['b'])
+  })
+})
+
+describe.each(patterns)('a %s call that waited for a store', (pattern) => {
+  it('is handled in its own context, whatever the store answers in', async () => {
+    const admitted: Decision = { admitted: true, limits: [{ waitMs: 0, remaining: 1, resetMs: 1 }] }
+    const asked: ((decision: Decision) => void)[] = []
+    const batching: Store = {
+      // A thenable of its own, which runs callbacks where it is settled.
+      // biome-ignore lint/suspicious/noThenProperty: that is the point
+      open: () => ({ take: () => ({ then: (done: (decision: Decision) => void) => asked.push(done) }) as never }),
+    }
+    const limit = rateLimit({ rate: 1, store: batching, storeTimeoutMs: 60_000 })
+    const seen: unknown[] = []
+    await using server = await startTestServer({
+      interceptors: [application, limit],
+      behaviour: (rpc) => {
+        seen.push([userOf(rpc), tenantStorage.getStore()])
+        return echo(rpc)
+      },
+    })
+    const client = server.client()
+    const rpcs = ['a', 'b'].map((user) => runRpc(client, pattern, { metadata: metadataOf({ user }) }))
+    while (asked.length < 2) await settle(1)
+    tenantStorage.run('of the store', () => {
+      for (const answer of asked) answer(admitted)
+    })
+    for (const rpc of await Promise.all(rpcs)) expect(rpc.status?.code).toBe(Code.OK)
+    expect(seen).toEqual([
+      ['a', 'a'],
+      ['b', 'b'],
+    ])
   })
 })
 
