@@ -7,7 +7,7 @@ import type { ServerCall } from './call.ts'
  * `parent` and keeps its own to itself.
  */
 export class Context {
-  readonly #parent: Context | undefined
+  #parent: Context | undefined
   #serverCall: ServerCall | undefined
   #values: Map<ContextVar<unknown>, unknown> | undefined
   #ofRpc = true
@@ -21,6 +21,19 @@ export class Context {
     const context = new Context()
     context.#ofRpc = false
     return context
+  }
+
+  /** The values of this context without its server call, readable until `recall()`. */
+  lend(): Context {
+    const lent = new Context(this)
+    lent.#serverCall = undefined
+    return lent
+  }
+
+  /** Ends a loan: from now on this context has no values. */
+  recall(): void {
+    this.#parent = undefined
+    this.#values = undefined
   }
 
   /** Whether it is the context of an RPC; if not, that of an asynchronous flow. */
@@ -96,6 +109,27 @@ export function contextStorage(): AsyncLocalStorage<Context> | undefined {
 export function storageForCall(): AsyncLocalStorage<Context> | undefined {
   if (storage === undefined && asyncStorageInUse()) enableContext()
   return storage
+}
+
+/**
+ * Runs work that belongs to no RPC, because several share it: it sees no server call, so `propagate()` gives it no caller's
+ * deadline and cancellation, and no `ContextVar`. Other AsyncLocalStorages stay as they are.
+ */
+export function outsideRpc<R>(work: () => R): R {
+  return storage === undefined ? work() : storage.run(Context.outsideRpc(), work)
+}
+
+/**
+ * Runs work that turns out only by its result to be one RPC's alone or shared. It sees the `ContextVar`s of the RPC at hand
+ * and no server call. If `isShared(result)`, what of it is still running sees no `ContextVar` from then on.
+ */
+export function withoutServerCall<R>(work: () => R, isShared: (result: R) => boolean): R {
+  const current = storage?.getStore()
+  if (storage === undefined || current === undefined) return work()
+  const lent = current.lend()
+  const result = storage.run(lent, work)
+  if (isShared(result)) lent.recall()
+  return result
 }
 
 /**

@@ -37,7 +37,7 @@ export {
   select,
   stacks,
 } from './compose.ts'
-export { Context, ContextToken, ContextVar } from './context.ts'
+export { Context, ContextToken, ContextVar, outsideRpc, withoutServerCall } from './context.ts'
 export type { ClientCallDetails, ClientCallDetailsPatch } from './contracts/client-call-details.ts'
 export type {
   ClientInterceptor,

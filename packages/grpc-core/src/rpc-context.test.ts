@@ -10,7 +10,7 @@ import {
   type TestPattern,
 } from '@grpc-stack/grpc-testing'
 import { describe, expect, it } from 'vitest'
-import { type Call, ContextVar, type Interceptor } from './index.ts'
+import { type Call, ContextVar, type Interceptor, outsideRpc, propagate, withoutServerCall } from './index.ts'
 
 const tenant = new ContextVar<string>('tenant')
 const hops = new ContextVar<number>('hops', { default: 0 })
@@ -248,5 +248,55 @@ describe('a ContextVar on a client', () => {
     )
     expect(seen.sort()).toEqual(patterns.map((pattern) => `for ${pattern}`).sort())
     expect(backend.calls.map(({ metadata }) => metadata.get('tenant')[0]).sort()).toEqual(seen)
+  })
+})
+
+describe('work that calls share', () => {
+  it('outsideRpc: sees no ContextVar and no server call, and what it starts does not either', async () => {
+    const seen: unknown[] = []
+    const deadlines: number[] = []
+    await using backend = await startTestServer()
+    const looking: Interceptor = (call, next) => {
+      deadlines.push(call.deadline)
+      return next()
+    }
+    const onward = backend.client(propagate(), looking)
+    await using front = await startTestServer({
+      interceptors: [entering],
+      behaviour: async (rpc) => {
+        await outsideRpc(async () => {
+          seen.push(tenant.get('none'))
+          await settle(1)
+          seen.push(tenant.get('none'))
+          await runRpc(onward, 'unary')
+        })
+        seen.push(tenant.get('none'))
+        rpc.end()
+      },
+    })
+    const options = { deadline: Date.now() + 60_000 }
+    await runRpc(front.client(), 'unary', { metadata: metadataOf({ tenant: 'a' }), options })
+    expect(seen).toEqual(['none', 'none', 'a'])
+    expect(deadlines).toEqual([Number.POSITIVE_INFINITY])
+  })
+
+  it('withoutServerCall: sees the ContextVars, until its result says that it is shared', async () => {
+    const seen: unknown[] = []
+    await using front = await startTestServer({
+      interceptors: [entering],
+      behaviour: async (rpc) => {
+        const work = async (): Promise<void> => {
+          seen.push(tenant.get('none'))
+          await settle(1)
+          seen.push(tenant.get('none'))
+        }
+        await withoutServerCall(work, () => false)
+        await withoutServerCall(work, () => true)
+        seen.push(tenant.get('none'))
+        rpc.end()
+      },
+    })
+    await runRpc(front.client(), 'unary', { metadata: metadataOf({ tenant: 'a' }) })
+    expect(seen).toEqual(['a', 'a', 'a', 'none', 'a'])
   })
 })

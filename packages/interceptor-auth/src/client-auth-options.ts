@@ -13,10 +13,20 @@ export interface ClientAuthOptions {
    * nothing about its lifetime, so the function is asked for every call. Calls that wait for an asynchronous provider
    * share one request.
    *
-   * The token is that of this process, not of whoever a call is made for: a provider that answers differently from one
-   * caller to the next must be synchronous and return a string, or have an `audience` that tells callers apart.
+   * Where the function runs, and whom its token is for, says `shared`.
    */
   readonly token: string | TokenProvider
+  /**
+   * Whether the token is that of this process, the same for all calls. `true`: one request serves all calls that wait, and
+   * runs in the context of none: it sees no AsyncLocalStorage, no `ContextVar`, and inherits no call's deadline or
+   * cancellation. `false`, for a function that answers by the user a call is made for: it is asked for every call, and
+   * again if the server refuses the token, in that call's own context; nothing is kept.
+   *
+   * Default: `true` for a function declared `async`. Any other function is called in the call's own context, and a string it
+   * returns at once is that call's alone; once it has returned a promise, it counts as `true`. A function that returns
+   * promises and answers by user therefore needs `false`, or an `audience` that tells users apart.
+   */
+  readonly shared?: boolean
   /**
    * Send the token over connections that are not encrypted. Default: false, calls on such a connection fail with
    * UNAUTHENTICATED and nothing is sent, because whoever can read a bearer token can use it. Loopback is no exception.
@@ -76,6 +86,7 @@ export interface ClientAuthOptions {
 export interface ClientAuthSettings extends TokenCacheSettings {
   readonly token: string | TokenProvider
   readonly allowInsecure: boolean
+  readonly shared: boolean | undefined
   readonly audience: string | ((call: ClientCall) => string | undefined) | undefined
   readonly refreshes: MethodPredicate
   readonly replay: { readonly maxBytes: number; readonly maxMessages: number }
@@ -89,6 +100,7 @@ export interface ClientAuthSettings extends TokenCacheSettings {
 const WHERE = 'clientAuth'
 const NAMES = [
   'token',
+  'shared',
   'allowInsecure',
   'audience',
   'refreshOnUnauthenticated',
@@ -126,6 +138,7 @@ export function checkClientAuth(options: ClientAuthOptions): ClientAuthSettings 
   checkNames(`${WHERE}: option "replay"`, replay, ['maxBytes', 'maxMessages'])
   return {
     token,
+    shared: options.shared === undefined ? undefined : checkBoolean(WHERE, 'shared', options.shared),
     allowInsecure: checkBoolean(WHERE, 'allowInsecure', options.allowInsecure ?? false),
     audience,
     refreshes:

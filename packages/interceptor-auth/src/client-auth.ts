@@ -3,6 +3,7 @@ import type { ClientCall, Interceptor, Next, Status } from '@grpc-stack/grpc-cor
 import { type ClientAuthOptions, type ClientAuthSettings, checkClientAuth } from './client-auth-options.ts'
 import { refusePlaintext, sendIfEncrypted } from './encrypted-only.ts'
 import { LruMap } from './lru-map.ts'
+import { ProviderContext } from './provider-context.ts'
 import type { TokenProvider } from './token.ts'
 import { TokenCache } from './token-cache.ts'
 
@@ -11,6 +12,7 @@ import { TokenCache } from './token-cache.ts'
  *
  *     clientAuth({ token: process.env.API_TOKEN })
  *     clientAuth({ token: async () => ({ token: await login(), expiresAt: Date.now() + 3_600_000 }) })
+ *     clientAuth({ token: () => tokenOfUser(userVar.get()), shared: false })
  *
  * A call waits for its token no longer than its deadline. Put it innermost, inside retry, so that each attempt has the
  * token of its time.
@@ -80,14 +82,14 @@ async function replace(cache: TokenCache, rejected: string): Promise<string | un
   }
 }
 
-/** A cache for each audience. */
+/** A cache for each audience; where tokens are not shared, for each call. */
 class TokenCaches {
-  readonly #provider: TokenProvider
+  readonly #provider: ProviderContext
   readonly #settings: ClientAuthSettings
   readonly #byAudience: LruMap<string | undefined, TokenCache>
 
   constructor(provider: TokenProvider, settings: ClientAuthSettings) {
-    this.#provider = provider
+    this.#provider = new ProviderContext(provider, settings.shared)
     this.#settings = settings
     this.#byAudience = new LruMap(settings.maxAudiences)
   }
@@ -95,6 +97,7 @@ class TokenCaches {
   of(call: ClientCall): TokenCache {
     const { audience: option } = this.#settings
     const audience = typeof option === 'function' ? option(call) : option
+    if (this.#settings.shared === false) return new TokenCache(this.#provider, audience, this.#settings)
     let cache = this.#byAudience.get(audience)
     if (cache === undefined) {
       cache = new TokenCache(this.#provider, audience, this.#settings)

@@ -1,3 +1,4 @@
+import { outsideRpc } from '@grpc-stack/grpc-core'
 import type { Verdict } from './authenticator.ts'
 import { endpointUrl, type Fetch, fetchJson } from './bounded-fetch.ts'
 import { type ClientIdentity, checkIdentity, formOf } from './client-identity.ts'
@@ -76,7 +77,7 @@ export function introspection(options: IntrospectionOptions): (token: string) =>
 
   return async function introspection(token) {
     const form = formOf(identity, { token, token_type_hint: 'access_token' })
-    const { status, body } = await fetchJson(url, form, bounds).catch((error: unknown) => {
+    const { status, body } = await outsideRpc(() => fetchJson(url, form, bounds)).catch((error: unknown) => {
       throw new VerifierUnavailableError(`${WHERE}: ${url} could not be asked`, { cause: error })
     })
     // A refusal here is of this server's own credentials, and says nothing about the token.

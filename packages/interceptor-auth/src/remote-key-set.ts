@@ -3,6 +3,7 @@ import { backoffDelay } from './backoff.ts'
 import { type Fetch, fetchJson } from './bounded-fetch.ts'
 import type { Clock } from './clock.ts'
 import { keySetOf } from './key-set.ts'
+import { runInNoCall } from './no-call.ts'
 import { VerifierUnavailableError } from './verifier-errors.ts'
 
 /** Options of a key set that is fetched. */
@@ -57,7 +58,7 @@ const BACKOFF = { initialMs: 1000, maxMs: 30_000, multiplier: 1.6, jitter: 0.2 }
  *                                        unavailable if it failed
  *
  * A key that is not found is looked for once more in a set fetched since, at most every `cooldownMs`. All tokens share one
- * fetch. After a failed one, a backoff passes before the next.
+ * fetch, which runs in the context of no call. After a failed one, a backoff passes before the next.
  */
 export class RemoteKeySet {
   readonly #url: string
@@ -118,9 +119,7 @@ export class RemoteKeySet {
   #refresh(now: number): Promise<void> {
     if (this.#flight !== undefined) return this.#flight
     if (now < this.#retryAt) return Promise.resolve()
-    this.#flight = this.#fetch().finally(() => {
-      this.#flight = undefined
-    })
+    this.#flight = runInNoCall(() => this.#fetch())
     return this.#flight
   }
 
@@ -138,8 +137,10 @@ export class RemoteKeySet {
       this.#failures++
       this.#failure = error
       this.#retryAt = clock.now() + backoffDelay(BACKOFF, this.#failures, random)
+    } finally {
+      this.#triedAt = clock.now()
+      this.#flight = undefined
     }
-    this.#triedAt = clock.now()
   }
 
   #unavailable(): VerifierUnavailableError {

@@ -3,6 +3,7 @@ import { RpcError } from '@grpc-stack/grpc-core'
 import { type Backoff, backoffDelay } from './backoff.ts'
 import type { Clock } from './clock.ts'
 import { isPromise } from './promise.ts'
+import { ProviderContext } from './provider-context.ts'
 import { noToken, type Token, type TokenProvider, type TokenRequest, tokenOf } from './token.ts'
 
 export interface TokenCacheSettings {
@@ -34,11 +35,12 @@ const SKEW_SHARE = 1 / 10
  *     stale      staleAt ≤ now < expiresAt         the renewed token, else this    a renewal, unless backing off
  *     none       now ≥ expiresAt, or never had     the fetched token               a fetch, unless backing off
  *
- * All calls share one flight. While backing off from a failed fetch nothing is started: without a token calls fail at
+ * All calls share one flight, which runs in the context of none of them (see `ProviderContext`): a call that ends while it
+ * waits takes nothing from the others. While backing off from a failed fetch nothing is started: without a token calls fail at
  * once with the last failure. Nothing happens while no call is made (gRFC A97).
  */
 export class TokenCache {
-  readonly #provider: TokenProvider
+  readonly #provider: ProviderContext
   readonly #audience: string | undefined
   readonly #settings: TokenCacheSettings
   #held: Held | undefined
@@ -49,8 +51,8 @@ export class TokenCache {
   #rejections = 0
   #replaceAt = Number.NEGATIVE_INFINITY
 
-  constructor(provider: TokenProvider, audience: string | undefined, settings: TokenCacheSettings) {
-    this.#provider = provider
+  constructor(provider: TokenProvider | ProviderContext, audience: string | undefined, settings: TokenCacheSettings) {
+    this.#provider = provider instanceof ProviderContext ? provider : new ProviderContext(provider, undefined)
     this.#audience = audience
     this.#settings = settings
   }
@@ -115,15 +117,15 @@ export class TokenCache {
     const request = new Request(this.#audience)
     let given: string | Token | Promise<string | Token>
     try {
-      given = this.#provider(request)
+      given = this.#provider.ask(request)
     } catch (error) {
       // No backoff: a provider that answers at once costs nobody anything, and its user may be logging in just now.
       return this.#heldElse(noToken(error))
     }
     if (!isPromise(given)) return this.#keep(given)
-    const flight = this.#fly(given, request)
-    this.#flight = flight
-    return flight
+    const waiting = given
+    this.#flight = this.#provider.runShared(() => this.#fly(waiting, request))
+    return this.#flight
   }
 
   async #fly(given: Promise<string | Token>, request: Request): Promise<string> {
