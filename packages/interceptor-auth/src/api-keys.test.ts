@@ -33,7 +33,7 @@ describe('apiKeys', () => {
       },
     )
     expect(await codeOf({ 'x-api-key': key })).toBe('OK')
-    expect(seen).toEqual({ subject: 'billing', claims: { plan: 'pro' } })
+    expect(seen).toEqual({ subject: 'billing', claims: { plan: 'pro' }, authenticator: 'apiKeys' })
   })
 
   it('refuses anything else, of whatever length', async () => {

@@ -154,7 +154,7 @@ describe('claims', () => {
   it('of any shape are copied and frozen all the way down', () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string(), fc.jsonValue()), (claims) => {
-        const { claims: copy } = principalOf({ subject: 'a', claims })
+        const { claims: copy } = principalOf({ subject: 'a', claims }, 'test')
         expect(JSON.stringify(copy)).toBe(JSON.stringify(claims))
         const frozen = (value: unknown): boolean =>
           typeof value !== 'object' || value === null || (Object.isFrozen(value) && Object.values(value).every(frozen))
@@ -166,7 +166,7 @@ describe('claims', () => {
   it('cannot reach a prototype, and may contain themselves', () => {
     const claims = JSON.parse('{"__proto__":{"role":"admin"},"constructor":{"prototype":{"x":1}}}')
     claims.self = claims
-    const { claims: copy } = principalOf({ subject: 'a', claims })
+    const { claims: copy } = principalOf({ subject: 'a', claims }, 'test')
     expect(copy?.role).toBeUndefined()
     expect(({} as { x?: unknown }).x).toBeUndefined()
     expect(copy?.self).toBe(copy)

@@ -41,7 +41,11 @@ describe('introspection', () => {
     const { headers, form } = endpoint.requests[0]!
     expect(headers.authorization).toBe(`Basic ${Buffer.from('server:s3cret').toString('base64')}`)
     expect(Object.fromEntries(form)).toEqual({ token: 'good', token_type_hint: 'access_token' })
-    expect(principal).toEqual({ subject: 'alice', claims: { active: true, sub: 'alice', scope: 'read' } })
+    expect(principal).toEqual({
+      subject: 'alice',
+      claims: { active: true, sub: 'alice', scope: 'read' },
+      authenticator: 'introspection',
+    })
   })
 
   it('refuses a token that is not active', async () => {

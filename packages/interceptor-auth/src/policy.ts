@@ -1,6 +1,15 @@
 import { compileMatcher, type Matcher, type MethodInfo, type ServerCall } from '@grpc-stack/grpc-core'
 import { checkNames, checkText, invalid } from './option-checks.ts'
-import { checkMetadataKey, claimTexts, claimWords, compilePatterns, metadataMatches } from './policy-match.ts'
+import {
+  checkMetadataKey,
+  claimDenies,
+  claimMatches,
+  compileDenyPatterns,
+  compileMetadataTest,
+  compilePatterns,
+  scopesDeny,
+  scopesMatch,
+} from './policy-match.ts'
 import type { Principal } from './principal.ts'
 import type { Authorize } from './server-auth-options.ts'
 
@@ -15,11 +24,20 @@ export interface PolicyRule {
   readonly methods?: Matcher
   /** Subjects of principals. Default: all. */
   readonly principals?: Texts
-  /** Claims by name; of a claim that is a list, one member must match. */
+  /**
+   * Names of the authenticators that vouch for principals, such as `mtls`. Default: any. Without it, a subject is believed
+   * whichever authenticator says it: a user's token with the subject `spiffe://example.org/ops/x` passes a rule that was meant
+   * for certificates.
+   */
+  readonly authenticators?: Texts
+  /**
+   * Claims by name; of a claim that is a list, one member must match. A deny rule also matches a claim whose shape says
+   * nothing it can compare (an object, a list in a list), whatever the spaces around a text, and numbers by value.
+   */
   readonly claims?: Readonly<Record<string, Texts>>
   /** Words that must all be in the claim `scope` or `scp`, as OAuth 2.0 writes them. */
   readonly scopes?: Texts
-  /** Request metadata by key. */
+  /** Request metadata by key. Of several values, also joined by commas, an allow rule wants all to match, a deny rule one. */
   readonly metadata?: Readonly<Record<string, Texts>>
 }
 
@@ -56,7 +74,7 @@ interface Rules {
  *       deny: [{ name: 'suspended', claims: { status: 'suspended' } }],
  *       allow: [
  *         { name: 'readers', methods: 'shop.v1.Catalog', scopes: 'catalog.read' },
- *         { name: 'operators', principals: 'spiffe://example.org/ops/*' },
+ *         { name: 'operators', principals: 'spiffe://example.org/ops/*', authenticators: 'mtls' },
  *       ],
  *     })
  *
@@ -108,7 +126,9 @@ function compileTable(table: PolicyTable): Rules {
   return { deny: compile(table.deny ?? [], 'deny'), allow: compile(table.allow, 'allow') }
 }
 
-const MEMBERS: readonly (keyof PolicyRule)[] = ['name', 'methods', 'principals', 'claims', 'scopes', 'metadata']
+const MEMBERS: readonly (keyof PolicyRule)[] = [
+  ...(['name', 'methods', 'principals', 'authenticators', 'claims', 'scopes', 'metadata'] as const),
+]
 
 function compileRule(rule: PolicyRule, where: string, denies: boolean): Rule {
   checkNames(where, rule, MEMBERS)
@@ -117,22 +137,24 @@ function compileRule(rule: PolicyRule, where: string, denies: boolean): Rule {
     const test = compilePatterns(where, 'principals', rule.principals)
     tests.push(({ subject }) => test(subject))
   }
+  if (rule.authenticators !== undefined) {
+    const test = compilePatterns(where, 'authenticators', rule.authenticators)
+    tests.push(({ authenticator }) => (authenticator === undefined ? denies : test(authenticator)))
+  }
+  const compile = denies ? compileDenyPatterns : compilePatterns
   for (const [name, texts] of entries(where, 'claims', rule.claims)) {
-    const test = compilePatterns(where, `claims.${name}`, texts)
-    tests.push(({ claims }) => claimTexts(claims, name).some(test))
+    const test = compile(where, `claims.${name}`, texts)
+    tests.push(({ claims }) => (denies ? claimDenies : claimMatches)(claims, name, test))
   }
   if (rule.scopes !== undefined) {
-    const wanted = [rule.scopes].flat().map((scope) => compilePatterns(where, 'scopes', scope))
+    const wanted = [rule.scopes].flat().map((scope) => compile(where, 'scopes', scope))
     if (wanted.length === 0) throw invalid(where, 'scopes', 'a text or a list of texts', 'an empty list')
-    tests.push(({ claims }) => {
-      const held = [...claimWords(claims, 'scope'), ...claimWords(claims, 'scp')]
-      return wanted.every((test) => held.some(test))
-    })
+    tests.push(({ claims }) => (denies ? scopesDeny : scopesMatch)(claims, wanted))
   }
   for (const [key, texts] of entries(where, 'metadata', rule.metadata)) {
     checkMetadataKey(where, 'metadata', key)
-    const test = compilePatterns(where, `metadata.${key}`, texts)
-    tests.push((_principal, { metadata }) => metadataMatches(metadata, key, test, denies))
+    const test = compileMetadataTest(where, `metadata.${key}`, texts, denies)
+    tests.push((_principal, { metadata }) => test(metadata.get(key)))
   }
   return {
     name: checkText(where, 'name', rule.name),

@@ -1,10 +1,15 @@
 import { ContextVar } from '@grpc-stack/grpc-core'
-import { show } from './option-checks.ts'
+import { kindOf } from './option-checks.ts'
 
 /** Who makes a call, as a verifier established. */
 export interface Principal {
   /** Unique among what the server's verifiers can return. */
   readonly subject: string
+  /**
+   * Name of the authenticator that vouches for this principal. Set by `serverAuth`, whatever the verifier returns. Policies
+   * can ask for it, so that a name counts only from the authenticator that it was meant for.
+   */
+  readonly authenticator?: string
   /** What else is known: a token's claims, a certificate's names, the entry of an API key. */
   readonly claims?: Readonly<Record<string, unknown>>
   /** When the credential stops being valid, epoch milliseconds. Nothing is kept and, on request, no stream runs beyond. */
@@ -19,23 +24,27 @@ export const principalVar: ContextVar<Principal> = new ContextVar<Principal>('pr
 
 /**
  * A verifier's answer as calls share it: a frozen copy, since one handler's change would show in another's call.
- * @throws TypeError if it is no principal.
+ * @throws TypeError if it is no principal. Its text quotes nothing of the answer, which may be the credential.
  */
-export function principalOf(given: unknown): Principal {
+export function principalOf(given: unknown, authenticator: string): Principal {
   if (typeof given !== 'object' || given === null) {
-    throw new TypeError(`the verifier returned ${show(given)} instead of { subject, claims } or null`)
+    throw new TypeError(`the verifier returned ${kindOf(given)} instead of { subject, claims } or null`)
   }
   const { subject, claims, expiresAt } = given as Partial<Principal>
   if (typeof subject !== 'string' || subject === '') {
-    throw new TypeError(`the verifier returned a principal whose subject is ${show(subject)}`)
+    throw new TypeError(
+      `the verifier returned a principal whose subject is ${subject === '' ? 'empty' : kindOf(subject)}`,
+    )
   }
   if (claims !== undefined && (typeof claims !== 'object' || claims === null)) {
-    throw new TypeError(`the verifier returned a principal whose claims are ${show(claims)}`)
+    throw new TypeError(`the verifier returned a principal whose claims are ${kindOf(claims)}`)
   }
   if (expiresAt !== undefined && (typeof expiresAt !== 'number' || Number.isNaN(expiresAt))) {
-    throw new TypeError(`the verifier returned a principal whose expiresAt is ${show(expiresAt)}`)
+    throw new TypeError(
+      `the verifier returned a principal whose expiresAt is ${Number.isNaN(expiresAt) ? 'NaN' : kindOf(expiresAt)}`,
+    )
   }
-  const copy = { ...(given as Principal) }
+  const copy = { ...(given as Principal), authenticator }
   return Object.freeze(claims === undefined ? copy : { ...copy, claims: frozenCopy(claims) })
 }
 

@@ -96,12 +96,13 @@ describe('flaw 52: refusals tell nothing, the audit log tells all, and guessing 
     await runRpc(client, 'unary', carrying('Bearer odd'))
     await runRpc(client, 'bidi', good)
     await runRpc(client, 'unary', good)
+    const principal = { ...alice, authenticator: 'verify' }
     expect(log).toEqual([
       { allowed: true, reason: 'public', method: 'ServerStream' },
       { allowed: false, reason: 'missing', method: 'Unary' },
       { allowed: false, reason: 'invalid', authenticator: 'verify', cause: new Error('signature'), method: 'Unary' },
-      { allowed: false, reason: 'unauthorized', principal: alice, authenticator: 'verify', method: 'Bidi' },
-      { allowed: true, reason: 'authorized', principal: alice, authenticator: 'verify', method: 'Unary' },
+      { allowed: false, reason: 'unauthorized', principal, authenticator: 'verify', method: 'Bidi' },
+      { allowed: true, reason: 'authorized', principal, authenticator: 'verify', method: 'Unary' },
     ])
   })
 

@@ -88,7 +88,7 @@ describe('flaw 51: public methods, a principal with claims, and permission', () 
       await settle()
       expect(seen).toHaveLength(3)
       for (const principal of seen as Principal[]) {
-        expect(principal).toEqual({ subject: 'alice', claims: { roles: ['reader'] } })
+        expect(principal).toEqual({ subject: 'alice', claims: { roles: ['reader'] }, authenticator: 'verify' })
         expect(() => Object.assign(principal, { subject: 'mallory' })).toThrow(TypeError)
         expect(() => (principal.claims as { roles: string[] }).roles.push('admin')).toThrow(TypeError)
       }

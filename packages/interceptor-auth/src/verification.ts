@@ -121,7 +121,7 @@ export class Verification {
     const by = this.#authenticator.name
     if (verdict === null || verdict === undefined || verdict === false) return { refusal: 'invalid', by }
     try {
-      const principal = principalOf(verdict)
+      const principal = principalOf(verdict, by)
       const expired = principal.expiresAt !== undefined && principal.expiresAt <= this.#settings.clock.now()
       return expired ? { refusal: 'invalid', by, cause: new Error('expired') } : { principal, by }
     } catch (error) {
