@@ -1,4 +1,5 @@
 import type { Clock } from './clock.ts'
+import { summaryOf } from './failure-summary.ts'
 import { VerifierUnavailableError } from './verifier-errors.ts'
 
 /** The part of the standard `fetch` that is used, so that another one can be given: with a proxy, or certificates. */
@@ -22,24 +23,25 @@ export interface JsonAnswer {
 }
 
 /**
- * Makes a request to an identity provider and reads the answer, bounded in time and size. Redirects are not followed:
- * they would carry credentials to wherever they point.
- * @throws whatever went wrong, a network error as `fetch` gives it
+ * Makes a request to an identity provider and reads the answer, bounded in time and size, also where `fetch` or the body of
+ * its answer ignores the signal. Redirects are not followed: they would carry credentials to wherever they point.
+ * @throws VerifierUnavailableError without a cause and without a text of `fetch`, which may quote what was sent; or the
+ * reason of the given signal
  */
 export async function fetchJson(url: string, init: RequestInit, bounds: FetchBounds): Promise<JsonAnswer> {
   const { clock, timeoutMs, maxBytes, fetch, signal } = bounds
+  signal?.throwIfAborted()
   const controller = new AbortController()
+  const ended = aborted(controller.signal)
   const abort = (): void => controller.abort(signal?.reason)
-  if (signal?.aborted) abort()
   signal?.addEventListener('abort', abort, { once: true })
   const timer = clock.setTimeout(
-    () => controller.abort(new VerifierUnavailableError(`no answer from ${url} within ${timeoutMs} ms`)),
+    () => controller.abort(new VerifierUnavailableError(`no answer from ${shownUrl(url)} within ${timeoutMs} ms`)),
     timeoutMs,
   )
   try {
-    const response = await fetch(url, { redirect: 'error', ...init, signal: controller.signal })
-    const text = await readAtMost(response, maxBytes, url)
-    return { status: response.status, headers: response.headers, body: jsonObject(text) }
+    const answer = ask(url, { redirect: 'error', ...init, signal: controller.signal }, fetch, maxBytes)
+    return await Promise.race([answer, ended])
   } catch (error) {
     // What undici throws for an aborted request hides the reason on some versions of Node.
     throw controller.signal.aborted ? controller.signal.reason : error
@@ -51,16 +53,54 @@ export async function fetchJson(url: string, init: RequestInit, bounds: FetchBou
   }
 }
 
-async function readAtMost(response: Response, maxBytes: number, url: string): Promise<string> {
-  if (response.body === null) return ''
+async function ask(
+  url: string,
+  init: RequestInit & { signal: AbortSignal },
+  fetch: Fetch,
+  maxBytes: number,
+): Promise<JsonAnswer> {
+  try {
+    const response = await fetch(url, init)
+    const text = await readAtMost(response, maxBytes, init.signal)
+    return { status: response.status, headers: response.headers, body: jsonObject(text) }
+  } catch (error) {
+    const why = error instanceof TooLarge ? `its answer is larger than ${maxBytes} bytes` : summaryOf(error)
+    throw new VerifierUnavailableError(`${shownUrl(url)} could not be asked: ${why}`)
+  }
+}
+
+/** Rejects when the signal aborts; never noticed if no one waits any more. */
+function aborted(signal: AbortSignal): Promise<never> {
+  const ended = new Promise<never>((_, reject) => {
+    signal.addEventListener('abort', () => reject(signal.reason), { once: true })
+  })
+  ended.catch(() => undefined)
+  return ended
+}
+
+class TooLarge extends Error {}
+
+async function readAtMost({ body }: Response, maxBytes: number, signal: AbortSignal): Promise<string> {
+  if (body === null) return ''
+  // Some implementations of fetch have a stream of Node's here.
+  const reader = (typeof body.getReader === 'function' ? body : bytesOf(body)).getReader()
+  const cancel = (): void => void reader.cancel().catch(() => undefined)
+  if (signal.aborted) cancel()
+  signal.addEventListener('abort', cancel, { once: true })
   const chunks: Uint8Array[] = []
   let size = 0
-  for await (const chunk of response.body as ReadableStream<Uint8Array> & AsyncIterable<Uint8Array>) {
-    size += chunk.byteLength
-    if (size > maxBytes) throw new VerifierUnavailableError(`the answer from ${url} is larger than ${maxBytes} bytes`)
-    chunks.push(chunk)
+  for (;;) {
+    const { done, value } = await reader.read()
+    if (done) return Buffer.concat(chunks).toString('utf8')
+    if (!(value instanceof Uint8Array)) throw new TypeError('a body of something else than bytes')
+    size += value.byteLength
+    if (size > maxBytes) throw new TooLarge()
+    chunks.push(value)
   }
-  return Buffer.concat(chunks).toString('utf8')
+}
+
+function bytesOf(body: unknown): ReadableStream<Uint8Array> {
+  return ReadableStream.from(body as AsyncIterable<Uint8Array>) // throws for anything that cannot be iterated
 }
 
 function jsonObject(text: string): JsonAnswer['body'] {
@@ -73,7 +113,7 @@ function jsonObject(text: string): JsonAnswer['body'] {
 
 /**
  * The address of an identity provider's endpoint.
- * @throws TypeError unless it is https, or http to this machine, or `allowInsecure` is given: keys and tokens that anyone
+ * @throws TypeError, without printing the address, if it holds a user or password; and unless it is https, or http to this machine, or `allowInsecure` is given: keys and tokens that anyone
  * on the path can replace or read are none.
  */
 export function endpointUrl(where: string, name: string, given: string | URL, allowInsecure: boolean): string {
@@ -83,6 +123,12 @@ export function endpointUrl(where: string, name: string, given: string | URL, al
   } catch {
     throw new TypeError(`${where}: option "${name}" must be an absolute URL`)
   }
+  if (url.username !== '' || url.password !== '') {
+    // Not printed. It would end up in every message about the address, and `fetch` takes no such URL.
+    throw new TypeError(
+      `${where}: option "${name}" must be a URL without a user or password; send credentials in a header, or as the client's`,
+    )
+  }
   const local = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(url.hostname)
   if (url.protocol !== 'https:' && !(url.protocol === 'http:' && (local || allowInsecure))) {
     throw new TypeError(
@@ -90,4 +136,10 @@ export function endpointUrl(where: string, name: string, given: string | URL, al
     )
   }
   return url.href
+}
+
+/** An address for messages: its query may hold a key. */
+export function shownUrl(url: string): string {
+  const { origin, pathname } = new URL(url)
+  return origin + pathname
 }

@@ -114,8 +114,13 @@ function tokenIn({ status, body }: JsonAnswer, askedAt: number, defaultLifetimeM
   return { token, expiresAt: askedAt + (known ? seconds * 1000 : defaultLifetimeMs) }
 }
 
-/** RFC 6749 §5.2: a word. Only that, since the text goes into a status. */
+// RFC 6749 §5.2, §4.1.2.1, RFC 8707 §2.
+const ERROR_CODES = [
+  ...['invalid_request', 'invalid_client', 'invalid_grant', 'unauthorized_client', 'unsupported_grant_type'],
+  ...['invalid_scope', 'invalid_target', 'access_denied', 'server_error', 'temporarily_unavailable'],
+]
+
+/** Only a known one: the text goes into a status, and an answer may quote what was sent. */
 function errorCode(body: JsonAnswer['body']): string | undefined {
-  const error = body?.error
-  return typeof error === 'string' && /^\w{1,64}$/.test(error) ? error : undefined
+  return ERROR_CODES.find((code) => code === body?.error)
 }

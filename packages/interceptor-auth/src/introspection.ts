@@ -1,6 +1,6 @@
 import { outsideRpc } from '@grpc-stack/grpc-core'
 import type { Verdict } from './authenticator.ts'
-import { endpointUrl, type Fetch, fetchJson } from './bounded-fetch.ts'
+import { endpointUrl, type Fetch, fetchJson, shownUrl } from './bounded-fetch.ts'
 import { type ClientIdentity, checkIdentity, formOf } from './client-identity.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { checkBoolean, checkFunction, checkNames, checkNumber, checkText } from './option-checks.ts'
@@ -67,6 +67,7 @@ export function introspection(options: IntrospectionOptions): (token: string) =>
   const audiences = [options.audience ?? []].flat().map((text) => checkText(WHERE, 'audience', text))
   const allowInsecure = checkBoolean(WHERE, 'allowInsecure', options.allowInsecure ?? false)
   const url = endpointUrl(WHERE, 'endpoint', options.endpoint, allowInsecure)
+  const shown = shownUrl(url)
   const toleranceMs = checkNumber(WHERE, 'clockToleranceMs', options.clockToleranceMs ?? 5000, 0)
   const bounds = {
     timeoutMs: checkNumber(WHERE, 'timeoutMs', options.timeoutMs ?? 5000, 1),
@@ -77,13 +78,11 @@ export function introspection(options: IntrospectionOptions): (token: string) =>
 
   return async function introspection(token) {
     const form = formOf(identity, { token, token_type_hint: 'access_token' })
-    const { status, body } = await outsideRpc(() => fetchJson(url, form, bounds)).catch((error: unknown) => {
-      throw new VerifierUnavailableError(`${WHERE}: ${url} could not be asked`, { cause: error })
-    })
+    const { status, body } = await outsideRpc(() => fetchJson(url, form, bounds))
     // A refusal here is of this server's own credentials, and says nothing about the token.
-    if (status !== 200) throw new VerifierUnavailableError(`${WHERE}: ${url} answered with HTTP ${status}`)
+    if (status !== 200) throw new VerifierUnavailableError(`${WHERE}: ${shown} answered with HTTP ${status}`)
     if (typeof body?.active !== 'boolean') {
-      throw new VerifierUnavailableError(`${WHERE}: ${url} did not say whether the token is active`)
+      throw new VerifierUnavailableError(`${WHERE}: ${shown} did not say whether the token is active`)
     }
     if (!body.active) return null
     const now = clock.now()

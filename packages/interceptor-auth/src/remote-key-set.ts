@@ -1,6 +1,6 @@
 import { errors, type JWTVerifyGetKey } from 'jose'
 import { backoffDelay } from './backoff.ts'
-import { type Fetch, fetchJson } from './bounded-fetch.ts'
+import { type Fetch, fetchJson, shownUrl } from './bounded-fetch.ts'
 import type { Clock } from './clock.ts'
 import { keySetOf } from './key-set.ts'
 import { runInNoCall } from './no-call.ts'
@@ -128,7 +128,8 @@ export class RemoteKeySet {
     try {
       const init = { headers: { accept: 'application/jwk-set+json, application/json', ...headers } }
       const { status, body } = await fetchJson(this.#url, init, this.#settings)
-      if (status !== 200) throw new Error(`${this.#url} answered with HTTP status ${status}`)
+      if (status !== 200)
+        throw new VerifierUnavailableError(`${shownUrl(this.#url)} answered with HTTP status ${status}`)
       this.#keys = { find: keySetOf(body, maxKeys), fetchedAt: clock.now() }
       this.#failures = 0
       this.#failure = undefined
@@ -145,6 +146,6 @@ export class RemoteKeySet {
 
   #unavailable(): VerifierUnavailableError {
     const why = this.#failure instanceof Error ? this.#failure.message : String(this.#failure)
-    return new VerifierUnavailableError(`jwt: no keys from ${this.#url}: ${why}`, { cause: this.#failure })
+    return new VerifierUnavailableError(`jwt: no keys from ${shownUrl(this.#url)}: ${why}`, { cause: this.#failure })
   }
 }

@@ -1,6 +1,7 @@
 import { status as Code } from '@grpc/grpc-js'
 import { RpcError } from '@grpc-stack/grpc-core'
-import { show } from './option-checks.ts'
+import { isParserError, summaryOf, withoutCredentials } from './failure-summary.ts'
+import { kindOf } from './option-checks.ts'
 
 /** A token and when it stops being valid. */
 export interface Token {
@@ -41,13 +42,15 @@ export function tokenOf(given: unknown): string | Token {
     throw unusable(unsendable(given))
   }
   if (typeof given !== 'object' || given === null) {
-    throw unusable(`returned ${show(given)} instead of a string or { token, expiresAt }`)
+    throw unusable(`returned ${kindOf(given)} instead of a string or { token, expiresAt }`)
   }
   const { token, expiresAt } = given as Partial<Token>
   if (!isSendable(token)) throw unusable(unsendable(token))
   if (expiresAt === undefined) return token
   if (typeof expiresAt !== 'number' || Number.isNaN(expiresAt)) {
-    throw unusable(`returned an expiresAt that is ${show(expiresAt)} instead of epoch milliseconds`)
+    throw unusable(
+      `returned an expiresAt that is ${Number.isNaN(expiresAt) ? 'NaN' : kindOf(expiresAt)} instead of epoch milliseconds`,
+    )
   }
   return { token, expiresAt }
 }
@@ -57,15 +60,20 @@ function unusable(what: string): RpcError {
 }
 
 function unsendable(token: unknown): string {
-  if (typeof token !== 'string') return `returned a token that is ${show(token)} instead of a string`
+  if (typeof token !== 'string') return `returned a token that is ${kindOf(token)} instead of a string`
   if (token === '') return 'returned an empty token'
   return 'returned a token with spaces, control or non-ASCII characters, which cannot be sent'
 }
 
-/** The status of calls that could get no token. A provider chooses its own by throwing an `RpcError`. */
+/**
+ * The status of calls that could get no token. A provider chooses its own by throwing an `RpcError`. Texts that may quote a
+ * credential stay out of it, and an error that has one is not kept as the cause.
+ */
 export function noToken(error: unknown): RpcError {
   const known = RpcError.from(error)
   if (known === error || known.cause !== error) return known
-  const why = error instanceof Error ? error.message : show(error)
-  return new RpcError(Code.UNAVAILABLE, `clientAuth: no token: ${why}`, { cause: error })
+  const text = !(error instanceof Error) ? `the provider threw ${kindOf(error)}` : error.message
+  const why = isParserError(error) ? summaryOf(error) : withoutCredentials(text)
+  const cause = why === text && error instanceof Error ? error : new Error(why)
+  return new RpcError(Code.UNAVAILABLE, `clientAuth: no token: ${why}`, { cause })
 }
