@@ -152,7 +152,7 @@ const through =
     fetch(url, init)
 
 /** A body that breaks its own rules: texts instead of bytes. */
-const textual = () => new ReadableStream({ start: (out) => out.enqueue('{}') }) as ReadableStream<Uint8Array>
+const textual = () => new ReadableStream<unknown>({ start: (out) => out.enqueue('{}') }) as ReadableStream<Uint8Array>
 
 /** What the service's answer or an application's fetch may quote. */
 const quoting = (init: RequestInit): string =>

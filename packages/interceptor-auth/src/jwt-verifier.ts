@@ -9,6 +9,8 @@ import {
 import type { Verdict } from './authenticator.ts'
 import { endpointUrl } from './bounded-fetch.ts'
 import { type Clock, systemClock } from './clock.ts'
+import { summaryOf } from './failure-summary.ts'
+import { isCanonical } from './jwt-spelling.ts'
 import { keySetOf } from './key-set.ts'
 import { checkBoolean, checkFunction, checkNames, checkNumber, checkText, invalid } from './option-checks.ts'
 import type { Principal } from './principal.ts'
@@ -74,7 +76,7 @@ const ALGORITHMS = [
  * token's.
  *
  * A token must be signed by one of the issuer's keys with an allowed algorithm, be from the issuer, for the audience, and
- * neither expired nor from the future; it must say when it expires. Keys that a token brings along (`jwk`, `jku`, `x5c`) are
+ * neither expired nor from the future; it must say when it expires, and be spelt in the one canonical way. Keys that a token brings along (`jwk`, `jku`, `x5c`) are
  * ignored.
  *
  * @throws TypeError for a wrong option.
@@ -111,13 +113,47 @@ export function jwt(options: JwtOptions): (token: string) => Promise<Verdict> {
 }
 
 async function verified(token: string, findKey: JWTVerifyGetKey, checks: JWTVerifyOptions): Promise<JWTPayload> {
+  if (!isCanonical(token)) throw new InvalidTokenError('jwt: not three parts of canonical base64url')
   try {
-    const { payload } = await jwtVerify(token, findKey, checks)
-    return payload
+    return (await jwtVerify(token, findKey, checks)).payload
   } catch (error) {
-    if (!(error instanceof errors.JOSEError)) throw error
-    throw new InvalidTokenError(`jwt: ${error.message}`, { cause: error })
+    if (error instanceof errors.JWKSMultipleMatchingKeys) return verifiedByOneOf(error, token, checks)
+    throw refusal(error)
   }
+}
+
+// How many signature checks a forged token may cost.
+const MOST_KEYS = 16
+
+/** The token names no key, or several keys have the name: one of them must have signed it. */
+async function verifiedByOneOf(
+  keys: errors.JWKSMultipleMatchingKeys,
+  token: string,
+  checks: JWTVerifyOptions,
+): Promise<JWTPayload> {
+  let tried = 0
+  for await (const key of keys) {
+    try {
+      return (await jwtVerify(token, key, checks)).payload
+    } catch (error) {
+      // An error of jose about anything else comes after the signature was found right.
+      const otherKey = !(error instanceof errors.JOSEError) || error instanceof errors.JWSSignatureVerificationFailed
+      if (!otherKey) throw refusal(error)
+    }
+    if (++tried === MOST_KEYS) break
+  }
+  throw new InvalidTokenError(`jwt: signed by none of the ${tried} keys it may be signed by`)
+}
+
+/**
+ * What is wrong with a token, by class and code: texts and causes of jose quote the token where it could not be read. An
+ * error that is none of jose's classes concerns the key, such as a modulus that is too short, and refuses the token as well.
+ * Where keys cannot be looked up, the error is a VerifierUnavailableError already.
+ */
+function refusal(error: unknown): Error {
+  if (error instanceof VerifierUnavailableError) return error
+  const aboutClaim = error instanceof errors.JWTClaimValidationFailed || error instanceof errors.JWTExpired
+  return new InvalidTokenError(`jwt: ${aboutClaim ? error.message : summaryOf(error)}`)
 }
 
 function keysOf(options: JwtOptions, clock: Clock): JWTVerifyGetKey {
@@ -159,7 +195,7 @@ function tellingOutages(find: JWTVerifyGetKey): JWTVerifyGetKey {
     } catch (error) {
       const aboutToken = [errors.JWKSNoMatchingKey, errors.JWKSMultipleMatchingKeys, errors.JOSENotSupported]
       if (aboutToken.some((kind) => error instanceof kind)) throw error
-      throw new VerifierUnavailableError('jwt: the key could not be looked up', { cause: error })
+      throw new VerifierUnavailableError(`jwt: the key could not be looked up: ${summaryOf(error)}`)
     }
   }
 }
