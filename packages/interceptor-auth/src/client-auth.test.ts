@@ -51,6 +51,24 @@ describe('clientAuth', () => {
   })
 })
 
+describe('a token that has expired when the provider returns it', () => {
+  const providers: [string, ClientAuthOptions['token']][] = [
+    ['at once', () => ({ token: 'old', expiresAt: Date.now() - 1 })],
+    ['later', async () => ({ token: 'old', expiresAt: Date.now() - 1 })],
+    ['in seconds instead of milliseconds', async () => ({ token: 'old', expiresAt: Date.now() / 1000 + 3600 })],
+  ]
+  for (const [how, token] of providers) {
+    it.each(patterns)(`is not sent: ${how}, %s`, async (pattern) => {
+      for (const refreshOnUnauthenticated of [true, false]) {
+        const rpc = await runRpc(server.client(clientAuth({ token, refreshOnUnauthenticated })), pattern)
+        expect(rpc.status?.code).toBe(Code.UNAUTHENTICATED)
+        expect(rpc.status?.details).toContain('epoch milliseconds')
+        expect(server.calls).toHaveLength(0)
+      }
+    })
+  }
+})
+
 describe('flaw 25: there is one header, and none is overwritten silently', () => {
   const metadata = metadataOf({ authorization: 'Basic own' })
 

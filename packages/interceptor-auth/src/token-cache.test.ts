@@ -125,11 +125,38 @@ describe('a token with an expiry', () => {
     expect(cache.get()).toBe('t2')
   })
 
-  it('that has expired by this clock is sent by those who waited, and not kept', async () => {
+  it('that has expired when it is returned is not given to any call, and the next one is asked for after the backoff', async () => {
+    let lifetime = -1
     let asked = 0
-    const cache = cacheOf(async () => ({ token: `t${++asked}`, expiresAt: clock.now() - 1 }))
-    expect(await cache.get()).toBe('t1')
-    expect(await cache.get()).toBe('t2')
+    const cache = cacheOf(async () => lasting(`t${++asked}`, lifetime))
+    for (const error of await Promise.all([failure(cache.get()), failure(cache.get())])) {
+      expect(error.code).toBe(Code.UNAUTHENTICATED)
+      expect(error.details).toContain('a token that has expired')
+    }
+    expect(asked).toBe(1)
+    lifetime = 0
+    await clock.advance(1000)
+    expect((await failure(cache.get())).code).toBe(Code.UNAUTHENTICATED)
+    lifetime = 1
+    await clock.advance(1600)
+    expect(await cache.get()).toBe('t3')
+  })
+
+  it('that has expired when it is returned at once fails that call only', () => {
+    let lifetime = -1
+    const cache = cacheOf(() => lasting('t', lifetime))
+    expect(failureNow(() => cache.get()).code).toBe(Code.UNAUTHENTICATED)
+    lifetime = HOUR
+    expect(cache.get()).toBe('t')
+  })
+
+  it('that has expired when it is returned does not replace one that still holds', async () => {
+    let lifetime = HOUR
+    const cache = cacheOf(async () => lasting(`lasting-${lifetime}`, lifetime))
+    expect(await cache.get()).toBe(`lasting-${HOUR}`)
+    lifetime = -1
+    await clock.advance(HOUR - 10_000)
+    expect(await cache.get()).toBe(`lasting-${HOUR}`)
   })
 
   it('of a synchronous provider costs no promise', () => {

@@ -4,7 +4,7 @@ import { type Backoff, backoffDelay } from './backoff.ts'
 import type { Clock } from './clock.ts'
 import { isPromise } from './promise.ts'
 import { ProviderContext } from './provider-context.ts'
-import { noToken, type Token, type TokenProvider, type TokenRequest, tokenOf } from './token.ts'
+import { expired, noToken, type Token, type TokenProvider, type TokenRequest, tokenOf } from './token.ts'
 
 export interface TokenCacheSettings {
   readonly refreshBeforeMs: number
@@ -122,7 +122,13 @@ export class TokenCache {
       // No backoff: a provider that answers at once costs nobody anything, and its user may be logging in just now.
       return this.#heldElse(noToken(error))
     }
-    if (!isPromise(given)) return this.#keep(given)
+    if (!isPromise(given)) {
+      try {
+        return this.#keep(given)
+      } catch (error) {
+        return this.#heldElse(noToken(error))
+      }
+    }
     const waiting = given
     this.#flight = this.#provider.runShared(() => this.#fly(waiting, request))
     return this.#flight
@@ -155,6 +161,7 @@ export class TokenCache {
     }
   }
 
+  /** @throws RpcError for what is no token, or one that a server could only refuse. */
   #keep(given: unknown): string {
     const token = tokenOf(given)
     if (typeof token === 'string') {
@@ -162,9 +169,8 @@ export class TokenCache {
       return token
     }
     const now = this.#settings.clock.now()
-    // One that has expired by this machine's clock is returned all the same: the clock may be wrong, and the server is
-    // the judge. Nobody gets it from here again.
     const lifetime = token.expiresAt - now
+    if (lifetime <= 0) throw expired(lifetime)
     const { refreshBeforeMs, expirySkewMs } = this.#settings
     this.#held = {
       token: token.token,

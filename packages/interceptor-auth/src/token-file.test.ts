@@ -48,6 +48,23 @@ describe('tokenFile', () => {
     })
   }
 
+  it('is read again and sent with a maxAgeMs of zero', async () => {
+    await rotate('one')
+    const token = tokenFile(path, { maxAgeMs: 0 })
+    const client = server.client(clientAuth({ token, allowInsecure: true }))
+    for (let n = 0; n < 20; n++) expect((await runRpc(client, 'unary')).status?.code).toBe(Code.OK)
+  })
+
+  it('sends no token that has expired by its claim', async () => {
+    await rotate(jwtExpiringIn(-1))
+    const client = server.client(clientAuth({ token: tokenFile(path, { clock }), clock, allowInsecure: true }))
+    expect((await runRpc(client, 'unary')).status?.code).toBe(Code.UNAUTHENTICATED)
+    expect(server.calls).toHaveLength(0)
+    await rotate(jwtExpiringIn(3_600_000))
+    await clock.advance(2000)
+    expect((await runRpc(client, 'unary')).status?.code).toBe(Code.OK)
+  })
+
   it('has a rotated token in use within a minute, without a call waiting for it', async () => {
     await rotate('one')
     const client = server.client(clientAuth({ token: tokenFile(path, { clock }), clock, allowInsecure: true }))

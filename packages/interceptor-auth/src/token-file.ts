@@ -7,7 +7,8 @@ import type { Token } from './token.ts'
 export interface TokenFileOptions {
   /**
    * How long what was read is used, in milliseconds, at most until the token's own expiry. Default: 60 000, so that a
-   * token rotated on disk is in use within a minute, as in Kubernetes clients.
+   * token rotated on disk is in use within a minute, as in Kubernetes clients. Less than 1000 counts as that: the token
+   * must hold until the calls that wait for it are sent.
    */
   readonly maxAgeMs?: number
   /** Largest file in bytes. Default: 65 536. */
@@ -30,11 +31,14 @@ export function tokenFile(path: string, options: TokenFileOptions = {}): () => P
   const maxAgeMs = checkNumber('tokenFile', 'maxAgeMs', options.maxAgeMs ?? 60_000, 0)
   const maxBytes = checkNumber('tokenFile', 'maxBytes', options.maxBytes ?? 64 * 1024, 1)
   const { clock = systemClock } = options
+  const usedMs = Math.max(maxAgeMs, SHORTEST_USE_MS)
   return async function tokenFile() {
     const token = (await readAtMost(path, maxBytes)).trim()
-    return { token, expiresAt: Math.min(clock.now() + maxAgeMs, expiryOf(token)) }
+    return { token, expiresAt: Math.min(clock.now() + usedMs, expiryOf(token)) }
   }
 }
+
+const SHORTEST_USE_MS = 1000
 
 async function readAtMost(path: string, maxBytes: number): Promise<string> {
   const file = await open(path, 'r')

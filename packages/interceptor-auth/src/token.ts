@@ -6,7 +6,10 @@ import { kindOf } from './option-checks.ts'
 /** A token and when it stops being valid. */
 export interface Token {
   readonly token: string
-  /** Epoch milliseconds. `Infinity`: valid until the server refuses it. */
+  /**
+   * Epoch milliseconds. `Infinity`: valid until the server refuses it. A token that has expired when it is returned is not
+   * sent: the call fails with UNAUTHENTICATED.
+   */
   readonly expiresAt: number
 }
 
@@ -53,6 +56,13 @@ export function tokenOf(given: unknown): string | Token {
     )
   }
   return { token, expiresAt }
+}
+
+/** The status of calls whose token has expired already, by a lifetime that is not positive. */
+export function expired(lifetimeMs: number): RpcError {
+  return unusable(
+    `returned a token that has expired: ${-lifetimeMs} ms ago by the clock of this machine, with expiresAt taken as epoch milliseconds`,
+  )
 }
 
 function unusable(what: string): RpcError {
