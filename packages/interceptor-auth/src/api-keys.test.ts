@@ -1,9 +1,10 @@
 import { createHash, randomBytes } from 'node:crypto'
 import { status as Code } from '@grpc/grpc-js'
-import { echo, FakeClock, metadataOf, runRpc, type TestServer } from '@grpc-stack/grpc-testing'
+import { RpcError } from '@grpc-stack/grpc-core'
+import { echo, FakeClock, metadataOf, patterns, runRpc, type TestServer } from '@grpc-stack/grpc-testing'
 import { afterEach, describe, expect, it } from 'vitest'
 import { clientOf, startAuthServer, stopAuthServers } from '../test/auth-server.ts'
-import { type ApiKeysOptions, apiKeys, hashApiKey, principalVar } from './index.ts'
+import { type ApiKeysOptions, apiKeys, hashApiKey, InvalidTokenError, principalVar } from './index.ts'
 
 let server: TestServer
 afterEach(stopAuthServers)
@@ -79,6 +80,68 @@ describe('apiKeys', () => {
     expect(asked).toEqual([entry.hash, hashApiKey('wrong'), hashApiKey('unlucky')])
   })
 
+  const outages: [string, () => unknown][] = [
+    ['rejects with a plain error', () => Promise.reject(new Error('pool is closed'))],
+    [
+      'throws at once',
+      () => {
+        throw new Error('not connected')
+      },
+    ],
+    ['rejects with nothing', () => Promise.reject(undefined)],
+    ['may not be asked by this server', () => Promise.reject(new RpcError(Code.PERMISSION_DENIED, 'not for you'))],
+    ['does not know this server', () => Promise.reject(new RpcError(Code.UNAUTHENTICATED, 'who are you'))],
+    ['takes the question for wrong', () => Promise.reject(new RpcError(Code.INVALID_ARGUMENT, 'no such column'))],
+    ['has a system error', () => Promise.reject(Object.assign(new Error('x'), { code: 'ENOENT' }))],
+    [
+      'has a thenable that throws',
+      () => ({
+        // biome-ignore lint/suspicious/noThenProperty: that is what the test is about
+        then: () => {
+          throw new Error('x')
+        },
+      }),
+    ],
+  ]
+  for (const [what, failing] of outages) {
+    for (const stock of [false, true]) {
+      it.each(patterns)(
+        `a store that ${what} is an outage, of no key: ${stock ? 'stock, ' : ''}%s`,
+        async (pattern) => {
+          let find: () => unknown = failing
+          const decisions: unknown[] = []
+          server = await startAuthServer(
+            {
+              verify: apiKeys({ keys: (() => find()) as never }),
+              failureLimit: { max: 1 },
+              onDecision: ({ reason, cause }) => decisions.push([reason, (cause as Error | undefined)?.name]),
+            },
+            { stock },
+          )
+          const codeOf = async () => {
+            const rpc = await runRpc(clientOf(server), pattern, { metadata: metadataOf({ 'x-api-key': key }) })
+            return Code[rpc.status?.code ?? -1]
+          }
+          // No failure of the caller: the limit is not spent, and nothing is remembered.
+          expect([await codeOf(), await codeOf(), await codeOf()]).toEqual(Array(3).fill('UNAVAILABLE'))
+          expect(decisions[0]).toEqual(['unavailable', 'VerifierUnavailableError'])
+          find = () => entry
+          expect(await codeOf()).toBe('OK')
+          find = failing
+          expect(await codeOf()).toBe('OK')
+        },
+      )
+    }
+  }
+
+  it('a store may refuse a key by throwing an InvalidTokenError, or with NOT_FOUND as services answer', async () => {
+    let find: () => unknown = () => Promise.reject(new InvalidTokenError('withdrawn'))
+    server = await startAuthServer({ verify: apiKeys({ keys: (() => find()) as never }), cache: false })
+    expect(await codeOf({ 'x-api-key': key })).toBe('UNAUTHENTICATED')
+    find = () => Promise.reject(new RpcError(Code.NOT_FOUND, 'no key'))
+    expect(await codeOf({ 'x-api-key': key })).toBe('UNAUTHENTICATED')
+  })
+
   // Timing itself cannot be asserted without a flaky test; that the search does not stop at a match can.
   it('finds the last of two entries for one key: the list is searched to its end', async () => {
     server = await startAuthServer(
@@ -95,8 +158,9 @@ describe('apiKeys', () => {
   })
 
   const wrong: [string, unknown, RegExp][] = [
-    ['no keys', {}, /option "keys" must be a function/],
+    ['no keys', {}, /option "keys" must be a list or a function/],
     ['a key instead of its hash', { keys: [{ hash: 'secret', subject: 'a' }] }, /keys\[0\].hash/],
+    ['a key instead of the list', { keys: 'secret' }, /option "keys" must be a list or a function/],
     ['no subject', { keys: [{ hash: entry.hash }] }, /keys\[0\].subject/],
     ['a header that is none', { keys: [], header: 'x y' }, /option "header"/],
     ['a misspelt option', { keys: [], headers: 'x' }, /unknown option "headers"/],

@@ -1,8 +1,11 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
+import { status as Code } from '@grpc/grpc-js'
+import { RpcError } from '@grpc-stack/grpc-core'
 import type { Authenticator, Verdict } from './authenticator.ts'
 import { bareCredential, tokenIn } from './authorization-header.ts'
-import { checkFunction, checkNames, invalid } from './option-checks.ts'
+import { checkNames, invalid } from './option-checks.ts'
 import { isPromise } from './promise.ts'
+import { InvalidTokenError, VerifierUnavailableError } from './verifier-errors.ts'
 
 /** An API key as a server keeps it: not the key itself. */
 export interface ApiKey {
@@ -18,8 +21,9 @@ export interface ApiKey {
 /** Options of `apiKeys`. */
 export interface ApiKeysOptions {
   /**
-   * The keys; or what finds one by its hash in a store of your own, and returns null or undefined when there is none. A
-   * list is searched in full whatever is presented, so that the time it takes tells nothing; it suits hundreds of keys.
+   * The keys; or what finds one by its hash in a store of your own, and returns null or undefined when there is none. What
+   * it throws says that the store cannot be asked, and ends calls with UNAVAILABLE; except `InvalidTokenError` and an
+   * `RpcError` NOT_FOUND, which say that there is no such key. A list is searched in full whatever is presented, so that the time it takes tells nothing; it suits hundreds of keys.
    */
   readonly keys: readonly ApiKey[] | ((hash: string) => ApiKey | null | undefined | Promise<ApiKey | null | undefined>)
   /** The metadata key that carries it. Default: `x-api-key`. */
@@ -49,8 +53,11 @@ export function apiKeys(options: ApiKeysOptions): Authenticator {
   if (typeof header !== 'string' || !/^[0-9a-z_.-]+$/i.test(header)) {
     throw invalid('apiKeys', 'header', 'the name of a metadata key', header)
   }
-  if (!Array.isArray(keys)) checkFunction('apiKeys', 'keys', keys)
-  const find = typeof keys === 'function' ? keys : searchIn(keys)
+  if (!Array.isArray(keys) && typeof keys !== 'function') {
+    // The value stays out of the message: it may be a key.
+    throw invalid('apiKeys', 'keys', 'a list or a function', typeof keys)
+  }
+  const find = typeof keys === 'function' ? tellingOutages(keys) : searchIn(keys)
   const prefix = scheme === undefined ? undefined : `${scheme.toLowerCase()} `
   const verdictOf = (key: ApiKey | null | undefined): Verdict => key && withoutHash(key)
   return {
@@ -65,6 +72,26 @@ export function apiKeys(options: ApiKeysOptions): Authenticator {
     },
     // A list answers at once; what a store says is worth keeping.
     cacheable: typeof keys === 'function',
+  }
+}
+
+type Find = Extract<ApiKeysOptions['keys'], (hash: string) => unknown>
+
+/** A store says that it has no such key by finding none. When it fails instead, it has said nothing about the key. */
+function tellingOutages(find: Find): Find {
+  const missing = (error: unknown): null => {
+    if (error instanceof InvalidTokenError) throw error
+    const rpcError = RpcError.from(error)
+    if (rpcError.code === Code.NOT_FOUND && rpcError.cause !== error) return null
+    throw new VerifierUnavailableError('apiKeys: the keys cannot be looked up', { cause: error })
+  }
+  return (hash) => {
+    try {
+      const found = find(hash)
+      return isPromise(found) ? Promise.resolve(found).catch(missing) : found
+    } catch (error) {
+      return missing(error)
+    }
   }
 }
 
