@@ -96,10 +96,34 @@ describe('introspection', () => {
     })
   }
 
-  it('accepts one of several audiences, and the client where there is no user', async () => {
-    endpoint.answer = () => ({ active: true, client_id: 'billing', aud: ['shop', 'x'] })
+  it('accepts one of several audiences', async () => {
+    endpoint.answer = () => ({ active: true, sub: 'alice', aud: ['shop', 'x'] })
     await start({ audience: ['shop', 'y'] })
     expect(await answerTo(server, 'Bearer good')).toBe('OK: OK')
+  })
+
+  it('takes no client for a user of its name: a token without the member sub is refused', async () => {
+    endpoint.answer = () => ({ active: true, client_id: 'billing', username: 'billing' })
+    await start()
+    expect(await answerTo(server, 'Bearer good')).toBe(REFUSED)
+    endpoint.answer = () => ({ active: true, client_id: 'billing', sub: null })
+    expect(await answerTo(server, 'Bearer other')).toBe(REFUSED)
+  })
+
+  it('takes clients when it is told how to name them', async () => {
+    const subjects: string[] = []
+    endpoint.answer = ({ form }) =>
+      form.get('token') === 'of-client'
+        ? { active: true, client_id: 'billing' }
+        : { active: true, client_id: 'web', sub: 'billing' }
+    await start({ subject: ({ sub, client_id }) => (sub === undefined ? `client:${client_id}` : `user:${sub}`) })
+    server.behaviour = (rpc) => {
+      subjects.push(principalVar.get().subject)
+      return echo(rpc)
+    }
+    expect(await answerTo(server, 'Bearer of-client')).toBe('OK: OK')
+    expect(await answerTo(server, 'Bearer of-user')).toBe('OK: OK')
+    expect(subjects).toEqual(['client:billing', 'user:billing'])
   })
 
   const broken: [string, Answer][] = [

@@ -19,7 +19,13 @@ export interface IntrospectionOptions extends ClientIdentity {
   readonly audience?: string | readonly string[]
   /** How far clocks may differ, in milliseconds. Default: 5000. */
   readonly clockToleranceMs?: number
-  /** The principal's subject; undefined refuses the token. Default: the member `sub`, else `client_id`. */
+  /**
+   * The principal's subject; undefined refuses the token. Default: the member `sub`, which tokens of users have. Many
+   * servers write no `sub` into tokens of clients, which are refused then: a client may have the name of a user. To take
+   * them, name them apart:
+   *
+   *     subject: ({ sub, client_id }) => (sub === undefined ? `client:${client_id}` : `user:${sub}`)
+   */
   readonly subject?: (token: Introspected) => string | undefined
   /** How long a request may take, in milliseconds. Default: 5000. */
   readonly timeoutMs?: number
@@ -100,14 +106,17 @@ export function introspection(options: IntrospectionOptions): (token: string) =>
       throw new InvalidTokenError(`${WHERE}: the token is for another audience`)
     }
     const name = subject(body)
-    if (typeof name !== 'string' || name === '') throw new InvalidTokenError(`${WHERE}: the token names no subject`)
+    if (typeof name !== 'string' || name === '') {
+      throw new InvalidTokenError(
+        `${WHERE}: the token names no subject; see the option "subject" for tokens of clients`,
+      )
+    }
     return { subject: name, claims: body, ...(expiresAt !== undefined && { expiresAt }) }
   }
 }
 
-function defaultSubject({ sub, client_id: clientId }: Introspected): string | undefined {
-  const name = sub ?? clientId
-  return typeof name === 'string' ? name : undefined
+function defaultSubject({ sub }: Introspected): string | undefined {
+  return typeof sub === 'string' ? sub : undefined
 }
 
 function millis(seconds: unknown, name: string): number {

@@ -1,8 +1,11 @@
 import type { PeerCertificate } from 'node:tls'
 import type { ServerCall } from '@grpc-stack/grpc-core'
 import type { Authenticator, Verdict } from './authenticator.ts'
+import { distinguishedName } from './distinguished-name.ts'
+import { LruMap } from './lru-map.ts'
 import { checkNames, invalid, show } from './option-checks.ts'
 import { type AltNames, parseAltNames } from './subject-alt-name.ts'
+import { InvalidTokenError } from './verifier-errors.ts'
 
 /** Which name of a client certificate says who it is. */
 export type CertificateIdentity = 'uri' | 'dns' | 'subject'
@@ -40,6 +43,7 @@ export function mtls(options: MtlsOptions = {}): Authenticator {
   if (accept !== undefined && typeof accept !== 'function') throw invalid('mtls', 'accept', 'a function', accept)
   // Each look at the certificate makes Node decode it anew.
   const seen = new WeakMap<ServerCall, PeerCertificate>()
+  const subjects = new LruMap<string, string>(SUBJECTS)
   return {
     name: 'mtls',
     // The fingerprint stands for the certificate; grpc-js shows one only if it was verified (server-interceptors.ts).
@@ -50,10 +54,22 @@ export function mtls(options: MtlsOptions = {}): Authenticator {
     },
     verify: (_fingerprint, call) => {
       const certificate = seen.get(call)
-      return certificate && principalOf(certificate, kinds, accept)
+      return certificate && principalOf(certificate, subjectOf(certificate, subjects), kinds, accept)
     },
     cacheable: false,
   }
+}
+
+// Reading a subject takes some 30 µs, so those of the last certificates are kept: a few 100 kB at most.
+const SUBJECTS = 1000
+
+function subjectOf({ fingerprint256, raw }: PeerCertificate, known: LruMap<string, string>): string {
+  let subject = known.get(fingerprint256)
+  if (subject === undefined) {
+    subject = distinguishedName(raw)
+    known.set(fingerprint256, subject)
+  }
+  return subject
 }
 
 function certificateOf(call: ServerCall): PeerCertificate | undefined {
@@ -63,13 +79,14 @@ function certificateOf(call: ServerCall): PeerCertificate | undefined {
 
 function principalOf(
   certificate: PeerCertificate,
+  subject: string,
   kinds: readonly CertificateIdentity[],
   accept: MtlsOptions['accept'],
 ): Verdict {
   const names = parseAltNames(certificate.subjectaltname)
-  if (names === undefined)
-    throw new Error(`cannot read the subject alternative name ${show(certificate.subjectaltname)}`)
-  const subject = distinguishedName(certificate.subject)
+  if (names === undefined) {
+    throw new InvalidTokenError(`mtls: cannot read the subject alternative name ${show(certificate.subjectaltname)}`)
+  }
   const identity = kinds.map((kind) => nameOf(kind, names, subject)).find((name) => name !== undefined)
   if (!identity || (accept !== undefined && accept(identity) !== true)) return null
   const expiresAt = Date.parse(certificate.valid_to)
@@ -85,16 +102,4 @@ function nameOf(kind: CertificateIdentity, names: AltNames, subject: string): st
   if (kind === 'subject') return subject === '' ? undefined : subject
   if (kind === 'uri' && names.uri.length > 1) return ''
   return names[kind][0]
-}
-
-/** A distinguished name by RFC 4514: most specific first, special characters escaped. */
-function distinguishedName(subject: object): string {
-  return Object.entries(subject)
-    .flatMap(([type, values]) => [values].flat().map((value) => `${type}=${escaped(String(value))}`))
-    .reverse()
-    .join(',')
-}
-
-function escaped(value: string): string {
-  return value.replace(/[,+"\\<>;=]|^[# ]| $/g, (character) => `\\${character}`).replaceAll('\0', '\\00')
 }

@@ -10,6 +10,8 @@ export interface Certified {
 export interface Names {
   readonly commonName?: string
   readonly organization?: string
+  /** The whole subject instead, in order: each part with one name, or with several in one set. */
+  readonly parts?: readonly (readonly (readonly [oid: string, value: string])[])[]
   readonly dns?: readonly string[]
   readonly uri?: readonly string[]
   readonly ip?: readonly string[]
@@ -58,7 +60,10 @@ function time(epochMs: number): Buffer {
 
 const ECDSA_SHA256 = sequence(oid('1.2.840.10045.4.3.2'))
 
-function name({ commonName, organization }: Names): Buffer {
+function name({ commonName, organization, parts }: Names): Buffer {
+  if (parts !== undefined) {
+    return sequence(...parts.map((names) => set(...names.map(([type, value]) => sequence(oid(type), utf8(value))))))
+  }
   const part = (type: string, value: string | undefined) =>
     value === undefined ? [] : [set(sequence(oid(type), utf8(value)))]
   return sequence(...part('2.5.4.10', organization), ...part('2.5.4.3', commonName))
