@@ -3,7 +3,7 @@ import { status as Code } from '@grpc/grpc-js'
 import { RpcError } from '@grpc-stack/grpc-core'
 import type { Authenticator, Verdict } from './authenticator.ts'
 import { bareCredential, tokenIn } from './authorization-header.ts'
-import { checkNames, invalid } from './option-checks.ts'
+import { checkNames, invalid, invalidAs, kindOf } from './option-checks.ts'
 import { isPromise } from './promise.ts'
 import { InvalidTokenError, VerifierUnavailableError } from './verifier-errors.ts'
 
@@ -55,7 +55,7 @@ export function apiKeys(options: ApiKeysOptions): Authenticator {
   }
   if (!Array.isArray(keys) && typeof keys !== 'function') {
     // The value stays out of the message: it may be a key.
-    throw invalid('apiKeys', 'keys', 'a list or a function', typeof keys)
+    throw invalidAs('apiKeys', 'keys', 'a list or a function', kindOf(keys))
   }
   const find = typeof keys === 'function' ? tellingOutages(keys) : searchIn(keys)
   const prefix = scheme === undefined ? undefined : `${scheme.toLowerCase()} `
@@ -98,7 +98,7 @@ function tellingOutages(find: Find): Find {
 function searchIn(keys: readonly ApiKey[]): (hash: string) => ApiKey | undefined {
   const list = keys.map((key, i) => {
     if (typeof key?.hash !== 'string' || !/^[0-9a-f]{64}$/i.test(key.hash)) {
-      throw invalid('apiKeys', `keys[${i}].hash`, '64 hexadecimal digits, from hashApiKey()', typeof key?.hash)
+      throw invalidAs('apiKeys', `keys[${i}].hash`, '64 hexadecimal digits, from hashApiKey()', kindOf(key?.hash))
     }
     if (typeof key.subject !== 'string' || key.subject === '') {
       throw invalid('apiKeys', `keys[${i}].subject`, 'a non-empty string', key.subject)

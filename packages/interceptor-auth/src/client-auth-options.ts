@@ -1,7 +1,7 @@
 import { type ClientCall, compileMatcher, type Matcher, type MethodPredicate } from '@grpc-stack/grpc-core'
 import { type Backoff, defaultBackoff } from './backoff.ts'
 import { type Clock, systemClock } from './clock.ts'
-import { checkBoolean, checkFunction, checkNames, checkNumber, invalid } from './option-checks.ts'
+import { checkBoolean, checkFunction, checkNames, checkNumber, invalid, invalidAs, kindOf } from './option-checks.ts'
 import { isSendable, type TokenProvider } from './token.ts'
 import type { TokenCacheSettings } from './token-cache.ts'
 
@@ -124,8 +124,8 @@ export function checkClientAuth(options: ClientAuthOptions): ClientAuthSettings 
   if (typeof token === 'string') {
     // The value itself stays out of the message.
     if (!isSendable(token))
-      throw invalid(WHERE, 'token', 'visible ASCII without spaces, the bare token', 'another text')
-  } else if (typeof token !== 'function') throw invalid(WHERE, 'token', 'a string or a function', typeof token)
+      throw invalidAs(WHERE, 'token', 'visible ASCII without spaces, the bare token', 'another text')
+  } else if (typeof token !== 'function') throw invalidAs(WHERE, 'token', 'a string or a function', kindOf(token))
   if (audience !== undefined && typeof audience !== 'string') checkFunction(WHERE, 'audience', audience)
   if (callerHeader !== 'keep' && callerHeader !== 'replace') {
     throw invalid(WHERE, 'callerHeader', '"keep" or "replace"', callerHeader)

@@ -1,4 +1,4 @@
-import { checkText, invalid } from './option-checks.ts'
+import { checkText, invalid, invalidAs, kindOf } from './option-checks.ts'
 
 /** How this process identifies itself to an OAuth 2.0 server. */
 export interface ClientIdentity {
@@ -41,7 +41,12 @@ export function checkIdentity(where: string, given: ClientIdentity): ClientIdent
   checkText(where, 'clientId', clientId)
   // The secret itself stays out of the message.
   if (typeof clientSecret !== 'string' || clientSecret === '') {
-    throw invalid(where, 'clientSecret', 'a non-empty string', typeof clientSecret)
+    throw invalidAs(
+      where,
+      'clientSecret',
+      'a non-empty string',
+      clientSecret === '' ? 'an empty one' : kindOf(clientSecret),
+    )
   }
   if (clientAuthentication !== 'basic' && clientAuthentication !== 'post') {
     throw invalid(where, 'clientAuthentication', '"basic" or "post"', clientAuthentication)

@@ -12,7 +12,16 @@ import { type Clock, systemClock } from './clock.ts'
 import { summaryOf } from './failure-summary.ts'
 import { isCanonical } from './jwt-spelling.ts'
 import { keySetOf } from './key-set.ts'
-import { checkBoolean, checkFunction, checkNames, checkNumber, checkText, invalid } from './option-checks.ts'
+import {
+  checkBoolean,
+  checkFunction,
+  checkNames,
+  checkNumber,
+  checkText,
+  invalid,
+  invalidAs,
+  invalidText,
+} from './option-checks.ts'
 import type { Principal } from './principal.ts'
 import { RemoteKeySet, type RemoteKeySetOptions } from './remote-key-set.ts'
 import { InvalidTokenError, VerifierUnavailableError } from './verifier-errors.ts'
@@ -203,12 +212,12 @@ function tellingOutages(find: JWTVerifyGetKey): JWTVerifyGetKey {
 function algorithmsOf(given: readonly string[]): string[] {
   const list = texts('algorithms', given)
   const wrong = list.find((name) => !/^(RS|PS|ES)(256|384|512)$|^(EdDSA|Ed25519|ML-DSA-\d+)$/.test(name))
-  if (wrong !== undefined) throw invalid(WHERE, 'algorithms', 'a list of asymmetric signature algorithms', wrong)
+  if (wrong !== undefined) throw invalidText(WHERE, 'algorithms', 'a list of asymmetric signature algorithms', wrong)
   return list
 }
 
 function texts(name: string, given: string | readonly string[]): string[] {
   const list: readonly unknown[] = Array.isArray(given) ? given : [given]
-  if (list.length === 0) throw invalid(WHERE, name, 'a text or a list of texts', 'an empty list')
+  if (list.length === 0) throw invalidAs(WHERE, name, 'a text or a list of texts', 'an empty list')
   return list.map((text) => checkText(WHERE, name, text))
 }

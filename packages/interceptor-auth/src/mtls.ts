@@ -3,7 +3,7 @@ import type { ServerCall } from '@grpc-stack/grpc-core'
 import type { Authenticator, Verdict } from './authenticator.ts'
 import { distinguishedName } from './distinguished-name.ts'
 import { LruMap } from './lru-map.ts'
-import { checkNames, invalid, show } from './option-checks.ts'
+import { checkNames, invalidText, show } from './option-checks.ts'
 import { type AltNames, parseAltNames } from './subject-alt-name.ts'
 import { InvalidTokenError } from './verifier-errors.ts'
 
@@ -37,10 +37,10 @@ export function mtls(options: MtlsOptions = {}): Authenticator {
   const kinds = [options.identity ?? KINDS].flat() as readonly CertificateIdentity[]
   const unknown = kinds.find((kind) => !KINDS.includes(kind))
   if (unknown !== undefined || kinds.length === 0) {
-    throw invalid('mtls', 'identity', '"uri", "dns", "subject" or a list of them', unknown ?? kinds)
+    throw invalidText('mtls', 'identity', '"uri", "dns", "subject" or a list of them', unknown ?? kinds)
   }
   const { accept } = options
-  if (accept !== undefined && typeof accept !== 'function') throw invalid('mtls', 'accept', 'a function', accept)
+  if (accept !== undefined && typeof accept !== 'function') throw invalidText('mtls', 'accept', 'a function', accept)
   // Each look at the certificate makes Node decode it anew.
   const seen = new WeakMap<ServerCall, PeerCertificate>()
   const subjects = new LruMap<string, string>(SUBJECTS)

@@ -1,7 +1,7 @@
 /** Refuses option names nobody reads: a misspelt option is a protection that silently does not hold. */
 export function checkNames(where: string, options: unknown, known: readonly string[]): void {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new TypeError(`${where}: options must be an object, got ${show(options)}`)
+    throw new TypeError(`${where}: options must be an object, got ${kindOf(options)}`)
   }
   for (const name of Object.keys(options)) {
     if (!known.includes(name)) {
@@ -31,8 +31,24 @@ export function checkFunction(where: string, name: string, value: unknown): void
   if (typeof value !== 'function') throw invalid(where, name, 'a function', value)
 }
 
+/** Does not quote a text: a token, a key or a secret is easily given in the wrong place. */
 export function invalid(where: string, name: string, what: string, value: unknown): TypeError {
-  return new TypeError(`${where}: option "${name}" must be ${what}, got ${show(value)}`)
+  return invalidAs(where, name, what, discreet(value))
+}
+
+/** As `invalid`, with the text that was given, for options that hold no secret. */
+export function invalidText(where: string, name: string, what: string, value: unknown): TypeError {
+  return invalidAs(where, name, what, show(value))
+}
+
+/** With words of our own for what was given. */
+export function invalidAs(where: string, name: string, what: string, got: string): TypeError {
+  return new TypeError(`${where}: option "${name}" must be ${what}, got ${got}`)
+}
+
+function discreet(value: unknown): string {
+  if (typeof value !== 'string') return show(value)
+  return value === '' ? 'an empty string' : 'another string'
 }
 
 /** A value, short, for an error message. Never given a secret. */

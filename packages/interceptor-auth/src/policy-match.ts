@@ -1,4 +1,4 @@
-import { invalid } from './option-checks.ts'
+import { invalidAs, invalidText } from './option-checks.ts'
 
 /** A test of one text. */
 export type TextTest = (text: string) => boolean
@@ -10,18 +10,18 @@ export type TextTest = (text: string) => boolean
  */
 export function compilePatterns(where: string, name: string, given: unknown): TextTest {
   const list: readonly unknown[] = Array.isArray(given) ? given : [given]
-  if (list.length === 0) throw invalid(where, name, 'a text or a list of texts', 'an empty list')
+  if (list.length === 0) throw invalidAs(where, name, 'a text or a list of texts', 'an empty list')
   const tests = list.map((pattern) => compilePattern(where, name, pattern))
   return (text) => tests.some((test) => test(text))
 }
 
 function compilePattern(where: string, name: string, pattern: unknown): TextTest {
-  if (typeof pattern !== 'string') throw invalid(where, name, 'a text or a list of texts', pattern)
+  if (typeof pattern !== 'string') throw invalidText(where, name, 'a text or a list of texts', pattern)
   const star = pattern.indexOf('*')
   if (star < 0) return (text) => text === pattern
   if (pattern === '*') return (text) => text !== ''
   if (star !== pattern.lastIndexOf('*') || (star !== 0 && star !== pattern.length - 1)) {
-    throw invalid(where, name, 'a text with one * at its beginning or end', pattern)
+    throw invalidText(where, name, 'a text with one * at its beginning or end', pattern)
   }
   if (star === 0) return (text) => text.endsWith(pattern.slice(1))
   return (text) => text.startsWith(pattern.slice(0, -1))
@@ -138,6 +138,6 @@ const HOP_BY_HOP = ['connection', 'keep-alive', 'te', 'trailer', 'transfer-encod
 export function checkMetadataKey(where: string, name: string, key: string): void {
   const forbidden = /^(grpc-|proxy-|:)/.test(key) || HOP_BY_HOP.includes(key)
   if (forbidden || !/^[0-9a-z_.-]+$/.test(key)) {
-    throw invalid(where, name, 'keyed by lower-case metadata keys, none of the transport or of gRPC itself', key)
+    throw invalidText(where, name, 'keyed by lower-case metadata keys, none of the transport or of gRPC itself', key)
   }
 }

@@ -1,5 +1,5 @@
 import { compileMatcher, type Matcher, type MethodInfo, type ServerCall } from '@grpc-stack/grpc-core'
-import { checkNames, checkText, invalid } from './option-checks.ts'
+import { checkNames, checkText, invalidAs, invalidText } from './option-checks.ts'
 import {
   checkMetadataKey,
   claimDenies,
@@ -115,10 +115,10 @@ function compileTable(table: PolicyTable): Rules {
   checkNames('policy', table, ['deny', 'allow'])
   const names = new Set<string>()
   const compile = (list: unknown, kind: 'deny' | 'allow'): readonly Rule[] => {
-    if (!Array.isArray(list)) throw invalid('policy', kind, 'a list of rules', list)
+    if (!Array.isArray(list)) throw invalidText('policy', kind, 'a list of rules', list)
     return list.map((rule: PolicyRule, i) => {
       const compiled = compileRule(rule, `policy: ${kind}[${i}]`, kind === 'deny')
-      if (names.has(compiled.name)) throw invalid('policy', `${kind}[${i}].name`, 'unique', compiled.name)
+      if (names.has(compiled.name)) throw invalidText('policy', `${kind}[${i}].name`, 'unique', compiled.name)
       names.add(compiled.name)
       return compiled
     })
@@ -148,7 +148,7 @@ function compileRule(rule: PolicyRule, where: string, denies: boolean): Rule {
   }
   if (rule.scopes !== undefined) {
     const wanted = [rule.scopes].flat().map((scope) => compile(where, 'scopes', scope))
-    if (wanted.length === 0) throw invalid(where, 'scopes', 'a text or a list of texts', 'an empty list')
+    if (wanted.length === 0) throw invalidAs(where, 'scopes', 'a text or a list of texts', 'an empty list')
     tests.push(({ claims }) => (denies ? scopesDeny : scopesMatch)(claims, wanted))
   }
   for (const [key, texts] of entries(where, 'metadata', rule.metadata)) {
@@ -166,7 +166,7 @@ function compileRule(rule: PolicyRule, where: string, denies: boolean): Rule {
 function entries(where: string, name: string, given: unknown): [string, unknown][] {
   if (given === undefined) return []
   if (typeof given !== 'object' || given === null || Array.isArray(given) || Object.keys(given).length === 0) {
-    throw invalid(where, name, 'an object with at least one member', given)
+    throw invalidText(where, name, 'an object with at least one member', given)
   }
   return Object.entries(given)
 }
