@@ -25,6 +25,7 @@ export interface ClientAuthOptions {
    * Default: `true` for a function declared `async`. Any other function is called in the call's own context, and a string it
    * returns at once is that call's alone; once it has returned a promise, it counts as `true`. A function that returns
    * promises and answers by user therefore needs `false`, or an `audience` that tells users apart.
+   * `{ token, expiresAt }` is kept for all calls unless this is `false`, whichever function returns it.
    */
   readonly shared?: boolean
   /**
