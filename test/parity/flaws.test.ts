@@ -42,7 +42,7 @@ function clientStack(policy: FailurePolicy = countWindow({ size: 10, minCalls: 1
   const recorder = inMemory()
   const breaker = circuitBreaker({ policy, clock, random: () => 0 })
   let tokens = 0
-  const token = async () => ({ token: `t${++tokens}`, expiresAt: Date.now() })
+  const token = async () => `t${++tokens}`
   const interceptors = [
     tracing(),
     metrics({ recorder, clock }),
