@@ -66,12 +66,12 @@ export function apiKeys(options: ApiKeysOptions): Authenticator {
       const values = call.metadata.get(header)
       return prefix === undefined ? bareCredential(values) : tokenIn(values, prefix)
     },
-    verify: (credential) => {
+    verify: (credential: string) => {
       const found = find(hashApiKey(credential))
       return isPromise(found) ? found.then(verdictOf) : verdictOf(found)
     },
     // A list answers at once; what a store says is worth keeping.
-    cacheable: typeof keys === 'function',
+    shareable: typeof keys === 'function',
   }
 }
 

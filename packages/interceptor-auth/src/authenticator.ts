@@ -1,5 +1,6 @@
 import type { ServerCall } from '@grpc-stack/grpc-core'
 import { type Malformed, tokenIn } from './authorization-header.ts'
+import { show } from './option-checks.ts'
 import type { Principal } from './principal.ts'
 
 /** A verifier's answer: null or undefined when the credential is not valid. */
@@ -10,13 +11,41 @@ export type Verdict = Principal | null | undefined
  * cut off, it says by throwing `VerifierUnavailableError`, an `RpcError` such as UNAVAILABLE, or a network error as
  * Node's modules throw it.
  *
- * A verifier that declares `call` may answer differently for each, so nothing it says is kept or shared; see the option
- * `cache`. What the principal may do is better asked in `authorize`.
+ * It is asked for every call, in the call's own context, and nothing it says is kept or shared, unless it is marked with
+ * `shareable()`. What the principal may do is better asked in `authorize`.
  */
-export type Verify = (token: string, call: ServerCall) => Verdict | Promise<Verdict>
+export interface Verify {
+  (token: string, call: ServerCall): Verdict | Promise<Verdict>
+  readonly shareable?: boolean
+}
 
-/** One way to tell who makes a call. */
-export interface Authenticator {
+/** The mark of a verifier whose answer depends on the credential alone. */
+export interface Shareable {
+  readonly shareable: true
+}
+
+/**
+ * Says that a verifier's answer depends on the token alone, so that calls with the same token may share it:
+ *
+ *     serverAuth({ verify: shareable(async (token) => (await sessions.find(token)) ?? null) })
+ *
+ * It gets the token and nothing of the call, and runs in no call's context: it sees no `ContextVar`, no AsyncLocalStorage of a
+ * caller, and no deadline or cancellation but its own bound.
+ *
+ * @throws TypeError if it is given no function.
+ */
+export function shareable<A extends Verdict | Promise<Verdict>>(
+  verify: (token: string) => A,
+): ((token: string) => A) & Shareable {
+  if (typeof verify !== 'function') {
+    throw new TypeError(`shareable: the verifier must be a function of the token, got ${show(verify)}`)
+  }
+  const alone = (token: string): A => verify(token)
+  Object.defineProperty(alone, 'name', { value: verify.name, configurable: true })
+  return Object.assign(alone, { shareable: true } as const)
+}
+
+interface AnyAuthenticator {
   /** For `onDecision`. */
   readonly name: string
   /**
@@ -24,11 +53,23 @@ export interface Authenticator {
    * connection only.
    */
   credential(call: ServerCall): string | Malformed | undefined
+}
+
+/** An authenticator whose answer depends on the credential alone: calls share it, it is kept, and it sees no call. */
+export interface ShareableAuthenticator extends AnyAuthenticator, Shareable {
+  /** As `Verify`. */
+  verify(credential: string): Verdict | Promise<Verdict>
+}
+
+/** An authenticator that is asked for every call. */
+export interface CallAuthenticator extends AnyAuthenticator {
+  readonly shareable: false
   /** As `Verify`. */
   verify(credential: string, call: ServerCall): Verdict | Promise<Verdict>
-  /** Whether the answer depends on the credential alone, so that it may be kept and shared. */
-  readonly cacheable: boolean
 }
+
+/** One way to tell who makes a call. */
+export type Authenticator = ShareableAuthenticator | CallAuthenticator
 
 /** Options of `bearer`. */
 export interface BearerOptions {
@@ -42,10 +83,10 @@ export interface BearerOptions {
 export function bearer(verify: Verify, options: BearerOptions = {}): Authenticator {
   const { scheme = 'Bearer', name = verify.name || scheme } = options
   const prefix = `${scheme.toLowerCase()} `
-  return {
-    name,
-    credential: (call) => tokenIn(call.metadata.get('authorization'), prefix),
-    verify: (token, call) => verify(token, call),
-    cacheable: verify.length < 2,
+  const credential = (call: ServerCall) => tokenIn(call.metadata.get('authorization'), prefix)
+  if (verify.shareable === true) {
+    const alone = verify as (token: string) => Verdict | Promise<Verdict> // what `shareable: true` says of it
+    return { name, credential, verify: (token) => alone(token), shareable: true }
   }
+  return { name, credential, verify: (token, call) => verify(token, call), shareable: false }
 }

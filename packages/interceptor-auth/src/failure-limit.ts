@@ -1,16 +1,22 @@
+import { AsyncResource } from 'node:async_hooks'
 import type { ServerCall } from '@grpc-stack/grpc-core'
 import type { Clock } from './clock.ts'
 import { LruMap } from './lru-map.ts'
+import type { Outcome } from './outcome.ts'
+import { peerAddress } from './peer-address.ts'
 
 /** Options of the bound on guessing. */
 export interface FailureLimitOptions {
-  /** How many refused credentials a peer may have within `perMs`. */
+  /** How many credentials of a peer may be refused within `perMs`. A call that brings several counts each of them. */
   readonly max: number
   /** The window in milliseconds. Default: 60 000. It begins with the first failure. */
   readonly perMs?: number
-  /** Whose failures count together. Default: the address of the peer, without the port. */
+  /** Whose failures count together. Default: the address of the peer without the port, of an IPv6 address the /64. */
   readonly key?: (call: ServerCall) => string
-  /** How many keys are remembered; the one unused for longest makes room. Default: 10 000. */
+  /**
+   * How many keys are remembered, and how many credentials that were valid; the one unused for longest makes room. Default:
+   * 10 000.
+   */
   readonly maxKeys?: number
 }
 
@@ -19,30 +25,106 @@ interface Window {
   failures: number
 }
 
-/** Counts refused credentials per key in a window. */
+/** A credential whose verification may fail: settled once its outcome is known. */
+export interface Attempt {
+  settle(outcome: Outcome): void
+}
+
+/**
+ * Counts refused credentials per key in a window. What is being verified counts as if it had failed already, so that no more
+ * than `max` are ever verified, however many come at once:
+ *
+ *     failures               failures + attempts    a credential that was valid before    any other
+ *     < max                  < max                  is an attempt that takes no room      is an attempt
+ *     < max                  ≥ max                  the same                              waits for an attempt to settle
+ *     ≥ max                  any                    the same                              is refused
+ */
 export class FailureLimit {
   readonly #max: number
   readonly #perMs: number
   readonly #key: (call: ServerCall) => string
   readonly #windows: LruMap<string, Window>
+  readonly #valid: LruMap<string, true>
+  readonly #attempts = new Map<string, number>()
+  readonly #waiting = new Map<string, Set<() => void>>()
   readonly #clock: Clock
 
   constructor(options: FailureLimitOptions, clock: Clock) {
     this.#max = options.max
     this.#perMs = options.perMs ?? 60_000
-    this.#key = options.key ?? addressOf
+    this.#key = options.key ?? peerAddress
     this.#windows = new LruMap(options.maxKeys ?? 10_000)
+    this.#valid = new LruMap(options.maxKeys ?? 10_000)
     this.#clock = clock
   }
 
-  /** Whether the call's peer may still have a credential verified. */
-  readonly admits = (call: ServerCall): boolean => (this.#window(this.#key(call))?.failures ?? 0) < this.#max
+  keyOf(call: ServerCall): string {
+    return this.#key(call)
+  }
 
-  failed(call: ServerCall): void {
-    const key = this.#key(call)
+  /** @param credential its digest, and whose it is: authenticators do not share what is valid */
+  enter(key: string, credential: string): Attempt | 'limited' | 'full' {
+    const pair = `${credential} ${key}`
+    if (this.#valid.get(pair)) return this.#attempt(key, pair, false)
+    if (this.#failures(key) >= this.#max) return 'limited'
+    return this.#isFull(key) ? 'full' : this.#attempt(key, pair, true)
+  }
+
+  /** After `full`: calls back once, in its own context, when `enter` says something else. Returns what gives it up. */
+  wait(key: string, wake: () => void): () => void {
+    const own = AsyncResource.bind(wake)
+    const waiting = this.#waiting.get(key) ?? new Set()
+    this.#waiting.set(key, waiting.add(own))
+    return () => {
+      if (waiting.delete(own) && waiting.size === 0) this.#waiting.delete(key)
+    }
+  }
+
+  failed(key: string): void {
     const window = this.#window(key)
     if (window === undefined) this.#windows.set(key, { from: this.#clock.now(), failures: 1 })
     else window.failures++
+  }
+
+  #attempt(key: string, pair: string, takesRoom: boolean): Attempt {
+    if (takesRoom) this.#attempts.set(key, (this.#attempts.get(key) ?? 0) + 1)
+    let settled = false
+    return {
+      settle: (outcome) => {
+        if (settled) return
+        settled = true
+        if (outcome.principal !== undefined) this.#valid.set(pair, true)
+        else if (outcome.refusal === 'invalid' || outcome.refusal === 'denied') {
+          this.#valid.delete(pair)
+          this.failed(key)
+        }
+        if (takesRoom) this.#leave(key)
+      },
+    }
+  }
+
+  #leave(key: string): void {
+    const left = (this.#attempts.get(key) ?? 1) - 1
+    if (left === 0) this.#attempts.delete(key)
+    else this.#attempts.set(key, left)
+    const waiting = this.#waiting.get(key)
+    if (waiting === undefined) return
+    for (const wake of waiting) {
+      if (this.#isFull(key)) return
+      waiting.delete(wake)
+      if (waiting.size === 0 && this.#waiting.get(key) === waiting) this.#waiting.delete(key)
+      wake()
+    }
+  }
+
+  /** Whether the next one has to wait until it is known how those before it end. */
+  #isFull(key: string): boolean {
+    const failures = this.#failures(key)
+    return failures < this.#max && failures + (this.#attempts.get(key) ?? 0) >= this.#max
+  }
+
+  #failures(key: string): number {
+    return this.#window(key)?.failures ?? 0
   }
 
   #window(key: string): Window | undefined {
@@ -53,8 +135,4 @@ export class FailureLimit {
     this.#windows.delete(key)
     return undefined
   }
-}
-
-function addressOf(call: ServerCall): string {
-  return call.peer().replace(/:\d+$/, '')
 }

@@ -8,7 +8,7 @@ import { verify } from '../test/auth-server.ts'
 import { AUDIENCE, ISSUER, type Issuer, startIssuer } from '../test/issuer.ts'
 import { type RawHeader, rawCall } from '../test/raw-call.ts'
 import { tokenIn } from './authorization-header.ts'
-import { apiKeys, hashApiKey, type ServerAuthOptions, serverAuth } from './index.ts'
+import { apiKeys, hashApiKey, type ServerAuthOptions, serverAuth, shareable } from './index.ts'
 import { jwt } from './jwt.ts'
 import { principalOf } from './principal.ts'
 
@@ -243,7 +243,9 @@ describe('the event loop', () => {
 describe('memory', () => {
   it('stays bounded however many different tokens come, good and bad', async () => {
     const interceptor = serverAuth({
-      verify: (token) => (token.startsWith('good') ? { subject: token, claims: { pad: 'x'.repeat(100) } } : null),
+      verify: shareable((token) =>
+        token.startsWith('good') ? { subject: token, claims: { pad: 'x'.repeat(100) } } : null,
+      ),
       cache: { maxEntries: 1000, maxNegativeEntries: 1000 },
       failureLimit: { max: 1e9, maxKeys: 1000, key: (call) => call.peer() },
       timeoutMs: 1000,

@@ -22,6 +22,8 @@ function callWith(token: string): ServerCall {
     metadata,
     method: { path: '/a/b', service: 'a', name: 'b', pattern: 'unary', registered: true },
     context: { set: () => undefined },
+    peer: () => '127.0.0.1:50000',
+    signal: new AbortController().signal,
   } as unknown as ServerCall
 }
 

@@ -1,5 +1,15 @@
 export { type ApiKey, type ApiKeysOptions, apiKeys, hashApiKey } from './api-keys.ts'
-export { type Authenticator, type BearerOptions, bearer, type Verdict, type Verify } from './authenticator.ts'
+export {
+  type Authenticator,
+  type BearerOptions,
+  bearer,
+  type CallAuthenticator,
+  type Shareable,
+  type ShareableAuthenticator,
+  shareable,
+  type Verdict,
+  type Verify,
+} from './authenticator.ts'
 export { type Malformed, malformed } from './authorization-header.ts'
 export type { Backoff } from './backoff.ts'
 export { clientAuth } from './client-auth.ts'

@@ -1,5 +1,5 @@
 import { outsideRpc } from '@grpc-stack/grpc-core'
-import type { Verdict } from './authenticator.ts'
+import { type Shareable, shareable, type Verdict } from './authenticator.ts'
 import { endpointUrl, type Fetch, fetchJson, shownUrl } from './bounded-fetch.ts'
 import { type ClientIdentity, checkIdentity, formOf } from './client-identity.ts'
 import { type Clock, systemClock } from './clock.ts'
@@ -64,7 +64,7 @@ const NAMES = [
  *
  * @throws TypeError for a wrong option.
  */
-export function introspection(options: IntrospectionOptions): (token: string) => Promise<Verdict> {
+export function introspection(options: IntrospectionOptions): ((token: string) => Promise<Verdict>) & Shareable {
   checkNames(WHERE, options, NAMES)
   const identity = checkIdentity(WHERE, options)
   const { issuer, clock = systemClock, subject = defaultSubject } = options
@@ -82,7 +82,7 @@ export function introspection(options: IntrospectionOptions): (token: string) =>
     clock,
   } satisfies Parameters<typeof fetchJson>[2]
 
-  return async function introspection(token) {
+  return shareable(async function introspection(token) {
     const form = formOf(identity, { token, token_type_hint: 'access_token' })
     const { status, body } = await outsideRpc(() => fetchJson(url, form, bounds))
     // A refusal here is of this server's own credentials, and says nothing about the token.
@@ -112,7 +112,7 @@ export function introspection(options: IntrospectionOptions): (token: string) =>
       )
     }
     return { subject: name, claims: body, ...(expiresAt !== undefined && { expiresAt }) }
-  }
+  })
 }
 
 function defaultSubject({ sub }: Introspected): string | undefined {

@@ -6,7 +6,7 @@ import {
   type JWTVerifyOptions,
   jwtVerify,
 } from 'jose'
-import type { Verdict } from './authenticator.ts'
+import { type Shareable, shareable, type Verdict } from './authenticator.ts'
 import { endpointUrl } from './bounded-fetch.ts'
 import { type Clock, systemClock } from './clock.ts'
 import { summaryOf } from './failure-summary.ts'
@@ -90,7 +90,7 @@ const ALGORITHMS = [
  *
  * @throws TypeError for a wrong option.
  */
-export function jwt(options: JwtOptions): (token: string) => Promise<Verdict> {
+export function jwt(options: JwtOptions): ((token: string) => Promise<Verdict>) & Shareable {
   checkNames(WHERE, options, NAMES)
   const { clock = systemClock, subject = (claims) => claims.sub } = options
   checkFunction(WHERE, 'subject', subject)
@@ -111,14 +111,14 @@ export function jwt(options: JwtOptions): (token: string) => Promise<Verdict> {
     }),
   }
 
-  return async function jwt(token) {
+  return shareable(async function jwt(token) {
     const claims = await verified(token, findKey, { ...checks, currentDate: new Date(clock.now()) })
     const name = subject(claims)
     if (typeof name !== 'string' || name === '') throw new InvalidTokenError('jwt: the token names no subject')
     // Checked by jose to be a number.
     const expiresAt = (claims.exp as number) * 1000 + clockToleranceMs
     return { subject: name, claims, expiresAt } satisfies Principal
-  }
+  })
 }
 
 async function verified(token: string, findKey: JWTVerifyGetKey, checks: JWTVerifyOptions): Promise<JWTPayload> {

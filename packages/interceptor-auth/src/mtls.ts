@@ -56,7 +56,7 @@ export function mtls(options: MtlsOptions = {}): Authenticator {
       const certificate = seen.get(call)
       return certificate && principalOf(certificate, subjectOf(certificate, subjects), kinds, accept)
     },
-    cacheable: false,
+    shareable: false,
   }
 }
 

@@ -16,6 +16,8 @@ export type Refusal =
   | 'malformed'
   /** Its peer has had too many refused. */
   | 'limited'
+  /** It ended while its credential was verified. */
+  | 'cancelled'
   /** The verifier answered with something that is no principal. */
   | 'rubbish'
   | Failure
@@ -25,6 +27,8 @@ export interface Refused {
   readonly principal?: undefined
   readonly refusal: Refusal
   readonly by?: string
+  /** The verifier said that this credential is not valid, so it may be remembered. */
+  readonly definite?: boolean
   /** What the verifier threw. Stays in this process. */
   readonly cause?: unknown
 }
@@ -36,7 +40,9 @@ export const MALFORMED: Refused = Object.freeze({ refusal: 'malformed' })
 
 // What is told when several authenticators refuse for different reasons. One that could not answer might have said yes,
 // so that comes first; then what says more about the call.
-const RANK: readonly Refusal[] = ['missing', 'malformed', 'invalid', 'limited', 'denied', 'rubbish', 'unavailable']
+const RANK: readonly Refusal[] = [
+  ...(['missing', 'malformed', 'invalid', 'limited', 'denied', 'rubbish', 'unavailable', 'cancelled'] as const),
+]
 
 /** The refusal that stands for both. */
 export function worse(one: Refused, other: Refused): Refused {

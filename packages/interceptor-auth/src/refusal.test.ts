@@ -22,7 +22,7 @@ import {
   stopAuthServers,
   verify,
 } from '../test/auth-server.ts'
-import { type Decision, type ServerAuthOptions, serverAuth } from './index.ts'
+import { type Decision, type ServerAuthOptions, serverAuth, shareable } from './index.ts'
 
 let server: TestServer
 afterEach(stopAuthServers)
@@ -130,10 +130,10 @@ describe('flaw 52: refusals tell nothing, the audit log tells all, and guessing 
     const clock = new FakeClock(Date.now())
     const asked: string[] = []
     server = await startAuthServer({
-      verify: (token) => {
+      verify: shareable((token) => {
         asked.push(token)
         return token.startsWith('good') ? alice : null
-      },
+      }),
       failureLimit: { max: 3, perMs: 1000 },
       clock,
     })

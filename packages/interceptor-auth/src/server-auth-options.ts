@@ -41,17 +41,29 @@ export interface ServerAuthOptions {
   /** Decides what a principal may do, see `policy`. Default: everything. */
   readonly authorize?: Authorize
   /**
-   * Keeping and sharing of verifications. Default: on for verifiers that depend on the token alone, which is read from
-   * their parameters: one that declares `call` is asked for every call. `true` or options force it for functions that
-   * look at the call only to log it, `false` switches it off.
+   * Keeping and sharing of what verifiers say. Only those that say it may be shared: `jwt()`, `introspection()`, `apiKeys()`
+   * with a function, what is marked with `shareable()`, authenticators with `shareable: true`. All others are asked for every
+   * call, whatever is set here. `false` and `{ ttlMs: 0 }` switch it off: no call is told another one's verdict. Default: on.
    */
   readonly cache?: boolean | CacheOptions
   /** How long a verification or `authorize` may take, waiting included, in milliseconds. Then UNAVAILABLE. Default: 5000. */
   readonly timeoutMs?: number
-  /** Verifications under way at a time, per authenticator. Default: 64. A verifier that answers at once is not counted. */
+  /**
+   * Verifications under way at a time, per authenticator. Default: 64. A verifier that answers at once is not counted. One
+   * address (of IPv6, one /64) gets three quarters of the places that other addresses leave.
+   */
   readonly maxConcurrent?: number
-  /** Verifications waiting for their turn, per authenticator; beyond that, UNAVAILABLE at once. Default: 1000. */
+  /**
+   * Verifications waiting for their turn, per authenticator; beyond that, UNAVAILABLE at once. Default: 1000. One address may
+   * fill the queue, and loses the end of it to addresses that wait with less. A call that ends gives its turn back.
+   */
   readonly maxQueued?: number
+  /**
+   * Calls waiting for a verification that another call has begun, per authenticator: of the same credential, or, with
+   * `failureLimit`, of others of their peer. Beyond that, UNAVAILABLE at once; shared out as `maxQueued` is. Default: 1000, some
+   * 50 MB of waiting calls.
+   */
+  readonly maxJoined?: number
   /** Longest credential that is looked at, in characters. Default: 8192, what HTTP servers commonly take. */
   readonly maxCredentialLength?: number
   /**
@@ -61,7 +73,7 @@ export interface ServerAuthOptions {
   readonly endStreamsOnExpiry?: boolean
   /**
    * Refuse a peer that has had many credentials refused, with RESOURCE_EXHAUSTED and unverified. Credentials known to be
-   * valid still pass. Default: none, since peers behind one address share it.
+   * have been valid for it still pass. Default: none, since peers behind one address share it.
    */
   readonly failureLimit?: FailureLimitOptions
   /** Told of every decision, for audit logs. What it throws is ignored. */
@@ -75,11 +87,10 @@ export interface ServerAuthSettings {
   readonly authenticators: readonly Authenticator[]
   readonly isPublic: MethodPredicate
   readonly authorize: Authorize | undefined
-  /** How what a cacheable authenticator said is kept. */
+  /** How what a shareable authenticator said is kept. Undefined where calls share nothing. */
   readonly cache: Required<CacheOptions> | undefined
   readonly verification: VerificationSettings
   readonly endStreamsOnExpiry: boolean
-  readonly failureLimit: FailureLimit | undefined
   readonly onDecision: ((decision: Decision) => void) | undefined
   readonly timeoutMs: number
   readonly clock: Clock
@@ -95,6 +106,7 @@ const NAMES = [
   'timeoutMs',
   'maxConcurrent',
   'maxQueued',
+  'maxJoined',
   'maxCredentialLength',
   'endStreamsOnExpiry',
   'failureLimit',
@@ -113,7 +125,7 @@ export function checkServerAuth(options: ServerAuthOptions): ServerAuthSettings 
   const failureLimit = options.failureLimit && checkFailureLimit(options.failureLimit, clock)
   const timeoutMs = checkNumber(WHERE, 'timeoutMs', options.timeoutMs ?? 5000, 1)
   return {
-    authenticators: checkAuthenticators(options.verify, checkScheme(options.scheme ?? 'Bearer'), options.cache),
+    authenticators: checkAuthenticators(options.verify, checkScheme(options.scheme ?? 'Bearer')),
     isPublic: options.public === undefined ? () => false : compileMatcher(options.public, `${WHERE}: option "public"`),
     authorize,
     cache: checkCache(options.cache ?? true),
@@ -121,12 +133,12 @@ export function checkServerAuth(options: ServerAuthOptions): ServerAuthSettings 
       timeoutMs,
       maxConcurrent: checkNumber(WHERE, 'maxConcurrent', options.maxConcurrent ?? 64, 1, true),
       maxQueued: checkNumber(WHERE, 'maxQueued', options.maxQueued ?? 1000, 0, true),
+      maxJoined: checkNumber(WHERE, 'maxJoined', options.maxJoined ?? 1000, 0, true),
       maxCredentialLength: checkNumber(WHERE, 'maxCredentialLength', options.maxCredentialLength ?? 8192, 1),
-      admits: failureLimit?.admits ?? (() => true),
+      failureLimit,
       clock,
     },
     endStreamsOnExpiry: checkBoolean(WHERE, 'endStreamsOnExpiry', options.endStreamsOnExpiry ?? false),
-    failureLimit,
     onDecision,
     timeoutMs,
     clock,
@@ -140,14 +152,11 @@ function checkScheme(scheme: unknown): string {
   return scheme
 }
 
-function checkAuthenticators(given: unknown, scheme: string, cache: unknown): readonly Authenticator[] {
+function checkAuthenticators(given: unknown, scheme: string): readonly Authenticator[] {
   const list: readonly unknown[] = Array.isArray(given) ? given : [given]
   if (list.length === 0) throw invalid(WHERE, 'verify', 'a function, an authenticator or a list of them', given)
   return list.map((item, i) => {
-    if (typeof item === 'function') {
-      const authenticator = bearer(item as Verify, { scheme })
-      return cache ? { ...authenticator, cacheable: true } : authenticator
-    }
+    if (typeof item === 'function') return bearer(item as Verify, { scheme })
     const { credential, verify } = (item ?? {}) as Partial<Authenticator>
     if (typeof credential !== 'function' || typeof verify !== 'function') {
       throw invalid(WHERE, list === given ? `verify[${i}]` : 'verify', 'a function or an authenticator', item)
@@ -160,11 +169,13 @@ function checkCache(given: boolean | CacheOptions): Required<CacheOptions> | und
   if (given === false) return undefined
   if (given === true) return CACHE
   checkNames(`${WHERE}: option "cache"`, given, Object.keys(CACHE))
-  const options = { ...CACHE, ...given }
+  const ttlMs = given.ttlMs ?? CACHE.ttlMs
+  // Who wants to hear at once that a token was withdrawn also wants to hear at once that one was granted.
+  const options = { ...CACHE, negativeTtlMs: Math.min(CACHE.negativeTtlMs, ttlMs), ...given }
   for (const name of ['ttlMs', 'negativeTtlMs', 'maxEntries', 'maxNegativeEntries'] as const) {
     checkNumber(WHERE, `cache.${name}`, options[name], 0)
   }
-  return options
+  return options.ttlMs > 0 || options.negativeTtlMs > 0 ? options : undefined
 }
 
 function checkFailureLimit(given: FailureLimitOptions, clock: Clock): FailureLimit {

@@ -12,7 +12,7 @@ import {
 } from './server-auth-options.ts'
 import { VerdictCache } from './verdict-cache.ts'
 import { Verification } from './verification.ts'
-import { failureOf, VerifierUnavailableError } from './verifier-errors.ts'
+import { meaningOf, VerifierUnavailableError } from './verifier-errors.ts'
 
 /**
  * Lets a call through only when it is known who makes it and that they may:
@@ -28,6 +28,7 @@ import { failureOf, VerifierUnavailableError } from './verifier-errors.ts'
  *     UNAUTHENTICATED      no valid credential, always with the same text
  *     PERMISSION_DENIED    a valid credential, and `authorize` said no
  *     UNAVAILABLE          the verifier could not be asked, or not in time
+ *     CANCELLED            the call ended while its credential was verified
  *     RESOURCE_EXHAUSTED   too many credentials of this peer were refused (`failureLimit`)
  *     INTERNAL             a verifier or `authorize` misbehaved
  *
@@ -40,7 +41,7 @@ export function serverAuth(options: ServerAuthOptions): Interceptor<ServerCall> 
   principalVar.enable()
   const { cache, clock } = settings
   const verifications = settings.authenticators.map((authenticator) => {
-    const verdicts = cache && authenticator.cacheable ? new VerdictCache(cache, clock) : undefined
+    const verdicts = cache && authenticator.shareable === true ? new VerdictCache(cache, clock) : undefined
     return new Verification(authenticator, verdicts, settings.verification)
   })
 
@@ -70,7 +71,9 @@ function authenticate(
     if (isPromise(outcome)) {
       const before = worst
       return outcome.then((late) =>
-        late.principal !== undefined ? late : authenticate(verifications, call, n + 1, worse(before, late)),
+        late.principal !== undefined || late.refusal === 'cancelled'
+          ? late
+          : authenticate(verifications, call, n + 1, worse(before, late)),
       )
     }
     // What is malformed is not for the next one to try: a header with two values must not be read leniently by anyone.
@@ -88,7 +91,6 @@ function authenticated(
 ): Status | Promise<Status> {
   if (outcome.principal === undefined) {
     const { refusal, by, cause } = outcome
-    if (refusal !== 'missing' && refusal !== 'unavailable' && refusal !== 'limited') settings.failureLimit?.failed(call)
     tell(settings, {
       call,
       allowed: false,
@@ -125,8 +127,8 @@ function broken(
   by: string,
   cause: unknown,
 ): Status {
-  const failure = failureOf(cause)
-  const reason = failure === 'invalid' ? 'rubbish' : failure
+  const { refusal } = meaningOf(cause)
+  const reason = refusal === 'invalid' ? 'rubbish' : refusal
   tell(settings, { call, allowed: false, reason, principal, authenticator: by, cause })
   return { ...ANSWERS[reason], cause }
 }
@@ -198,6 +200,7 @@ const ANSWERS: Readonly<Record<Refusal, Status>> = {
   malformed: UNAUTHENTICATED,
   invalid: UNAUTHENTICATED,
   denied: { code: Code.PERMISSION_DENIED, details: 'Permission denied' },
+  cancelled: { code: Code.CANCELLED, details: 'Cancelled' },
   limited: { code: Code.RESOURCE_EXHAUSTED, details: 'Too many failed attempts' },
   unavailable: { code: Code.UNAVAILABLE, details: 'Credentials cannot be verified at the moment' },
   rubbish: { code: Code.INTERNAL, details: 'Internal error' },

@@ -5,11 +5,15 @@ import type { Accepted, Refused } from './outcome.ts'
 /** Options of the cache of verifications. */
 export interface CacheOptions {
   /**
-   * How long a principal is believed without asking again, in milliseconds, at most until its `expiresAt`. Default:
-   * 60 000: a revoked token or a withdrawn key is noticed within a minute.
+   * How long a principal is believed without asking again, in milliseconds from when the verifier was asked, at most until
+   * its `expiresAt`. Default: 60 000: a revoked token or a withdrawn key is noticed within a minute. 0: each call is verified
+   * by itself, and calls at the same time share nothing either.
    */
   readonly ttlMs?: number
-  /** How long a refusal stands without asking again, in milliseconds. Default: 10 000. A verifier's outage is never kept. */
+  /**
+   * How long a refusal stands without asking again, in milliseconds from when the verifier was asked. Default: 10 000, or
+   * `ttlMs` where that is less. A verifier's outage is never kept, nor is an exception that does not say what it means.
+   */
   readonly negativeTtlMs?: number
   /**
    * How many valid credentials are remembered; the one unused for longest makes room. Default: 10 000, a few MB with
@@ -47,17 +51,33 @@ export class VerdictCache {
     return current(this.#accepted, digest, now) ?? current(this.#refused, digest, now)
   }
 
-  keep(digest: string, outcome: Accepted | Refused): void {
-    const from = this.#clock.now()
+  /** Whether a call may be told what another call's verification, asked at this time, will say. */
+  mayShare(askedAt: number | undefined): boolean {
+    if (this.#ttlMs === 0) return false
+    if (askedAt === undefined) return true
+    const age = this.#clock.now() - askedAt
+    return age >= 0 && age < this.#ttlMs
+  }
+
+  /**
+   * Keeps what a verifier that was asked at `from` has said. Time counts from then: what it saw may have changed while the
+   * answer was on its way.
+   */
+  keep(digest: string, outcome: Accepted | Refused, from: number): void {
+    const now = this.#clock.now()
+    const known = this.#accepted.get(digest) ?? this.#refused.get(digest)
+    // Asked before, answered after: what was asked later knows better.
+    if (known !== undefined && known.from > from && known.from <= now) return
     if (outcome.principal !== undefined) {
       const until = Math.min(from + this.#ttlMs, outcome.principal.expiresAt ?? Number.POSITIVE_INFINITY)
-      if (until > from) this.#accepted.set(digest, { outcome, from, until })
+      if (until > now) this.#accepted.set(digest, { outcome, from, until })
       this.#refused.delete(digest)
-    } else if (outcome.refusal === 'invalid' || outcome.refusal === 'denied') {
+    } else if (outcome.definite) {
       // Without the cause, which may hold all of the token.
-      const kept =
-        outcome.by === undefined ? { refusal: outcome.refusal } : { refusal: outcome.refusal, by: outcome.by }
-      if (this.#negativeTtlMs > 0) this.#refused.set(digest, { outcome: kept, from, until: from + this.#negativeTtlMs })
+      const { refusal, by } = outcome
+      const kept: Refused = { refusal, definite: true, ...(by !== undefined && { by }) }
+      const until = from + this.#negativeTtlMs
+      if (until > now) this.#refused.set(digest, { outcome: kept, from, until })
       this.#accepted.delete(digest)
     }
   }

@@ -30,6 +30,7 @@ import {
   hashApiKey,
   malformed,
   principalVar,
+  shareable,
   VerifierUnavailableError,
 } from './index.ts'
 
@@ -65,11 +66,11 @@ describe('flaw 47: verifying one token holds nobody else up', () => {
     const gate = new Gate()
     const asked: string[] = []
     server = await startAuthServer({
-      verify: async (token) => {
+      verify: shareable(async (token) => {
         asked.push(token)
         await gate.opened
         return verify(token)
-      },
+      }),
     })
     const client = server.client()
     const waiting = ['good', 'bad'].flatMap((token) =>
@@ -130,7 +131,7 @@ describe('flaw 47: verifying one token holds nobody else up', () => {
     for (const rpc of rpcs) expect((await rpc.done).status?.code).toBe(Code.UNAVAILABLE)
   })
 
-  it('a verifier that looks at the call is asked for every call', async () => {
+  it('a verifier is asked for every call, since its answer may depend on the call', async () => {
     const asked: string[] = []
     server = await startAuthServer({
       verify: (token, call) => {
@@ -145,14 +146,13 @@ describe('flaw 47: verifying one token holds nobody else up', () => {
     expect(asked).toEqual(['Unary', 'Bidi', 'Unary'])
   })
 
-  it('unless it is said that it may be kept', async () => {
+  it('unless it says that its answer depends on the token alone', async () => {
     let asked = 0
     server = await startAuthServer({
-      verify: (token, call) => {
-        asked += call.method.registered ? 1 : 0
+      verify: shareable((token) => {
+        asked++
         return verify(token)
-      },
-      cache: true,
+      }),
     })
     for (let n = 0; n < 3; n++) await answerTo(server, 'Bearer good')
     expect(asked).toBe(1)
@@ -162,10 +162,10 @@ describe('flaw 47: verifying one token holds nobody else up', () => {
     const clock = new FakeClock(Date.now())
     const asked: string[] = []
     server = await startAuthServer({
-      verify: (token) => {
+      verify: shareable((token) => {
         asked.push(token)
         return verify(token)
-      },
+      }),
       clock,
     })
     const both = async () => [await answerTo(server, 'Bearer good'), await answerTo(server, 'Bearer bad')]
@@ -185,10 +185,10 @@ describe('flaw 47: verifying one token holds nobody else up', () => {
     const clock = new FakeClock(Date.now())
     let asked = 0
     server = await startAuthServer({
-      verify: () => {
+      verify: shareable(() => {
         asked++
         return { subject: 'alice', expiresAt: clock.now() + 5000 }
-      },
+      }),
       clock,
     })
     await answerTo(server, 'Bearer good')
@@ -206,10 +206,10 @@ describe('flaw 47: verifying one token holds nobody else up', () => {
   it('the outage of a verifier is not kept', async () => {
     let down = true
     server = await startAuthServer({
-      verify: (token) => {
+      verify: shareable((token) => {
         if (down) throw new VerifierUnavailableError('down')
         return verify(token)
-      },
+      }),
     })
     expect(await answerTo(server, 'Bearer good')).toBe(DOWN)
     down = false
@@ -271,7 +271,7 @@ describe('several authenticators', () => {
         return typeof ticket === 'string' && /^\d+$/.test(ticket) ? ticket : malformed
       },
       verify: (ticket) => (ticket === '42' ? { subject: 'bearer of 42' } : null),
-      cacheable: true,
+      shareable: true,
     }
     server = await startAuthServer({ verify: [byTicket, verify] })
     expect(await ask({ 'x-ticket': '42' })).toBe('OK')

@@ -1,139 +1,214 @@
 import { hash } from 'node:crypto'
 import type { ServerCall } from '@grpc-stack/grpc-core'
-import type { Authenticator, Verdict } from './authenticator.ts'
+import type { Authenticator } from './authenticator.ts'
 import { malformed } from './authorization-header.ts'
 import type { Clock } from './clock.ts'
-import { MALFORMED, type Outcome } from './outcome.ts'
+import type { Attempt, FailureLimit } from './failure-limit.ts'
+import { FairQueue } from './fair-queue.ts'
+import { Flight } from './flight.ts'
+import { MALFORMED, type Outcome, type Refused } from './outcome.ts'
+import { peerAddress } from './peer-address.ts'
 import { principalOf } from './principal.ts'
 import { isPromise } from './promise.ts'
 import { Semaphore } from './semaphore.ts'
+import { runShared } from './shared-work.ts'
 import type { VerdictCache } from './verdict-cache.ts'
-import { failureOf, VerifierUnavailableError } from './verifier-errors.ts'
+import { meaningOf, VerifierUnavailableError } from './verifier-errors.ts'
 
 export interface VerificationSettings {
   readonly maxCredentialLength: number
   readonly timeoutMs: number
   readonly maxConcurrent: number
   readonly maxQueued: number
+  readonly maxJoined: number
   readonly clock: Clock
-  /** Whether this call may still have a credential verified that nobody has seen yet. */
-  readonly admits: (call: ServerCall) => boolean
+  readonly failureLimit: FailureLimit | undefined
 }
 
+interface Credential {
+  readonly text: string
+  // Credentials should not lie about in memory, and a key should not be 8 kB long. Empty where nothing is looked up by it.
+  readonly digest: string
+}
+
+type Settle = (outcome: Outcome | Promise<Outcome>) => void
+
 /**
- * One authenticator, bounded: verifications under way are limited in number and in time, calls with the same credential
- * share one, and what it said is kept. A verifier that answers at once, or an answer that is kept, costs no promise.
+ * One authenticator, bounded. A call goes through
+ *
+ *     1. `failureLimit`, which may make it wait until it is known how other guesses of its peer ended;
+ *     2. what the authenticator said before, if it may be shared;
+ *     3. the verification another call has begun, if it may be shared;
+ *     4. a verification of its own, which may have to wait for a place.
+ *
+ * Work of one call runs in that call's context, shared work in nobody's. A verifier that answers at once, or an answer that is
+ * kept, costs no promise.
  */
 export class Verification {
   readonly #authenticator: Authenticator
   readonly #cache: VerdictCache | undefined
   readonly #settings: VerificationSettings
   readonly #places: Semaphore
-  readonly #flights = new Map<string, Promise<Outcome>>()
+  readonly #flights = new Map<string, Flight>()
+  readonly #joined: FairQueue<() => void>
 
+  /** @param cache none where no call may be told what another call's verification said */
   constructor(authenticator: Authenticator, cache: VerdictCache | undefined, settings: VerificationSettings) {
     this.#authenticator = authenticator
     this.#cache = cache
     this.#settings = settings
     this.#places = new Semaphore(settings.maxConcurrent, settings.maxQueued)
+    this.#joined = new FairQueue(settings.maxJoined, (refuse) => refuse())
   }
 
   /** What this authenticator makes of the call; undefined when the call brings nothing for it. */
   of(call: ServerCall): Outcome | Promise<Outcome> | undefined {
-    const credential = this.#authenticator.credential(call)
-    if (credential === undefined) return undefined
-    if (credential === malformed || credential.length > this.#settings.maxCredentialLength) return MALFORMED
-    if (this.#cache === undefined) return this.#begin(credential, call)
-    // The digest, because credentials should not lie about in memory, and a key should not be 8 kB long.
-    const digest = hash('sha256', credential, 'base64')
-    return this.#cache.get(digest) ?? this.#flights.get(digest) ?? this.#share(digest, credential, call)
-  }
-
-  #share(digest: string, credential: string, call: ServerCall): Outcome | Promise<Outcome> {
-    const outcome = this.#begin(credential, call)
-    if (!isPromise(outcome)) {
-      this.#cache?.keep(digest, outcome)
-      return outcome
-    }
-    const flight = outcome.then((settled) => {
-      this.#flights.delete(digest)
-      this.#cache?.keep(digest, settled)
-      return settled
-    })
-    this.#flights.set(digest, flight)
-    return flight
-  }
-
-  #begin(credential: string, call: ServerCall): Outcome | Promise<Outcome> {
-    const { clock, timeoutMs } = this.#settings
-    if (!this.#settings.admits(call)) return { refusal: 'limited', by: this.#authenticator.name }
-    const deadline = clock.now() + timeoutMs
-    if (this.#places.tryAcquire()) return this.#run(credential, call, deadline)
-    return new Promise((resolve) => {
-      const giveUp = this.#places.wait(() => {
-        clock.clearTimeout(timer)
-        resolve(this.#run(credential, call, deadline))
-      })
-      if (giveUp === undefined) resolve(this.#unavailable('too many verifications are waiting'))
-      const timer =
-        giveUp &&
-        clock.setTimeout(() => {
-          giveUp()
-          resolve(this.#unavailable(`no verification could start within ${timeoutMs} ms`))
-        }, timeoutMs)
-    })
-  }
-
-  /** Begins with a place held and gives it back. Never rejects. */
-  #run(credential: string, call: ServerCall, deadline: number): Outcome | Promise<Outcome> {
-    const { clock, timeoutMs } = this.#settings
-    let verdict: Verdict | Promise<Verdict>
+    const { failureLimit, maxCredentialLength } = this.#settings
     try {
-      verdict = this.#authenticator.verify(credential, call)
+      const text = this.#authenticator.credential(call)
+      if (text === undefined) return undefined
+      if (text === malformed || text.length > maxCredentialLength) {
+        failureLimit?.failed(failureLimit.keyOf(call))
+        return MALFORMED
+      }
+      const digest = this.#cache || failureLimit ? hash('sha256', text, 'base64') : ''
+      const credential = { text, digest }
+      return failureLimit === undefined
+        ? this.#verdict(call, credential, undefined)
+        : this.#limited(call, credential, failureLimit, failureLimit.keyOf(call))
     } catch (error) {
-      this.#places.release()
-      return this.#failed(error)
+      // Of `credential` or `failureLimit.key`; what a verifier throws is an outcome already.
+      return { refusal: 'rubbish', by: this.#authenticator.name, cause: error }
     }
-    if (!isPromise(verdict)) {
-      this.#places.release()
-      return this.#judge(verdict)
-    }
-    const waiting = verdict
-    return new Promise((resolve) => {
-      let settled = false
-      const settle = (outcome: Outcome): void => {
-        if (settled) return
-        settled = true
+  }
+
+  #limited(call: ServerCall, credential: Credential, limit: FailureLimit, key: string): Outcome | Promise<Outcome> {
+    const { clock, timeoutMs } = this.#settings
+    const attempt = limit.enter(key, `${this.#authenticator.name} ${credential.digest}`)
+    if (attempt === 'limited') return { refusal: 'limited', by: this.#authenticator.name }
+    if (attempt !== 'full') return this.#verdict(call, credential, attempt)
+    return this.#wait(call, true, (settle) => {
+      const leave = limit.wait(key, () => {
         clock.clearTimeout(timer)
-        this.#places.release()
+        settle(this.#limited(call, credential, limit, key))
+      })
+      const timer = clock.setTimeout(() => {
+        leave()
+        settle(this.#unavailable(`other credentials of this peer were not verified within ${timeoutMs} ms`))
+      }, timeoutMs)
+      return () => {
+        clock.clearTimeout(timer)
+        leave()
+      }
+    })
+  }
+
+  #verdict(call: ServerCall, credential: Credential, attempt: Attempt | undefined): Outcome | Promise<Outcome> {
+    const kept = this.#cache?.get(credential.digest)
+    if (kept !== undefined) {
+      attempt?.settle(kept)
+      return kept
+    }
+    const flight = this.#flights.get(credential.digest)
+    if (flight !== undefined && this.#cache?.mayShare(flight.askedAt)) return this.#join(flight, call, attempt)
+    return this.#begin(call, credential, attempt)
+  }
+
+  #join(flight: Flight, call: ServerCall, attempt: Attempt | undefined): Promise<Outcome> {
+    return this.#wait(
+      call,
+      true,
+      (settle) => flight.join(settle),
+      (outcome) => attempt?.settle(outcome),
+    )
+  }
+
+  #begin(call: ServerCall, credential: Credential, attempt: Attempt | undefined): Outcome | Promise<Outcome> {
+    const { digest } = credential
+    const shared = this.#cache?.mayShare(undefined) === true
+    const flight = new Flight(
+      {
+        address: peerAddress(call),
+        ask: () => this.#ask(call, credential.text, shared),
+        judge: (answer) => this.#judge(answer),
+        failed: (error) => this.#failed(error),
+        unavailable: (why) => this.#unavailable(why),
+        settled: (outcome) => {
+          if (this.#flights.get(digest) === flight) this.#flights.delete(digest)
+          if (flight.askedAt !== undefined) this.#cache?.keep(digest, outcome, flight.askedAt)
+          // Also when the call is gone: a guess that is cancelled has still been verified.
+          attempt?.settle(outcome)
+        },
+      },
+      { places: this.#places, clock: this.#settings.clock, timeoutMs: this.#settings.timeoutMs },
+    )
+    const outcome = flight.start()
+    if (outcome !== undefined) return outcome
+    if (shared) this.#flights.set(digest, flight)
+    return this.#wait(call, false, (settle) => flight.join(settle))
+  }
+
+  #ask(call: ServerCall, credential: string, shared: boolean): unknown {
+    const authenticator = this.#authenticator
+    if (authenticator.shareable !== true) return authenticator.verify(credential, call)
+    return shared ? runShared(() => authenticator.verify(credential)) : authenticator.verify(credential)
+  }
+
+  /**
+   * Waits for what `begin` settles, as long as the call lasts.
+   *
+   * @param counted whether the call waits for what others do, of which there may be `maxJoined`
+   * @param begin returns how the call leaves
+   * @param ended hears the outcome for this call, also when that is that it left
+   */
+  #wait(
+    call: ServerCall,
+    counted: boolean,
+    begin: (settle: Settle) => () => void,
+    ended?: (outcome: Outcome) => void,
+  ): Promise<Outcome> {
+    return new Promise((resolve) => {
+      const { signal } = call
+      const address = peerAddress(call)
+      let leave: (() => void) | undefined
+      const settle: Settle = (outcome) => {
+        signal.removeEventListener('abort', cancel)
+        if (counted) this.#joined.delete(address, evict)
+        if (!isPromise(outcome)) ended?.(outcome)
         resolve(outcome)
       }
-      const late = () => settle(this.#unavailable(`no answer within ${timeoutMs} ms`))
-      const timer = clock.setTimeout(late, Math.max(0, deadline - clock.now()))
-      waiting.then(
-        (value) => settle(this.#judge(value)),
-        (error: unknown) => settle(this.#failed(error)),
-      )
+      const give = (outcome: Outcome) => {
+        leave?.()
+        settle(outcome)
+      }
+      const cancel = () => give({ refusal: 'cancelled', by: this.#authenticator.name })
+      const evict = () => give(this.#unavailable('too many calls are waiting, most of them from this address'))
+      if (counted && !this.#joined.add(address, evict)) return settle(this.#unavailable('too many calls are waiting'))
+      signal.addEventListener('abort', cancel, { once: true })
+      leave = begin(settle)
+      if (signal.aborted) cancel()
     })
   }
 
   #judge(verdict: unknown): Outcome {
     const by = this.#authenticator.name
-    if (verdict === null || verdict === undefined || verdict === false) return { refusal: 'invalid', by }
+    if (verdict === null || verdict === undefined || verdict === false)
+      return { refusal: 'invalid', by, definite: true }
     try {
       const principal = principalOf(verdict, by)
       const expired = principal.expiresAt !== undefined && principal.expiresAt <= this.#settings.clock.now()
-      return expired ? { refusal: 'invalid', by, cause: new Error('expired') } : { principal, by }
+      if (!expired) return { principal, by }
+      return { refusal: 'invalid', by, definite: true, cause: new Error('expired') }
     } catch (error) {
       return { refusal: 'rubbish', by, cause: error }
     }
   }
 
-  #failed(error: unknown): Outcome {
-    return { refusal: failureOf(error), by: this.#authenticator.name, cause: error }
+  #failed(error: unknown): Refused {
+    return { ...meaningOf(error), by: this.#authenticator.name, cause: error }
   }
 
-  #unavailable(why: string): Outcome {
+  #unavailable(why: string): Refused {
     const cause = new VerifierUnavailableError(`serverAuth: ${this.#authenticator.name}: ${why}`)
     return { refusal: 'unavailable', by: this.#authenticator.name, cause }
   }

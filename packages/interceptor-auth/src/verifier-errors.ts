@@ -23,26 +23,63 @@ const BY_CODE: Partial<Record<Code, Failure>> = {
   [Code.PERMISSION_DENIED]: 'denied',
 }
 
-// System errors of a connection, of name resolution, and of undici, which is Node's fetch.
-const NETWORK =
-  /^(E(CONN\w+|TIMEDOUT|PIPE|NOTFOUND|AI_\w+|HOSTUNREACH|HOSTDOWN|NETUNREACH|NETDOWN|ADDRNOTAVAIL|MFILE|NFILE)|UND_ERR_\w+)$/
+// Codes of what went wrong between this server and the identity service, and so say nothing about a credential.
+const OUTAGES: readonly RegExp[] = [
+  // System errors of a connection, of name resolution, and of a process short of resources.
+  /^E(CONN\w+|TIMEDOUT|PIPE|PROTO|NOTFOUND|AI_\w+|DNS\w*|HOSTUNREACH|HOSTDOWN|NETUNREACH|NETDOWN|NETRESET|ADDRNOTAVAIL|ADDRINUSE|MFILE|NFILE|NOBUFS|AGAIN|NOMEM)$/,
+  // undici, which is Node's fetch; the HTTP parser; HTTP/2; sockets; streams that end too early.
+  /^(UND_ERR\w*|HPE_\w+|ERR_HTTP\w*|ERR_SOCKET\w*|ERR_STREAM_\w+|ERR_PROXY\w*)$/,
+  // TLS: what is at the other end is not what was expected there, or not trusted (Node: tls.md, X509 certificate error codes).
+  /^(ERR_SSL_\w+|ERR_TLS_\w+|CERT_\w+|CRL_\w+|UNABLE_TO_\w+|DEPTH_ZERO_\w+|SELF_SIGNED_\w+|ERROR_IN_C\w+|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH_EXCEEDED|HOSTNAME_MISMATCH)$/,
+]
 
-/**
- * Sorts what a verifier threw. A plain error means an invalid credential, because that is what a parser or a signature
- * check throws; a failure of the verifier is known by its class, its gRPC code, or the network error in its causes.
- */
-export function failureOf(error: unknown): Failure {
-  if (error instanceof VerifierUnavailableError) return 'unavailable'
-  const rpcError = RpcError.from(error)
-  if (rpcError === error || rpcError.cause !== error) return BY_CODE[rpcError.code] ?? 'unavailable'
-  return isNetworkError(error, 0) ? 'unavailable' : 'invalid'
+// Node's fetch reports what happened in `cause`; browsers' and other implementations only in words.
+const FAILED_FETCH = /^(fetch failed|terminated|Failed to fetch|NetworkError|network error|Load failed)/i
+
+/** What a verifier's throw means, and whether it says so definitely enough to be remembered. */
+export interface Meaning {
+  readonly refusal: Failure
+  readonly definite: boolean
 }
 
-function isNetworkError(error: unknown, depth: number): boolean {
+const OUTAGE: Meaning = { refusal: 'unavailable', definite: false }
+const UNKNOWN: Meaning = { refusal: 'invalid', definite: false }
+
+/**
+ * Sorts what a verifier threw:
+ *
+ *     InvalidTokenError                           the credential is not valid; may be remembered
+ *     VerifierUnavailableError                    an outage
+ *     RpcError, as gRPC clients throw             by its code
+ *     an error of the network, TLS, HTTP, fetch   an outage; also as a cause, and also without a code
+ *     a system error of Node (errno, syscall)     an outage
+ *     anything else                               refuses this call, as a parser or a signature check that throws means it to,
+ *                                                 and is not remembered, as it may be a failure of the verifier's own
+ */
+export function meaningOf(error: unknown): Meaning {
+  // Reading it may throw: it is a foreign object.
+  try {
+    if (error instanceof InvalidTokenError) return { refusal: 'invalid', definite: true }
+    if (error instanceof VerifierUnavailableError) return OUTAGE
+    const rpcError = RpcError.from(error)
+    if (rpcError === error || rpcError.cause !== error) {
+      const refusal = BY_CODE[rpcError.code]
+      return refusal === undefined ? OUTAGE : { refusal, definite: true }
+    }
+    return isOutage(error, 0) ? OUTAGE : UNKNOWN
+  } catch {
+    return UNKNOWN
+  }
+}
+
+function isOutage(error: unknown, depth: number): boolean {
   if (typeof error !== 'object' || error === null || depth > 5) return false
-  const { code, name, cause, errors } = error as Record<string, unknown>
-  if (typeof code === 'string' && NETWORK.test(code)) return true
+  if (error instanceof VerifierUnavailableError) return true
+  const { code, name, message, cause, errors, errno, syscall } = error as Record<string, unknown>
+  if (typeof code === 'string' && OUTAGES.some((codes) => codes.test(code))) return true
+  if (typeof syscall === 'string' && errno !== undefined) return true
   if (name === 'TimeoutError' || name === 'AbortError') return true
-  if (Array.isArray(errors) && errors.some((inner) => isNetworkError(inner, depth + 1))) return true
-  return isNetworkError(cause, depth + 1)
+  if (error instanceof TypeError && typeof message === 'string' && FAILED_FETCH.test(message)) return true
+  if (Array.isArray(errors) && errors.slice(0, 10).some((inner) => isOutage(inner, depth + 1))) return true
+  return isOutage(cause, depth + 1)
 }
