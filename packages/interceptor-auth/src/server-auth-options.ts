@@ -46,7 +46,10 @@ export interface ServerAuthOptions {
    * call, whatever is set here. `false` and `{ ttlMs: 0 }` switch it off: no call is told another one's verdict. Default: on.
    */
   readonly cache?: boolean | CacheOptions
-  /** How long a verification or `authorize` may take, waiting included, in milliseconds. Then UNAVAILABLE. Default: 5000. */
+  /**
+   * How long a verification or `authorize` may take, waiting for a place included, in milliseconds. Then UNAVAILABLE. Default:
+   * 5000. With `failureLimit`, a call may wait as long before, for what is made of other credentials of its peer.
+   */
   readonly timeoutMs?: number
   /**
    * Verifications under way at a time, per authenticator. Default: 64. A verifier that answers at once is not counted. One
