@@ -153,6 +153,34 @@ describe('flaw 51: public methods, a principal with claims, and permission', () 
     })
   }
 
+  it('authorize is not waited for once the call has ended', async () => {
+    const clock = new FakeClock(Date.now())
+    const reasons: string[] = []
+    server = await startAuthServer({
+      verify,
+      authorize: () => new Promise(() => undefined),
+      onDecision: ({ reason }) => void reasons.push(reason),
+      clock,
+    })
+    const rpc = startRpc(server.client(), 'bidi', good)
+    await clock.timerSet()
+    rpc.cancel()
+    await rpc.done
+    while (reasons.length === 0) await settle(1)
+    expect(reasons).toEqual(['cancelled'])
+    expect(clock.pending).toBe(0)
+  })
+
+  it('authorize whose answer cannot be read does not let through', async () => {
+    const unreadable = Object.defineProperty({}, 'then', {
+      get: () => {
+        throw new Error('boom')
+      },
+    })
+    server = await startAuthServer({ verify, authorize: () => unreadable as never })
+    expect(await answerTo(server, 'Bearer good')).toBe('INTERNAL: Internal error')
+  })
+
   it('authorize is asked for every call, sees principal and call, and is bounded in time', async () => {
     const clock = new FakeClock(Date.now())
     const asked: unknown[] = []

@@ -1,6 +1,6 @@
 import { status as Code } from '@grpc/grpc-js'
 import type { Interceptor, Next, ServerCall, Status } from '@grpc-stack/grpc-core'
-import { type Clock, callAt } from './clock.ts'
+import { callAt } from './clock.ts'
 import { MISSING, type Outcome, type Refusal, type Refused, worse } from './outcome.ts'
 import { type Principal, principalVar } from './principal.ts'
 import { isPromise } from './promise.ts'
@@ -109,14 +109,16 @@ function authenticated(
     tell(settings, { call, allowed: false, reason: 'unauthorized', principal, authenticator: by })
     return ANSWERS.denied
   }
+  const failed = (error: unknown): Status => broken(settings, call, principal, by, error)
   let allowed: boolean | Promise<boolean>
+  let late: boolean
   try {
     allowed = authorize(principal, call)
+    late = isPromise(allowed)
   } catch (error) {
-    return broken(settings, call, principal, by, error)
+    return failed(error)
   }
-  if (!isPromise(allowed)) return conclude(allowed)
-  return inTime(allowed, settings).then(conclude, (error: unknown) => broken(settings, call, principal, by, error))
+  return late ? inTime(allowed, call, settings).then(conclude, failed) : conclude(allowed)
 }
 
 /** `authorize` threw: whatever it meant, it did not say yes. */
@@ -127,6 +129,10 @@ function broken(
   by: string,
   cause: unknown,
 ): Status {
+  if (cause === CALL_ENDED) {
+    tell(settings, { call, allowed: false, reason: 'cancelled', principal, authenticator: by })
+    return ANSWERS.cancelled
+  }
   const { refusal } = meaningOf(cause)
   const reason = refusal === 'invalid' ? 'rubbish' : refusal
   tell(settings, { call, allowed: false, reason, principal, authenticator: by, cause })
@@ -168,18 +174,25 @@ function untilExpiry(
   })
 }
 
-async function inTime<T>(answer: Promise<T>, { clock, timeoutMs }: { clock: Clock; timeoutMs: number }): Promise<T> {
-  let timer: unknown
-  const late = new Promise<never>((_, reject) => {
-    timer = clock.setTimeout(
-      () => reject(new VerifierUnavailableError(`serverAuth: authorize gave no answer within ${timeoutMs} ms`)),
-      timeoutMs,
-    )
+/** Waits for an answer as long as the call lasts, and no longer than `timeoutMs`. */
+async function inTime<T>(
+  answer: T,
+  { signal }: ServerCall,
+  { clock, timeoutMs }: ServerAuthSettings,
+): Promise<Awaited<T>> {
+  let reject: (reason: unknown) => void = () => undefined
+  const over = new Promise<never>((_, rejectIt) => {
+    reject = rejectIt
   })
+  const late = () => reject(new VerifierUnavailableError(`serverAuth: authorize gave no answer within ${timeoutMs} ms`))
+  const ended = () => reject(CALL_ENDED)
+  const timer = clock.setTimeout(late, timeoutMs)
+  signal.addEventListener('abort', ended, { once: true })
   try {
-    return await Promise.race([answer, late])
+    return await Promise.race([answer, over])
   } finally {
     clock.clearTimeout(timer)
+    signal.removeEventListener('abort', ended)
   }
 }
 
@@ -191,6 +204,8 @@ function tell({ onDecision }: ServerAuthSettings, decision: Decision): void {
     if (isPromise(logged)) logged.catch(() => undefined)
   } catch {}
 }
+
+const CALL_ENDED: unique symbol = Symbol('the call ended')
 
 // One text for every reason a credential can fail: which one it was would help whoever is guessing.
 const UNAUTHENTICATED: Status = { code: Code.UNAUTHENTICATED, details: 'No valid credentials' }

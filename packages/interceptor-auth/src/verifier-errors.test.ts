@@ -3,7 +3,7 @@ import { type Interceptor, RpcError } from '@grpc-stack/grpc-core'
 import type { TestServer } from '@grpc-stack/grpc-testing'
 import { afterEach, describe, expect, it } from 'vitest'
 import { alice, answerTo, DOWN, REFUSED, startAuthServer, stopAuthServers, verify } from '../test/auth-server.ts'
-import { InvalidTokenError, type Principal, VerifierUnavailableError } from './index.ts'
+import { InvalidTokenError, type Principal, shareable, VerifierUnavailableError } from './index.ts'
 
 let server: TestServer
 afterEach(stopAuthServers)
@@ -43,6 +43,35 @@ describe('flaw 50: what is not about the credential is not reported as such', ()
     ['a timeout of undici', () => new TypeError('fetch failed', { cause: coded('UND_ERR_HEADERS_TIMEOUT') }), DOWN],
     ['an aborted fetch', () => named('AbortError'), DOWN],
     ['AbortSignal.timeout', () => new DOMException('x', 'TimeoutError'), DOWN],
+    ...[
+      ...['DEPTH_ZERO_SELF_SIGNED_CERT', 'SELF_SIGNED_CERT_IN_CHAIN', 'UNABLE_TO_VERIFY_LEAF_SIGNATURE'],
+      ...[
+        'UNABLE_TO_GET_ISSUER_CERT_LOCALLY',
+        'CERT_HAS_EXPIRED',
+        'CERT_NOT_YET_VALID',
+        'ERR_TLS_CERT_ALTNAME_INVALID',
+      ],
+      ...['ERR_SSL_WRONG_VERSION_NUMBER', 'ERR_SSL_PACKET_LENGTH_TOO_LONG', 'EPROTO', 'HPE_INVALID_CONSTANT'],
+      ...['ERR_HTTP2_STREAM_ERROR', 'ERR_STREAM_PREMATURE_CLOSE', 'ERR_SOCKET_CLOSED', 'ENOBUFS', 'EAI_FAIL'],
+    ].map((code): [string, () => unknown, string] => [
+      `${code}, as a cause`,
+      () => new Error('x', { cause: coded(code) }),
+      DOWN,
+    ]),
+    ['a failed fetch without a code', () => new TypeError('fetch failed'), DOWN],
+    ['a fetch that broke off', () => new TypeError('terminated'), DOWN],
+    ['a system error of any other kind', () => Object.assign(coded('EACCES'), { errno: -13, syscall: 'open' }), DOWN],
+    ['a VerifierUnavailableError as a cause', () => new Error('x', { cause: new VerifierUnavailableError('x') }), DOWN],
+    [
+      'an error that is its own cause',
+      () => {
+        const e = new Error('x')
+        e.cause = e
+        return e
+      },
+      REFUSED,
+    ],
+    ['a TypeError of its own', () => new TypeError('x is not a function'), REFUSED],
     ['RpcError UNAVAILABLE', () => new RpcError(Code.UNAVAILABLE, 'x'), DOWN],
     ['RpcError DEADLINE_EXCEEDED', () => new RpcError(Code.DEADLINE_EXCEEDED, 'x'), DOWN],
     ['RpcError INTERNAL', () => new RpcError(Code.INTERNAL, 'x'), DOWN],
@@ -70,6 +99,20 @@ describe('flaw 50: what is not about the credential is not reported as such', ()
       expect(await answerTo(server, 'Bearer sync')).toBe(answer)
       expect(await answerTo(server, 'Bearer async')).toBe(answer)
       expect(server.calls).toHaveLength(0)
+    })
+  }
+
+  for (const definite of [true, false]) {
+    it(`a refusal is ${definite ? '' : 'not '}remembered if the verifier ${definite ? 'said so' : 'threw whatever it was'}`, async () => {
+      let asked = 0
+      server = await startAuthServer({
+        verify: shareable(async () => {
+          asked++
+          throw definite ? new InvalidTokenError('x') : new Error('x')
+        }),
+      })
+      for (let n = 0; n < 3; n++) expect(await answerTo(server, 'Bearer bad')).toBe(REFUSED)
+      expect(asked).toBe(definite ? 1 : 3)
     })
   }
 
