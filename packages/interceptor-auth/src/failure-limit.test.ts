@@ -170,6 +170,61 @@ describe('failureLimit bounds how many guesses are verified', () => {
     expect(codes).toEqual([Code.UNAUTHENTICATED, Code.UNAUTHENTICATED, Code.RESOURCE_EXHAUSTED])
   })
 
+  it('but not of one that a later authenticator accepts', async () => {
+    const none = async () => null
+    server = await startAuthServer({
+      verify: [none, shareable(none), async (token) => known(token)],
+      failureLimit: { max: 2 },
+    })
+    const client = server.client()
+    const rpcs = Array.from({ length: 20 }, (_, n) => runRpc(client, patterns[n % 4]!, carrying(`Bearer good-${n}`)))
+    expect(await counted(rpcs)).toEqual({ OK: 20 })
+    for (const n of [20, 21, 22]) expect(await answerTo(server, `Bearer good-${n}`)).toBe('OK: OK')
+  })
+
+  it('and one that all of them refuse counts once', async () => {
+    const none = () => null
+    server = await startAuthServer({ verify: [none, none, none], failureLimit: { max: 2 } })
+    for (const token of ['a', 'b']) expect(await answerTo(server, `Bearer ${token}`)).toBe(REFUSED)
+    expect(await answerTo(server, 'Bearer c')).toBe(LIMITED)
+  })
+
+  it('also while another authenticator is down, except of what was valid before', async () => {
+    let down = false
+    const asked: string[] = []
+    const first = (token: string): Verdict => {
+      if (down) throw new VerifierUnavailableError('down')
+      return known(token)
+    }
+    const second = (token: string) => {
+      asked.push(token)
+      return null
+    }
+    server = await startAuthServer({ verify: [first, second], failureLimit: { max: 2 } })
+    expect(await answerTo(server, 'Bearer good')).toBe('OK: OK')
+    down = true
+    for (let n = 0; n < 5; n++) expect(await answerTo(server, 'Bearer good')).toBe(DOWN)
+    asked.length = 0
+    for (let n = 0; n < 5; n++) await answerTo(server, `Bearer guess-${n}`)
+    expect(asked).toEqual(['guess-0', 'guess-1'])
+    down = false
+    expect(await answerTo(server, 'Bearer good')).toBe('OK: OK')
+  })
+
+  it('and calls with several credentials do not wait for each other’s', async () => {
+    server = await startAuthServer({
+      verify: [apiKeys({ keys: async () => null }), async (token) => known(token)],
+      failureLimit: { max: 3 },
+    })
+    const client = server.client()
+    const rpcs = Array.from({ length: 20 }, (_, n) =>
+      runRpc(client, 'unary', { metadata: metadataOf({ 'x-api-key': `k${n}`, authorization: `Bearer good-${n}` }) }),
+    )
+    const { UNAVAILABLE, ...counts } = await counted(rpcs)
+    expect(UNAVAILABLE).toBeUndefined()
+    expect((counts.OK ?? 0) + (counts.RESOURCE_EXHAUSTED ?? 0)).toBe(20)
+  })
+
   it('until the time is over', async () => {
     const clock = new FakeClock(Date.now())
     server = await startAuthServer({ verify: known, failureLimit: { max: 2, perMs: 1000 }, clock })

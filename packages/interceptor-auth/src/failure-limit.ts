@@ -1,8 +1,8 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { ServerCall } from '@grpc-stack/grpc-core'
+import { Attempt } from './attempt.ts'
 import type { Clock } from './clock.ts'
 import { LruMap } from './lru-map.ts'
-import type { Outcome } from './outcome.ts'
 import { peerAddress } from './peer-address.ts'
 
 /** Options of the bound on guessing. */
@@ -23,11 +23,6 @@ export interface FailureLimitOptions {
 interface Window {
   readonly from: number
   failures: number
-}
-
-/** A credential whose verification may fail: settled once its outcome is known. */
-export interface Attempt {
-  settle(outcome: Outcome): void
 }
 
 /**
@@ -62,12 +57,20 @@ export class FailureLimit {
     return this.#key(call)
   }
 
-  /** @param credential its digest, and whose it is: authenticators do not share what is valid */
-  enter(key: string, credential: string): Attempt | 'limited' | 'full' {
-    const pair = `${credential} ${key}`
-    if (this.#valid.get(pair)) return this.#attempt(key, pair, false)
-    if (this.#failures(key) >= this.#max) return 'limited'
-    return this.#isFull(key) ? 'full' : this.#attempt(key, pair, true)
+  /** What a credential, by its digest, is for this key. */
+  enter(key: string, digest: string): Attempt | 'limited' | 'full' {
+    const pair = `${digest} ${key}`
+    const valid = this.#valid.get(pair) === true
+    if (!valid && this.#failures(key) >= this.#max) return 'limited'
+    if (!valid && this.#isFull(key)) return 'full'
+    if (!valid) this.#attempts.set(key, (this.#attempts.get(key) ?? 0) + 1)
+    return new Attempt((result) => {
+      if (result === 'valid') this.#valid.set(pair, true)
+      else if (result === 'refused') this.#valid.delete(pair)
+      // One that was valid before is no guess while the verifier that knows it is down; any other is.
+      if (result === 'refused' || (result === 'doubtful' && !valid)) this.failed(key)
+      if (!valid) this.#leave(key)
+    })
   }
 
   /** After `full`: calls back once, in its own context, when `enter` says something else. Returns what gives it up. */
@@ -84,23 +87,6 @@ export class FailureLimit {
     const window = this.#window(key)
     if (window === undefined) this.#windows.set(key, { from: this.#clock.now(), failures: 1 })
     else window.failures++
-  }
-
-  #attempt(key: string, pair: string, takesRoom: boolean): Attempt {
-    if (takesRoom) this.#attempts.set(key, (this.#attempts.get(key) ?? 0) + 1)
-    let settled = false
-    return {
-      settle: (outcome) => {
-        if (settled) return
-        settled = true
-        if (outcome.principal !== undefined) this.#valid.set(pair, true)
-        else if (outcome.refusal === 'invalid' || outcome.refusal === 'denied') {
-          this.#valid.delete(pair)
-          this.failed(key)
-        }
-        if (takesRoom) this.#leave(key)
-      },
-    }
   }
 
   #leave(key: string): void {

@@ -94,6 +94,7 @@ export interface ServerAuthSettings {
   readonly cache: Required<CacheOptions> | undefined
   readonly verification: VerificationSettings
   readonly endStreamsOnExpiry: boolean
+  readonly failureLimit: FailureLimit | undefined
   readonly onDecision: ((decision: Decision) => void) | undefined
   readonly timeoutMs: number
   readonly clock: Clock
@@ -138,10 +139,10 @@ export function checkServerAuth(options: ServerAuthOptions): ServerAuthSettings 
       maxQueued: checkNumber(WHERE, 'maxQueued', options.maxQueued ?? 1000, 0, true),
       maxJoined: checkNumber(WHERE, 'maxJoined', options.maxJoined ?? 1000, 0, true),
       maxCredentialLength: checkNumber(WHERE, 'maxCredentialLength', options.maxCredentialLength ?? 8192, 1),
-      failureLimit,
       clock,
     },
     endStreamsOnExpiry: checkBoolean(WHERE, 'endStreamsOnExpiry', options.endStreamsOnExpiry ?? false),
+    failureLimit,
     onDecision,
     timeoutMs,
     clock,

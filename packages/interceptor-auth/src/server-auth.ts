@@ -1,5 +1,6 @@
 import { status as Code } from '@grpc/grpc-js'
 import type { Interceptor, Next, ServerCall, Status } from '@grpc-stack/grpc-core'
+import { Attempts } from './attempt.ts'
 import { callAt } from './clock.ts'
 import { MISSING, type Outcome, type Refusal, type Refused, worse } from './outcome.ts'
 import { type Principal, principalVar } from './principal.ts'
@@ -50,10 +51,13 @@ export function serverAuth(options: ServerAuthOptions): Interceptor<ServerCall> 
       tell(settings, { call, allowed: true, reason: 'public' })
       return next()
     }
-    const outcome = authenticate(verifications, call, 0, MISSING)
-    return isPromise(outcome)
-      ? outcome.then((late) => authenticated(settings, call, next, late))
-      : authenticated(settings, call, next, outcome)
+    const attempts = settings.failureLimit && new Attempts(settings.failureLimit, call)
+    const outcome = authenticate(verifications, call, attempts, 0, MISSING)
+    const conclude = (known: Outcome): Status | Promise<Status> => {
+      attempts?.close()
+      return authenticated(settings, call, next, known)
+    }
+    return isPromise(outcome) ? outcome.then(conclude) : conclude(outcome)
   }
 }
 
@@ -61,19 +65,20 @@ export function serverAuth(options: ServerAuthOptions): Interceptor<ServerCall> 
 function authenticate(
   verifications: readonly Verification[],
   call: ServerCall,
+  attempts: Attempts | undefined,
   from: number,
   refused: Refused,
 ): Outcome | Promise<Outcome> {
   let worst = refused
   for (let n = from; n < verifications.length; n++) {
-    const outcome = verifications[n]?.of(call)
+    const outcome = verifications[n]?.of(call, attempts)
     if (outcome === undefined) continue
     if (isPromise(outcome)) {
       const before = worst
       return outcome.then((late) =>
         late.principal !== undefined || late.refusal === 'cancelled'
           ? late
-          : authenticate(verifications, call, n + 1, worse(before, late)),
+          : authenticate(verifications, call, attempts, n + 1, worse(before, late)),
       )
     }
     // What is malformed is not for the next one to try: a header with two values must not be read leniently by anyone.

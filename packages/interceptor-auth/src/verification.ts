@@ -1,9 +1,9 @@
 import { hash } from 'node:crypto'
 import type { ServerCall } from '@grpc-stack/grpc-core'
+import type { Attempt, Attempts } from './attempt.ts'
 import type { Authenticator } from './authenticator.ts'
 import { malformed } from './authorization-header.ts'
 import type { Clock } from './clock.ts'
-import type { Attempt, FailureLimit } from './failure-limit.ts'
 import { FairQueue } from './fair-queue.ts'
 import { Flight } from './flight.ts'
 import { MALFORMED, type Outcome, type Refused } from './outcome.ts'
@@ -22,7 +22,6 @@ export interface VerificationSettings {
   readonly maxQueued: number
   readonly maxJoined: number
   readonly clock: Clock
-  readonly failureLimit: FailureLimit | undefined
 }
 
 interface Credential {
@@ -61,36 +60,40 @@ export class Verification {
     this.#joined = new FairQueue(settings.maxJoined, (refuse) => refuse())
   }
 
-  /** What this authenticator makes of the call; undefined when the call brings nothing for it. */
-  of(call: ServerCall): Outcome | Promise<Outcome> | undefined {
-    const { failureLimit, maxCredentialLength } = this.#settings
+  /**
+   * What this authenticator makes of the call; undefined when the call brings nothing for it.
+   *
+   * @param attempts with `failureLimit`
+   */
+  of(call: ServerCall, attempts: Attempts | undefined): Outcome | Promise<Outcome> | undefined {
+    const { maxCredentialLength } = this.#settings
     try {
       const text = this.#authenticator.credential(call)
       if (text === undefined) return undefined
       if (text === malformed || text.length > maxCredentialLength) {
-        failureLimit?.failed(failureLimit.keyOf(call))
+        attempts?.malformed()
         return MALFORMED
       }
-      const digest = this.#cache || failureLimit ? hash('sha256', text, 'base64') : ''
+      const digest = this.#cache || attempts ? hash('sha256', text, 'base64') : ''
       const credential = { text, digest }
-      return failureLimit === undefined
+      return attempts === undefined
         ? this.#verdict(call, credential, undefined)
-        : this.#limited(call, credential, failureLimit, failureLimit.keyOf(call))
+        : this.#limited(call, credential, attempts)
     } catch (error) {
       // Of `credential` or `failureLimit.key`; what a verifier throws is an outcome already.
       return { refusal: 'rubbish', by: this.#authenticator.name, cause: error }
     }
   }
 
-  #limited(call: ServerCall, credential: Credential, limit: FailureLimit, key: string): Outcome | Promise<Outcome> {
+  #limited(call: ServerCall, credential: Credential, attempts: Attempts): Outcome | Promise<Outcome> {
     const { clock, timeoutMs } = this.#settings
-    const attempt = limit.enter(key, `${this.#authenticator.name} ${credential.digest}`)
+    const attempt = attempts.enter(credential.digest)
     if (attempt === 'limited') return { refusal: 'limited', by: this.#authenticator.name }
     if (attempt !== 'full') return this.#verdict(call, credential, attempt)
     return this.#wait(call, true, (settle) => {
-      const leave = limit.wait(key, () => {
+      const leave = attempts.wait(() => {
         clock.clearTimeout(timer)
-        settle(this.#limited(call, credential, limit, key))
+        settle(this.#limited(call, credential, attempts))
       })
       const timer = clock.setTimeout(() => {
         leave()
@@ -106,7 +109,7 @@ export class Verification {
   #verdict(call: ServerCall, credential: Credential, attempt: Attempt | undefined): Outcome | Promise<Outcome> {
     const kept = this.#cache?.get(credential.digest)
     if (kept !== undefined) {
-      attempt?.settle(kept)
+      attempt?.hears(kept)
       return kept
     }
     const flight = this.#flights.get(credential.digest)
@@ -119,7 +122,7 @@ export class Verification {
       call,
       true,
       (settle) => flight.join(settle),
-      (outcome) => attempt?.settle(outcome),
+      (outcome) => attempt?.hears(outcome),
     )
   }
 
@@ -137,11 +140,12 @@ export class Verification {
           if (this.#flights.get(digest) === flight) this.#flights.delete(digest)
           if (flight.askedAt !== undefined) this.#cache?.keep(digest, outcome, flight.askedAt)
           // Also when the call is gone: a guess that is cancelled has still been verified.
-          attempt?.settle(outcome)
+          attempt?.ends(outcome)
         },
       },
       { places: this.#places, clock: this.#settings.clock, timeoutMs: this.#settings.timeoutMs },
     )
+    attempt?.begins()
     const outcome = flight.start()
     if (outcome !== undefined) return outcome
     if (shared) this.#flights.set(digest, flight)
