@@ -160,6 +160,17 @@ describe('a verification that calls share runs in the context of none', () => {
     }
   }
 
+  it('also when only its refusals are shared', async () => {
+    const seen: unknown[] = []
+    const verify = shareable(async () => {
+      seen.push(here())
+      return null
+    })
+    const server = await startAuthServer({ verify, cache: { ttlMs: 0, negativeTtlMs: 1000 } }, { before: [entering] })
+    for (const tenant of ['a', 'b']) await runRpc(server.client(), 'unary', from(tenant, 'same'))
+    expect(seen).toEqual([['none', 'none']])
+  })
+
   it('also when the verifier answers at once', async () => {
     const seen: unknown[] = []
     const verify = shareable(() => {

@@ -280,6 +280,26 @@ describe('several authenticators', () => {
     expect(await ask({ 'x-ticket': 'x', authorization: 'Bearer good' })).toBe('UNAUTHENTICATED')
   })
 
+  it('of your own making that fail to find the credential refuse the call', async () => {
+    const failing: [string, () => unknown][] = [
+      [
+        'throws',
+        () => {
+          throw new Error('boom')
+        },
+      ],
+      ['answers later', async () => 'good'],
+      ['answers with bytes', () => Buffer.from('good')],
+    ]
+    for (const [, credential] of failing) {
+      server = await startAuthServer({
+        verify: { name: 'odd', credential, verify: () => alice, shareable: false } as Authenticator,
+      })
+      expect(await ask({ authorization: 'Bearer good' })).toBe('INTERNAL')
+      await stopAuthServers()
+    }
+  })
+
   it('a slow one does not take the places of another', async () => {
     server = await startAuthServer({
       verify: [bearer(() => new Promise(() => undefined), { scheme: 'Slow' }), keys],

@@ -74,6 +74,8 @@ export class Verification {
         attempts?.malformed()
         return MALFORMED
       }
+      if (typeof text !== 'string')
+        throw new TypeError('an authenticator must return its credential as a text, at once')
       const digest = this.#cache || attempts ? hash('sha256', text, 'base64') : ''
       const credential = { text, digest }
       return attempts === undefined
@@ -128,11 +130,10 @@ export class Verification {
 
   #begin(call: ServerCall, credential: Credential, attempt: Attempt | undefined): Outcome | Promise<Outcome> {
     const { digest } = credential
-    const shared = this.#cache?.mayShare(undefined) === true
     const flight = new Flight(
       {
         address: peerAddress(call),
-        ask: () => this.#ask(call, credential.text, shared),
+        ask: () => this.#ask(call, credential.text),
         judge: (answer) => this.#judge(answer),
         failed: (error) => this.#failed(error),
         unavailable: (why) => this.#unavailable(why),
@@ -148,14 +149,15 @@ export class Verification {
     attempt?.begins()
     const outcome = flight.start()
     if (outcome !== undefined) return outcome
-    if (shared) this.#flights.set(digest, flight)
+    if (this.#cache?.mayShare(undefined)) this.#flights.set(digest, flight)
     return this.#wait(call, false, (settle) => flight.join(settle))
   }
 
-  #ask(call: ServerCall, credential: string, shared: boolean): unknown {
+  #ask(call: ServerCall, credential: string): unknown {
     const authenticator = this.#authenticator
     if (authenticator.shareable !== true) return authenticator.verify(credential, call)
-    return shared ? runShared(() => authenticator.verify(credential)) : authenticator.verify(credential)
+    // With a cache, other calls will be told: also where only refusals are kept.
+    return this.#cache ? runShared(() => authenticator.verify(credential)) : authenticator.verify(credential)
   }
 
   /**
