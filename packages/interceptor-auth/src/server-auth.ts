@@ -1,5 +1,5 @@
 import { status as Code } from '@grpc/grpc-js'
-import type { Interceptor, Next, ServerCall, Status } from '@grpc-stack/grpc-core'
+import { type Interceptor, type Next, RpcError, type ServerCall, type Status } from '@grpc-stack/grpc-core'
 import { Attempts } from './attempt.ts'
 import { callAt } from './clock.ts'
 import { MISSING, type Outcome, type Refusal, type Refused, worse } from './outcome.ts'
@@ -29,7 +29,7 @@ import { meaningOf, VerifierUnavailableError } from './verifier-errors.ts'
  *     UNAUTHENTICATED      no valid credential, always with the same text
  *     PERMISSION_DENIED    a valid credential, and `authorize` said no
  *     UNAVAILABLE          the verifier could not be asked, or not in time
- *     CANCELLED            the call ended while its credential was verified
+ *     CANCELLED            the call was cancelled while its credential was verified
  *     RESOURCE_EXHAUSTED   too many credentials of this peer were refused (`failureLimit`)
  *     INTERNAL             a verifier or `authorize` misbehaved
  *
@@ -103,6 +103,7 @@ function authenticated(
       ...(by !== undefined && { authenticator: by }),
       ...(cause !== undefined && { cause }),
     })
+    if (refusal === 'cancelled') return endOf(call)
     return cause === undefined ? ANSWERS[refusal] : { ...ANSWERS[refusal], cause }
   }
   const { principal, by } = outcome
@@ -136,7 +137,7 @@ function broken(
 ): Status {
   if (cause === CALL_ENDED) {
     tell(settings, { call, allowed: false, reason: 'cancelled', principal, authenticator: by })
-    return ANSWERS.cancelled
+    return endOf(call)
   }
   const { refusal } = meaningOf(cause)
   const reason = refusal === 'invalid' ? 'rubbish' : refusal
@@ -199,6 +200,12 @@ async function inTime<T>(
     clock.clearTimeout(timer)
     signal.removeEventListener('abort', ended)
   }
+}
+
+/** How a call ends that is not waited for any longer: as its signal says, which may also be that the server is draining. */
+function endOf({ signal }: ServerCall): Status {
+  const { reason } = signal
+  return reason instanceof RpcError ? { code: reason.code, details: reason.details } : ANSWERS.cancelled
 }
 
 function tell({ onDecision }: ServerAuthSettings, decision: Decision): void {
