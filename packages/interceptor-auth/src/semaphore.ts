@@ -38,7 +38,7 @@ export class Semaphore {
    * went to another key. Returns what gives the wait up, or undefined if the queue is full.
    */
   wait(key: string, acquired: () => void, evicted: () => void): (() => void) | undefined {
-    // Places are given on in the event of whichever holder gives one back, and its context is not the waiter's.
+    // Places are given on in the event of the holder that gives one back, whose context is not the waiter's.
     const waiter = { acquired: AsyncResource.bind(acquired), evicted }
     return this.#queue.add(key, waiter) ? () => this.#queue.delete(key, waiter) : undefined
   }

@@ -174,7 +174,7 @@ function checkCache(given: boolean | CacheOptions): Required<CacheOptions> | und
   if (given === true) return CACHE
   checkNames(`${WHERE}: option "cache"`, given, Object.keys(CACHE))
   const ttlMs = given.ttlMs ?? CACHE.ttlMs
-  // Who wants to hear at once that a token was withdrawn also wants to hear at once that one was granted.
+  // A server that must notice at once that a token was withdrawn must also notice that one was granted.
   const options = { ...CACHE, negativeTtlMs: Math.min(CACHE.negativeTtlMs, ttlMs), ...given }
   for (const name of ['ttlMs', 'negativeTtlMs', 'maxEntries', 'maxNegativeEntries'] as const) {
     checkNumber(WHERE, `cache.${name}`, options[name], 0)

@@ -40,7 +40,7 @@ type Settle = (outcome: Outcome | Promise<Outcome>) => void
  *     3. the verification another call has begun, if it may be shared;
  *     4. a verification of its own, which may have to wait for a place.
  *
- * Work of one call runs in that call's context, shared work in nobody's. A verifier that answers at once, or an answer that is
+ * Work of one call runs in that call's context, shared work in that of no call. A verifier that answers at once, or an answer that is
  * kept, costs no promise.
  */
 export class Verification {
