@@ -1,6 +1,6 @@
 import { withoutServerCall } from '@grpc-stack/grpc-core'
-import { runInNoCall } from './no-call.ts'
 import { isPromise } from './promise.ts'
+import { runShared } from './shared-work.ts'
 import type { Token, TokenProvider, TokenRequest } from './token.ts'
 
 type Answer = string | Token | Promise<string | Token>
@@ -37,7 +37,7 @@ export class ProviderContext {
 
   /** Runs what is done about an answer that calls share. */
   runShared<T>(work: () => T): T {
-    return this.#shared === false ? work() : runInNoCall(work)
+    return this.#shared === false ? work() : runShared(work)
   }
 }
 

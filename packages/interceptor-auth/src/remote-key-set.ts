@@ -3,7 +3,7 @@ import { backoffDelay } from './backoff.ts'
 import { type Fetch, fetchJson, shownUrl } from './bounded-fetch.ts'
 import type { Clock } from './clock.ts'
 import { keySetOf } from './key-set.ts'
-import { runInNoCall } from './no-call.ts'
+import { runShared } from './shared-work.ts'
 import { VerifierUnavailableError } from './verifier-errors.ts'
 
 /** Options of a key set that is fetched. */
@@ -119,7 +119,7 @@ export class RemoteKeySet {
   #refresh(now: number): Promise<void> {
     if (this.#flight !== undefined) return this.#flight
     if (now < this.#retryAt) return Promise.resolve()
-    this.#flight = runInNoCall(() => this.#fetch())
+    this.#flight = runShared(() => this.#fetch())
     return this.#flight
   }
 
