@@ -195,7 +195,7 @@ export class FusedServerCall
 
   /** Called by the wire: grpc-js ends the RPC by itself. */
   endedBelow(status: WireStatus): void {
-    this.#cutShort(new RemoteStatus(status.code, status.details, status.metadata ?? newMetadata()))
+    this.#cutShort(new RemoteStatus(status.code, status.details, status.metadata))
   }
 
   /** The wire is gone or has its status: interceptors must learn how the RPC ended, and may not change it. */
@@ -207,7 +207,7 @@ export class FusedServerCall
 
   /** Ends the RPC with this status, whatever is still working. */
   end(status: Status): void {
-    this.#refuse(new RemoteStatus(status.code, status.details ?? '', status.metadata ?? newMetadata()))
+    this.#refuse(new RemoteStatus(status.code, status.details, status.metadata))
   }
 
   /** Ends the RPC over the head of the handler and of interceptors that are still working. */
@@ -305,9 +305,8 @@ export class FusedServerCall
 
   sendStatus(status: WireStatus): void {
     if (this.#over || this.#settled) return
-    const metadata = status.metadata ?? newMetadata()
-    const given = new RemoteStatus(status.code, wellFormed(status.details), metadata)
-    const cause = status.code === Code.OK ? undefined : causeOf(metadata)
+    const given = new RemoteStatus(status.code, wellFormed(status.details), status.metadata)
+    const cause = given.code === Code.OK ? undefined : causeOf(given.metadata)
     this.endWith(cause === undefined ? given : Object.assign(given, { cause }))
   }
 

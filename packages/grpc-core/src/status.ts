@@ -26,16 +26,19 @@ const NO_METADATA: () => Metadata = () => new Metadata()
 /**
  * The status grpc-js reported. Only `code`, `details` and `metadata` are own properties: grpc-js copies own
  * properties of a status onto the application's error (grpc-js: call.ts), and a pass-through stack must add none.
+ *
+ * It is valid whatever it is made of: peers, handlers and interceptors of grpc-js give codes that are none (grpc-js turns
+ * the peer's text into a number and checks nothing) and members of any type.
  */
 export class RemoteStatus implements Status {
   readonly code: Code
   readonly details: string
   readonly metadata: Metadata
 
-  constructor(code: Code, details: string, metadata: Metadata) {
-    this.code = code
-    this.details = details
-    this.metadata = metadata
+  constructor(code: Code, details: string | undefined, metadata: Metadata | null | undefined) {
+    this.code = isCode(code) ? code : Code.UNKNOWN
+    this.details = validDetails(code, details)
+    this.metadata = isMetadata(metadata) ? metadata : NO_METADATA()
   }
 
   get origin(): 'remote' | 'local' {
@@ -53,10 +56,26 @@ export class UnattemptedStatus extends RemoteStatus {
   }
 }
 
-/** A status that came up a call, whoever made it: one of this library is passed on as it is. */
-export function receivedStatus(raw: StatusObject): Status {
+/** A status that came up a call, as a valid one. One of this library is passed on as it is. */
+export function receivedStatus(raw: StatusObject): RemoteStatus | LocalStatus {
   if (raw instanceof RemoteStatus || raw instanceof LocalStatus) return raw
+  if (typeof raw !== 'object' || raw === null) {
+    return new RemoteStatus(Code.UNKNOWN, `Invalid status ${show(raw)}`, undefined)
+  }
   return new RemoteStatus(raw.code, raw.details, raw.metadata)
+}
+
+/** The details of a status with this code, or with UNKNOWN in the place of a code that is none. */
+function validDetails(code: unknown, details: unknown): string {
+  const text =
+    typeof details === 'string' ? details : details === undefined || details === null ? '' : plainText(details)
+  if (isCode(code)) return text
+  return text === '' ? `Invalid status code ${show(code)}` : `Invalid status code ${show(code)}: ${text}`
+}
+
+/** A value in the place of a text. That of an object says nothing, and making it may throw. */
+function plainText(value: unknown): string {
+  return typeof value === 'object' || typeof value === 'function' ? '' : String(value)
 }
 
 /** A complete status made in this process. Members that have no value are absent. */
@@ -70,9 +89,9 @@ export class LocalStatus implements Status {
   declare readonly attempts?: number
 
   constructor(given: Status, refusedBy?: string) {
-    this.code = given.code
-    this.details = given.details ?? ''
-    this.metadata = given.metadata ?? NO_METADATA()
+    this.code = isCode(given.code) ? given.code : Code.UNKNOWN
+    this.details = validDetails(given.code, given.details)
+    this.metadata = isMetadata(given.metadata) ? given.metadata : NO_METADATA()
     this.origin = given.origin ?? 'local'
     if (given.cause !== undefined) this.cause = given.cause
     if (given.attempts !== undefined) this.attempts = given.attempts
@@ -133,9 +152,21 @@ export class RpcError extends Error implements Status {
     if (options.attempts !== undefined) this.attempts = options.attempts
   }
 
-  /** The error an application catches for a status that is not OK. */
+  /**
+   * The error an application catches for a status that is not OK. Never throws: a code that is none, and OK, become
+   * UNKNOWN with what was given in the details.
+   */
   static fromStatus(status: Status): RpcError {
-    return new RpcError(status.code, status.details ?? '', status)
+    try {
+      // The parts a peer can choose, made valid; the others are of this process.
+      const { code, details, metadata } = receivedStatus(status as StatusObject)
+      const { cause, origin, refusedBy, attempts } = status ?? {}
+      const options = { metadata, cause, origin, refusedBy, attempts }
+      if (code !== Code.OK) return new RpcError(code, details, options)
+      return new RpcError(Code.UNKNOWN, `Status OK is no error${details === '' ? '' : `: ${details}`}`, options)
+    } catch (error) {
+      return new RpcError(Code.UNKNOWN, 'Invalid status', { cause: error }) // a getter's
+    }
   }
 
   /**
