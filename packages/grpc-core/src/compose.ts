@@ -64,7 +64,7 @@ function specificity(key: string): number {
 }
 
 function composite(name: string, resolve: (method: MethodInfo, side: Side) => readonly Interceptor[]): Interceptor {
-  // Called as a plain function only from inside a hand-written interceptor; a stack flattens it instead.
+  // Called as a plain function only from inside a hand-written interceptor, and where it could not be flattened.
   const cache = new WeakMap<MethodInfo, Interceptor>()
   const run: Interceptor = (call, next) => {
     let fused = cache.get(call.method)
@@ -75,7 +75,16 @@ function composite(name: string, resolve: (method: MethodInfo, side: Side) => re
     return fused(call, next)
   }
   Object.defineProperty(run, 'name', { value: name })
-  return Object.assign(run, { [RESOLVE]: resolve })
+  // A stack is flattened before any of its interceptors runs, where what a predicate throws would end the process. The
+  // composite then stands for itself: it asks, and throws, where interceptors outside of it see that.
+  const flatten = (method: MethodInfo, side: Side): readonly Interceptor[] => {
+    try {
+      return resolve(method, side)
+    } catch {
+      return [run]
+    }
+  }
+  return Object.assign(run, { [RESOLVE]: flatten })
 }
 
 /** Several plain interceptors as one function, without an engine around them. */

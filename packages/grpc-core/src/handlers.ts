@@ -46,12 +46,15 @@ function adaptUnary(handler: AnyHandler, reads: boolean): AnyHandler {
     let result: unknown
     try {
       result = run(call, respond)
+      if (isThenable(result)) {
+        result.then(returned, (error: unknown) => respond(thrownError(error)))
+        return
+      }
     } catch (error) {
       respond(thrownError(error))
       return
     }
-    if (isThenable(result)) result.then(returned, (error: unknown) => respond(thrownError(error)))
-    else if (result !== undefined && !takesCallback) returned(result)
+    if (result !== undefined && !takesCallback) returned(result)
   }
 }
 
@@ -60,19 +63,17 @@ function adaptStream(handler: AnyHandler, reads: boolean): AnyHandler {
   return (call: StreamCall) => {
     const fail = guardErrors(call)
     if (reads) iterateSafely(call as ServerDuplexStream<unknown, unknown>)
-    let result: unknown
     try {
-      result = run(call)
+      const result = run(call)
+      if (isThenable(result)) {
+        result.then(undefined, (error: unknown) => fail(thrownError(error)))
+        return
+      }
+      const iterator = iteratorOf(result)
+      if (iterator) void pump(iterator, call, fail)
     } catch (error) {
       fail(thrownError(error))
-      return
     }
-    if (isThenable(result)) {
-      result.then(undefined, (error: unknown) => fail(thrownError(error)))
-      return
-    }
-    const iterator = iteratorOf(result)
-    if (iterator) void pump(iterator, call, fail)
   }
 }
 
@@ -157,6 +158,17 @@ function thrownError(error: unknown): ServerErrorResponse {
  */
 function wireError(error: unknown): ServerErrorResponse {
   if (error instanceof WireError) return error
+  try {
+    return readError(error)
+  } catch {
+    // A getter's, or of a text that cannot be made.
+    const metadata = newMetadata()
+    rememberCause(metadata, error)
+    return answer(Code.INTERNAL, 'Internal error', metadata)
+  }
+}
+
+function readError(error: unknown): ServerErrorResponse {
   const given = (typeof error === 'object' && error !== null ? error : {}) as Partial<RpcError>
   // Trailers of a call this server made are between it and that server: its pushback, say, is not for our caller.
   const own = given.origin !== 'remote' && isMetadata(given.metadata)

@@ -1,5 +1,6 @@
 import type { MethodInfo, Pattern } from './method.ts'
 import { show } from './status.ts'
+import { isThenable } from './thenable.ts'
 
 /**
  * Which methods something applies to:
@@ -47,13 +48,13 @@ export const healthAndReflection: MethodPredicate = any('grpc.health.v1.Health',
 const PATTERNS: readonly string[] = ['unary', 'clientStream', 'serverStream', 'bidi', 'unknown']
 
 /**
- * Makes a matcher ready.
+ * Makes a matcher ready. What a predicate of the application throws, the result throws: it is never taken for a no.
  * @param where names the option in the error, such as `retry: option "idempotent"`
  * @throws TypeError if the matcher is malformed.
  */
 export function compileMatcher(matcher: Matcher, where: string): MethodPredicate {
   if (typeof matcher === 'string') return compileText(matcher, where)
-  if (typeof matcher === 'function') return matcher
+  if (typeof matcher === 'function') return answering(matcher, where)
   if (matcher instanceof RegExp) {
     // A copy without the flags that make `test` remember where it stopped.
     const pattern = new RegExp(matcher.source, matcher.flags.replace(/[gy]/g, ''))
@@ -65,6 +66,16 @@ export function compileMatcher(matcher: Matcher, where: string): MethodPredicate
   }
   if (typeof matcher === 'object' && matcher !== null) return compileFacts(matcher as MethodFacts, where)
   throw new TypeError(`${where}: a matcher is a path, service or pattern, got ${show(matcher)}`)
+}
+
+/** A promise would be taken for a yes, whatever it comes to. */
+function answering(predicate: MethodPredicate, where: string): MethodPredicate {
+  return (method) => {
+    const answer: unknown = predicate(method)
+    if (!isThenable(answer)) return Boolean(answer)
+    Promise.resolve(answer).catch(() => undefined)
+    throw new TypeError(`${where}: a predicate must answer at once, got a promise`)
+  }
 }
 
 function compileText(text: string, where: string): MethodPredicate {

@@ -17,6 +17,15 @@ export function requestIterator<Q>(source: unknown, path: string): AsyncIterator
   throw new TypeError(`${path}: requests must be an iterable or an async iterable of messages, got ${show(source)}`)
 }
 
+/**
+ * The result an iterator of the application gave.
+ * @throws TypeError if it is none, as a loop over the iterator would.
+ */
+export function iteratorResult<T>(given: IteratorResult<T>): IteratorResult<T> {
+  if (typeof given === 'object' && given !== null) return given
+  throw new TypeError(`an iterator gave ${show(given)} instead of a result`)
+}
+
 export function isAsyncIterable<T>(value: unknown): value is AsyncIterable<T> {
   return typeof (value as Partial<AsyncIterable<T>> | null | undefined)?.[Symbol.asyncIterator] === 'function'
 }

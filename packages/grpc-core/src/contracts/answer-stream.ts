@@ -1,3 +1,5 @@
+import { iteratorResult } from '../request-pump.ts'
+
 /** What an answer is given out to. */
 interface Receiver {
   message(message: unknown): void
@@ -52,7 +54,7 @@ export class AnswerStream {
   async #fetch(): Promise<void> {
     let item: IteratorResult<unknown>
     try {
-      item = await this.#responses.next()
+      item = iteratorResult(await this.#responses.next())
     } catch (error) {
       if (!this.#closed) this.#receiver.failed(error)
       return

@@ -189,14 +189,16 @@ export class ContractCall implements Omit<BaseCall, never> {
       return this.#scope.runInAsyncScope(() => this.#open(details, given))
     }
     let answer: unknown
+    let promised: boolean
     try {
       answer = intercept.call(contract, continuation, this.#details, input)
+      promised = isThenable(answer)
     } catch (error) {
       this.#failed(error)
       return
     }
     this.#choose(answer)
-    if (isThenable(answer)) {
+    if (promised) {
       Promise.resolve(answer).then(
         (value) => this.#answered(value),
         (error: unknown) => this.#failed(error),

@@ -1,5 +1,5 @@
 import { status as Code, type Metadata, type ServerInterceptingCallInterface } from '@grpc/grpc-js'
-import { requestIterator } from '../request-pump.ts'
+import { iteratorResult, requestIterator } from '../request-pump.ts'
 import type { FusedServerCall } from '../server-call.ts'
 import { RpcError, type Status } from '../status.ts'
 import { MessageSource } from './message-source.ts'
@@ -68,7 +68,7 @@ export class InnerRun {
   async #read(): Promise<void> {
     let item: IteratorResult<unknown>
     try {
-      item = await this.#requests.next()
+      item = iteratorResult(await this.#requests.next())
     } catch (error) {
       this.#fail(error)
       return
