@@ -9,6 +9,8 @@ import { openPlanned } from './contracts/contract-call.ts'
 import { openServerCall, planServer, type ServerPlan } from './contracts/server-plan.ts'
 import type { LinkedList } from './linked-list.ts'
 import { describeMethod } from './method.ts'
+import { gateResponses } from './response-gate.ts'
+import { DEFAULT_MAX_METADATA_BYTES } from './response-size.ts'
 import type { FusedServerCall } from './server-call.ts'
 import { isUnregistered } from './unregistered.ts'
 
@@ -66,8 +68,13 @@ export function serverInterceptors(...interceptors: readonly ServerInterceptorLi
 /**
  * One grpc-js interceptor for a whole server stack.
  * @param active holds the calls in progress, for a server that wants to end them
+ * @param maxMetadataBytes what response headers, and trailers with the status, may take
  */
-export function fuseServer(list: readonly Interceptor[], active?: LinkedList<FusedServerCall>): grpc.ServerInterceptor {
+export function fuseServer(
+  list: readonly Interceptor[],
+  active?: LinkedList<FusedServerCall>,
+  maxMetadataBytes: number = DEFAULT_MAX_METADATA_BYTES,
+): grpc.ServerInterceptor {
   const plans = new Map<string, ServerPlan>()
   const shared = { active, scope: new AsyncResource('GRPC_STACK_SERVER') }
   return (definition, call) => {
@@ -81,6 +88,7 @@ export function fuseServer(list: readonly Interceptor[], active?: LinkedList<Fus
       // Callers can mint paths nobody registered: remembering them would let them fill the memory.
       if (registered) plans.set(definition.path, plan)
     }
+    gateResponses(call, maxMetadataBytes)
     const bare = plan.stack.length === 0 && plan.layers.length === 0 && contextStorage() === undefined
     const fused: unknown = bare ? call : openServerCall(plan, call, shared)
     // As on the client: grpc-js names its class and uses only the interface.

@@ -14,6 +14,7 @@ import type { Handlers } from './handler-types.ts'
 import { type AnyHandler, adaptHandler, type HandlerType } from './handlers.ts'
 import { fuseServer } from './interceptors.ts'
 import { LinkedList } from './linked-list.ts'
+import { checkMetadataLimit, DEFAULT_MAX_METADATA_BYTES } from './response-size.ts'
 import type { FusedServerCall } from './server-call.ts'
 import { show } from './status.ts'
 import { unregisteredHandler } from './unregistered.ts'
@@ -21,6 +22,14 @@ import { unregisteredHandler } from './unregistered.ts'
 /** Options of `createServer`: the interceptors, first outermost, beside grpc-js's own server options. */
 export interface CreateServerOptions extends ChannelOptions, Omit<ServerOptions, 'interceptors'> {
   readonly interceptors?: readonly ServerInterceptorLike[]
+  /**
+   * The most that the headers of a response may take, and its trailers together with code and details, in bytes of an HTTP/2
+   * header list: names, percent-encoded or base64 values, and 32 for each pair. Details that are longer end with an ellipsis;
+   * keys that do not fit are left out, which the details say, and once a process warning. From 1024 to 65536, beyond which
+   * Node cannot send. Default: 8192, which gRPC over HTTP/2 has every peer accept; one that gets more than it takes may break
+   * off the call or its connection.
+   */
+  readonly maxResponseMetadataBytes?: number
 }
 
 /**
@@ -92,27 +101,28 @@ export class StackServer extends Server {
  *     const server = createServer({ interceptors: [tracing(), logging()] })
  *     server.addService(GreeterService, { sayHello: async (call) => ({ message: `Hello ${call.request.name}` }) })
  *
- * @throws TypeError for something that is not an interceptor.
+ * @throws TypeError for something that is not an interceptor, and for a limit that is none.
  */
 export function createServer(options: CreateServerOptions = {}): StackServer {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw new TypeError(`createServer: options must be an object such as { interceptors: [] }, got ${show(options)}`)
   }
-  const { interceptors = [], ...grpcOptions } = options
+  const { interceptors = [], maxResponseMetadataBytes = DEFAULT_MAX_METADATA_BYTES, ...grpcOptions } = options
   if (!Array.isArray(interceptors)) {
     throw new TypeError(`createServer: option "interceptors" must be a list, got ${show(interceptors)}`)
   }
   const list = validateInterceptors(interceptors, 'createServer: option "interceptors"', 'server')
+  const limit = checkMetadataLimit(maxResponseMetadataBytes, 'createServer: option "maxResponseMetadataBytes"')
   const active = new LinkedList<FusedServerCall>()
-  const server = new StackServer({ ...grpcOptions, interceptors: [fuseServer(list, active)] }, active)
-  if (list.length > 0) showUnregistered(server)
+  const server = new StackServer({ ...grpcOptions, interceptors: [fuseServer(list, active, limit)] }, active)
+  showUnregistered(server)
   return server
 }
 
 /** How long a peer has to take the last status before its connection is closed under it. */
 const LAST_WORD_MS = 250
 
-/** grpc-js answers a path without a handler before any interceptor (server.ts, 1.14) and has no hook for it. */
+/** grpc-js answers a path without a handler before any interceptor (server.ts, 1.14) and has no hook for it; nor is such an answer bounded. */
 function showUnregistered(server: StackServer): void {
   // Private in grpc-js's types; a test fails when it is no longer there.
   const internals = server as unknown as { _retrieveHandler(path: string): unknown }

@@ -1,0 +1,44 @@
+import type { Metadata, ServerInterceptingCallInterface } from '@grpc/grpc-js'
+import { fitHeaders, fitStatus } from './response-size.ts'
+import type { WireStatus } from './server-wire.ts'
+import { isMetadata } from './status.ts'
+
+/** Where grpc-js's call keeps its gate. */
+const GATE: unique symbol = Symbol('grpc-stack.gate')
+
+interface Gated extends ServerInterceptingCallInterface {
+  [GATE]: Gate
+}
+
+/** What grpc-js's call did before. Does not lead to the call: see `ServerWire`. */
+interface Gate {
+  readonly sendStatus: ServerInterceptingCallInterface['sendStatus']
+  readonly sendMetadata: ServerInterceptingCallInterface['sendMetadata']
+  readonly limit: number
+  /** Response headers were left out. */
+  marked: boolean
+}
+
+/**
+ * Lets headers and statuses leave grpc-js's call only as a peer can take them, whatever sends them: a handler, an
+ * interceptor, grpc-js itself. One function for all calls, as in `ServerWire`.
+ */
+export function gateResponses(call: ServerInterceptingCallInterface, limit: number): void {
+  const gate: Gate = { sendStatus: call.sendStatus, sendMetadata: call.sendMetadata, limit, marked: false }
+  ;(call as Gated)[GATE] = gate
+  call.sendStatus = gatedStatus
+  call.sendMetadata = gatedMetadata
+}
+
+function gatedStatus(this: ServerInterceptingCallInterface, status: WireStatus): void {
+  const gate = (this as Gated)[GATE]
+  gate.sendStatus.call(this, fitStatus(status, gate.limit, gate.marked))
+}
+
+function gatedMetadata(this: ServerInterceptingCallInterface, metadata: Metadata): void {
+  const gate = (this as Gated)[GATE]
+  // Handlers give none at times, which grpc-js takes.
+  const fitting = isMetadata(metadata) ? fitHeaders(metadata, gate.limit) : metadata
+  if (fitting !== metadata) gate.marked = true
+  gate.sendMetadata.call(this, fitting)
+}
