@@ -17,6 +17,12 @@ export const missingPython: string | undefined = (() => {
   return 'no gRPC Python: apt-get install python3-grpcio python3-protobuf python3-grpc-tools'
 })()
 
+/** Why tests whose programs need no generated code cannot run on this machine, or undefined. */
+export const missingGrpcPython: string | undefined = (() => {
+  const { status } = spawnSync(PYTHON, ['-c', 'import grpc'])
+  return status === 0 ? undefined : 'no gRPC Python: apt-get install python3-grpcio'
+})()
+
 /** A directory with the Python programs and the code generated for them. */
 export function preparePython(): { readonly directory: string; remove(): void } {
   const directory = mkdtempSync(join(tmpdir(), 'grpc-stack-interop-'))
@@ -45,7 +51,16 @@ async function end(child: ChildProcess): Promise<void> {
 
 /** Runs the Python client against a port. Returns what it reported, by check. */
 export async function runPythonClient(directory: string, port: number): Promise<Map<string, Record<string, unknown>>> {
-  const client = spawn(PYTHON, ['client.py', String(port)], { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] })
+  return await report('client.py', port, directory)
+}
+
+/** Runs a Python program that needs no generated code against a port. Returns what it reported, by check. */
+export async function runPython(program: string, port: number): Promise<Map<string, Record<string, unknown>>> {
+  return await report(program, port, SOURCES)
+}
+
+async function report(program: string, port: number, directory: string): Promise<Map<string, Record<string, unknown>>> {
+  const client = spawn(PYTHON, [program, String(port)], { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] })
   let errors = ''
   client.stderr.on('data', (chunk: Buffer) => {
     errors += chunk.toString()

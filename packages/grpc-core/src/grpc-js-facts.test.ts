@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import { connect, type ServerHttp2Stream } from 'node:http2'
 import { createRequire } from 'node:module'
 import {
   status as Code,
@@ -9,6 +10,8 @@ import {
   Metadata,
   Server,
   ServerCredentials,
+  type ServerDuplexStream,
+  ServerInterceptingCall,
   type ServerInterceptor,
 } from '@grpc/grpc-js'
 import {
@@ -35,6 +38,7 @@ import {
   type Status,
   serverInterceptors,
 } from './index.ts'
+import { callAtStream, streamOf } from './server-stream.ts'
 
 // Each workaround of the engine rests on a behaviour of grpc-js 1.14. The first half of a test shows the behaviour, and fails
 // when grpc-js changes it; the second shows what the engine makes of it.
@@ -350,6 +354,58 @@ describe('hostile or odd input', () => {
       expect((await runRpc(client, 'unary', { options: { deadline } })).status?.code).toBe(Code.OK)
     }
     expect(seen).toEqual([at, at, Number.POSITIVE_INFINITY])
+  })
+
+  it('a refused stream stays open until its client ends it; with a stack it is reset behind its status', async () => {
+    const opened = new Map<string, ServerHttp2Stream | undefined>()
+    const watching =
+      (name: string): ServerInterceptor =>
+      (_definition, call) => {
+        // Private in grpc-js: a call leads to the one nearer to the connection, and the last to the stream.
+        const innermost = callAtStream(call)
+        expect(innermost.constructor.name).toBe('BaseServerInterceptingCall')
+        opened.set(name, streamOf(innermost))
+        return new ServerInterceptingCall(call)
+      }
+    const statuses: (number | undefined)[] = []
+    const open = async (name: string, interceptors: ServerInterceptor[]): Promise<ServerHttp2Stream> => {
+      const native = new Server({ interceptors: [watching(`${name} outside`), watching(name), ...interceptors] })
+      native.addService(testService, {
+        bidi: (call: ServerDuplexStream<object, object>) => call.emit('error', { code: 7 }),
+      })
+      const port = await new Promise<number>((resolve, reject) => {
+        native.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+          error ? reject(error) : resolve(bound),
+        )
+      })
+      closers.push(() => native.forceShutdown())
+      const session = connect(`http://127.0.0.1:${port}`)
+      closers.push(() => session.destroy())
+      const request = { ':method': 'POST', ':path': testService.bidi.path, 'content-type': 'application/grpc' }
+      const stream = session.request(request, { endStream: false })
+      stream.resume()
+      await new Promise<void>((resolve) =>
+        stream.once('response', (headers) => {
+          statuses.push(Number(headers['grpc-status']))
+          resolve()
+        }),
+      )
+      const found = opened.get(name)
+      if (found === undefined) throw new Error('grpc-js’s server calls no longer lead to their stream')
+      return found
+    }
+    const closers: (() => void)[] = []
+    try {
+      const bare = await open('bare', [])
+      const stacked = await open('stacked', serverInterceptors(passThrough))
+      await until(() => stacked.closed, 'the reset')
+      expect(bare.closed).toBe(false)
+      expect(bare.state.remoteClose).toBe(0)
+      expect(opened.get('stacked outside')).toBe(stacked)
+      expect(statuses).toEqual([Code.PERMISSION_DENIED, Code.PERMISSION_DENIED])
+    } finally {
+      for (const close of closers) close()
+    }
   })
 
   it('two thousand paths that nobody registered leave nothing behind', async () => {

@@ -1,5 +1,7 @@
 import type { Metadata, ServerInterceptingCallInterface } from '@grpc/grpc-js'
+import { HandlerLink } from './handler-link.ts'
 import { fitHeaders, fitStatus } from './response-size.ts'
+import { callAtStream, endBehindStatus, mayBeSending, streamOf } from './server-stream.ts'
 import type { WireStatus } from './server-wire.ts'
 import { isMetadata } from './status.ts'
 
@@ -21,9 +23,13 @@ interface Gate {
 
 /**
  * Lets headers and statuses leave grpc-js's call only as a peer can take them, whatever sends them: a handler, an
- * interceptor, grpc-js itself. One function for all calls, as in `ServerWire`.
+ * interceptor, grpc-js itself. A status ends the stream, also where the client has not. One function for all calls, as in
+ * `ServerWire`.
  */
-export function gateResponses(call: ServerInterceptingCallInterface, limit: number): void {
+export function gateResponses(given: ServerInterceptingCallInterface, limit: number): void {
+  if (given instanceof HandlerLink) return // of another stack on the same server: there is a gate below it
+  const call = callAtStream(given)
+  if (GATE in call) return
   const gate: Gate = { sendStatus: call.sendStatus, sendMetadata: call.sendMetadata, limit, marked: false }
   ;(call as Gated)[GATE] = gate
   call.sendStatus = gatedStatus
@@ -32,7 +38,11 @@ export function gateResponses(call: ServerInterceptingCallInterface, limit: numb
 
 function gatedStatus(this: ServerInterceptingCallInterface, status: WireStatus): void {
   const gate = (this as Gated)[GATE]
+  const stream = streamOf(this)
+  const sending = mayBeSending(stream)
+  const trailers = sending && stream.headersSent
   gate.sendStatus.call(this, fitStatus(status, gate.limit, gate.marked))
+  if (sending) endBehindStatus(stream, trailers)
 }
 
 function gatedMetadata(this: ServerInterceptingCallInterface, metadata: Metadata): void {

@@ -1,5 +1,13 @@
 import { connect, type IncomingHttpHeaders } from 'node:http2'
-import { Client, status as Code, credentials, Metadata } from '@grpc/grpc-js'
+import {
+  Client,
+  status as Code,
+  credentials,
+  Metadata,
+  Server,
+  ServerCredentials,
+  type sendUnaryData,
+} from '@grpc/grpc-js'
 import {
   type Behaviour,
   echo,
@@ -12,7 +20,14 @@ import {
   testService,
 } from '@grpc-stack/grpc-testing'
 import { describe, expect, it } from 'vitest'
-import { createServer, type Interceptor, RpcError, type ServerInterceptorLike, select } from './index.ts'
+import {
+  createServer,
+  type Interceptor,
+  RpcError,
+  type ServerInterceptorLike,
+  select,
+  serverInterceptors,
+} from './index.ts'
 
 const passThrough: Interceptor = (_call, next) => next()
 
@@ -177,6 +192,31 @@ describe.each(servers)('what is too large for a peer: %s', (_name, stock, interc
     for (const pattern of patterns) {
       server.behaviour = endWith({ code: Code.NOT_FOUND, details: 'a\ud83d b\ude00' })
       expect((await runRpc(server.client(), pattern)).error?.details).toBe('a\ufffd b\ufffd')
+    }
+  })
+})
+
+describe('several stacks on one stock server', () => {
+  it('bound a response once', async () => {
+    const nothing = serverInterceptors(select('other.*', passThrough))
+    const interceptors = [...nothing, ...nothing, ...serverInterceptors(passThrough), ...nothing]
+    const server = new Server({ interceptors })
+    server.addService(testService, {
+      unary: (_call: unknown, answer: sendUnaryData<unknown>) => answer({ code: 5, details: big }),
+    })
+    const port = await new Promise<number>((resolve, reject) => {
+      server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
+        error ? reject(error) : resolve(bound),
+      )
+    })
+    const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure())
+    try {
+      const { code, details } = await callPath(client, unaryPath)
+      expect(code).toBe(Code.NOT_FOUND)
+      expect(details).toMatch(/^d+…$/)
+    } finally {
+      client.close()
+      server.forceShutdown()
     }
   })
 })
