@@ -19,6 +19,9 @@ const OWN_BYTES = 400
 const MOST_PAIRS = 118
 const PAIR_BYTES = 32
 
+/** What one UTF-16 unit may take when it is percent-encoded: three bytes of UTF-8, three characters each. */
+const MOST_BYTES_OF_UNIT = 9
+
 const ELLIPSIS = '…'
 const LEFT_OUT = ' (metadata left out: too large to send)'
 
@@ -39,8 +42,10 @@ export function fitStatus(status: WireStatus, limit: number, marked: boolean): W
   const details = (typeof status.details === 'string' ? status.details : '').toWellFormed()
   const trailers = metadata?.toHttp2Headers() ?? NO_HEADERS
   const room = limit - OWN_BYTES
-  const textBytes = encodedLength(details, room)
   const sizes = sizesOf(trailers)
+  // Counted only where it could be too long.
+  const mostBytes = details.length * MOST_BYTES_OF_UNIT
+  const textBytes = mostBytes + sizes.bytes <= room ? mostBytes : encodedLength(details, room)
   if (!marked && textBytes + sizes.bytes <= room && sizes.pairs <= MOST_PAIRS) {
     return details === status.details ? status : { code, details, metadata: metadata ?? null }
   }
