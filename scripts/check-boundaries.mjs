@@ -8,7 +8,7 @@
 //
 // Also: no import reaches into another package's files; what published sources import is a dependency or a peer
 // dependency of the package; an optional peer is imported by sub-path entry points only, so that `import` of the main
-// one works without it. Nx's project graph answers for what package.json files declare, the sources for what they import.
+// one works without it, or by `import()`, whose failure can be handled. Nx's project graph answers for what package.json files declare, the sources for what they import.
 import { execFileSync } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { isBuiltin } from 'node:module'
@@ -41,11 +41,11 @@ function filesOf(dir) {
  * The module specifiers a file imports. Statements are found at the start of a line, so that the examples in comments,
  * whose lines start with an asterisk, do not count.
  */
-function importsOf(path) {
+function importsOf(path, { dynamic = true } = {}) {
   const text = readFileSync(path, 'utf8')
   const statements = /^\s*(?:import|export)\s+(?:[\w$*{}\s,]*?\sfrom\s+|)['"]([^'"]+)['"]/gm
   const calls = /^(?!\s*(?:\*|\/\/)).*?\b(?:import|require)\(\s*['"]([^'"]+)['"]\s*\)/gm
-  return [...text.matchAll(statements), ...text.matchAll(calls)].map((match) => match[1])
+  return [...text.matchAll(statements), ...(dynamic ? text.matchAll(calls) : [])].map((match) => match[1])
 }
 
 /** `@scope/name/sub/path` → `@scope/name`, `name/sub` → `name`. */
@@ -111,7 +111,7 @@ for (const workspacePackage of packages) {
   const loaded = new Set(main ? [join(root, main.source)] : [])
   for (const path of loaded) {
     if (!existsSync(path)) continue
-    for (const specifier of importsOf(path)) {
+    for (const specifier of importsOf(path, { dynamic: false })) {
       if (specifier.startsWith('.')) loaded.add(join(dirname(path), specifier))
       else if (optional.includes(packageNameOf(specifier))) {
         problems.push(
