@@ -4,7 +4,8 @@ import type { Interceptor, ServerCall } from './call.ts'
 import { checkDeadline } from './call-settings.ts'
 import { Context, storageForCall } from './context.ts'
 import { type DeadlineTimer, startDeadlineTimer, toEpochMs } from './deadline.ts'
-import { abandoned, FusedCall, internalStatus, type Layer, tapStatus } from './fused-call.ts'
+import { abandoned, internalStatus, tapStatus } from './engine/answer.ts'
+import { InterceptedCall } from './engine/intercepted-call.ts'
 import type { HandlerLink } from './handler-link.ts'
 import type { Linked, LinkedList } from './linked-list.ts'
 import { mergeOver, newMetadata } from './metadata.ts'
@@ -31,7 +32,7 @@ export interface SharedByCalls {
  *     grpc-js ◀─ send… ──────── taps, finish() ◀─────────────────────────── sendMessage, sendStatus
  */
 export class FusedServerCall
-  extends FusedCall
+  extends InterceptedCall
   implements ServerCall, ServerInterceptingCallInterface, Linked<FusedServerCall>
 {
   readonly side = 'server' as const
@@ -57,7 +58,6 @@ export class FusedServerCall
   #attempting = false
   /** The RPC has its status on the wire, or the wire is gone. */
   #over = false
-  #direct = false
   #answered = false
   #headersSent = false
   #responseMetadata: Metadata | undefined
@@ -133,7 +133,7 @@ export class FusedServerCall
   async respond(message: unknown): Promise<void> {
     if (this.#over) return
     if (this.#answered && !this.method.responseStream) throw new Error('respond: this RPC was already answered')
-    const tapped = this.tapResponse(message, this.depth)
+    const tapped = this.run.taps === undefined ? message : this.run.taps.response(message, this.run.acting)
     this.#sendHeadersIfAny()
     this.#answered = true
     await new Promise<void>((resolve) => {
@@ -150,23 +150,23 @@ export class FusedServerCall
     this.#deadline = Math.min(this.#deadline, this.#within?.deadline ?? Number.POSITIVE_INFINITY)
     this.#shared?.active?.add(this)
     const storage = storageForCall()
-    if (storage === undefined) this.run()
+    if (storage === undefined) this.run.start()
     else {
-      this.entered = this.rpcContext = this.#within?.rpcContext?.within(this) ?? new Context(undefined, this)
-      storage.run(this.rpcContext, () => this.run())
+      this.run.context = this.rpcContext = this.#within?.rpcContext?.within(this) ?? new Context(undefined, this)
+      storage.run(this.rpcContext, () => this.run.start())
     }
   }
 
   onReceiveMessage(message: unknown): void {
     if (this.#over || this.#settled) return
-    if (this.taps?.seeRequests) this.#handlerScope?.runInAsyncScope(this.#deliverTapped, this, message)
+    if (this.run.taps?.seeRequests) this.#handlerScope?.runInAsyncScope(this.#deliverTapped, this, message)
     else this.#handlerScope?.runInAsyncScope(this.#handler.onReceiveMessage, this.#handler, message)
   }
 
   #deliverTapped(message: unknown): void {
     let tapped: unknown
     try {
-      tapped = this.tapRequest(message)
+      tapped = this.run.observed.request(message)
     } catch (error) {
       this.#tapThrew(error)
       return
@@ -212,12 +212,12 @@ export class FusedServerCall
 
   /** Ends the RPC over the head of the handler and of interceptors that are still working. */
   #refuse(status: Status): void {
-    if (this.finished) return
+    if (this.run.finished) return
     this.#releaseRespond?.()
-    this.block ??= { outside: -1, status }
+    this.run.block ??= { outside: -1, status }
     this.#settle(status)
-    if (!this.finished) this.decide(status, -1)
-    else this.abortSignals(status, -1)
+    if (!this.run.finished) this.run.decide(status, -1)
+    else this.abortInside(-1, status)
   }
 
   // ── The handler ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -227,8 +227,7 @@ export class FusedServerCall
     this.#base.start(this.#wire)
   }
 
-  protected attempt(): Promise<Status> {
-    this.depth = this.stack.length
+  begin(): Promise<Status> {
     this.#outcome = new Promise((resolve) => {
       this.#resolveOutcome = resolve
     })
@@ -240,21 +239,23 @@ export class FusedServerCall
       this.#settle(internalStatus('server', 'The handler threw', error))
     }
     this.#attempting = false
-    if (this.#settled !== undefined) return this.settledAtOnce(this.#settled)
+    if (this.#settled !== undefined) return this.run.endedAtOnce(this.#settled)
     return this.#outcome
   }
 
-  protected override follow(outcome: Promise<Status>): void {
-    if (outcome === this.#outcome && !this.#settled) this.#direct = true
-    else super.follow(outcome)
+  opens(index: number, again: boolean): Status | undefined {
+    if (!again) return undefined
+    this.#misuse = this.run.misuse(index, 'called next() a second time; a server RPC runs once')
+    return this.#misuse
   }
 
-  protected again(layer: Layer): Promise<Status> {
-    this.#misuse = this.misuse(layer, 'called next() a second time; a server RPC runs once')
-    return this.settledAtOnce(this.#misuse)
+  mayRepeat(): boolean {
+    return false
   }
 
-  protected complete(status: Status): Status {
+  reached(): void {}
+
+  complete(status: Status): Status {
     if (status.code !== Code.OK || this.#answered || this.method.responseStream) return status
     return new RemoteStatus(Code.UNIMPLEMENTED, 'No message received', status.metadata ?? newMetadata())
   }
@@ -267,13 +268,13 @@ export class FusedServerCall
     if (this.#over || this.#settled || this.#headersSent) return
     this.#headersSent = true
     const merged = this.#responseMetadata === undefined ? metadata : mergeOver(metadata, this.#responseMetadata)
-    if (!this.taps?.seeMetadata) {
+    if (!this.run.taps?.seeMetadata) {
       this.#base.sendMetadata(merged)
       return
     }
     let tapped: Metadata
     try {
-      tapped = this.tapMetadata(merged === metadata ? metadata.clone() : merged)
+      tapped = this.run.observed.metadata(merged === metadata ? metadata.clone() : merged)
     } catch (error) {
       this.#tapThrew(error)
       return
@@ -285,9 +286,9 @@ export class FusedServerCall
     // As in grpc-js, the callback of a message nobody will send never comes.
     if (this.#over || this.#settled) return
     let tapped: unknown = message
-    if (this.taps?.seeResponses) {
+    if (this.run.taps?.seeResponses) {
       try {
-        tapped = this.tapResponse(message)
+        tapped = this.run.observed.response(message)
       } catch (error) {
         this.#tapThrew(error)
         return
@@ -317,7 +318,7 @@ export class FusedServerCall
 
   /** How the RPC has ended, if it has. */
   get ending(): Status | undefined {
-    return this.#final ?? this.block?.status
+    return this.#final ?? this.run.block?.status
   }
 
   #settle(status: Status): void {
@@ -325,8 +326,7 @@ export class FusedServerCall
     this.#settled = status
     // A handler may end the RPC before attempt() has returned: the interceptors are still on the stack then.
     if (this.#attempting) return
-    this.passOut(status, this.stack.length, false)
-    if (this.#direct) this.conclude(status, true)
+    this.run.ended(status, true)
     this.#resolveOutcome?.(status)
   }
 
@@ -337,14 +337,14 @@ export class FusedServerCall
   /** Headers go out by themselves before the first message, unless an interceptor has something to say in them. */
   #sendHeadersIfAny(): void {
     if (this.#headersSent) return
-    if (this.taps?.seeMetadata) this.sendMetadata(newMetadata())
+    if (this.run.taps?.seeMetadata) this.sendMetadata(newMetadata())
     else {
       this.#headersSent = true
       if (this.#responseMetadata !== undefined) this.#base.sendMetadata(this.#responseMetadata)
     }
   }
 
-  protected finish(final: Status, _sync: boolean): void {
+  finish(final: Status): void {
     this.#timer?.stop()
     if (this.#over) return
     this.#over = true

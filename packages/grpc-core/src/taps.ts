@@ -87,7 +87,11 @@ export class CallTaps {
   }
 
   /** A request message after the taps of interceptors deeper than one index and up to another. */
-  request(message: unknown, deeperThan: number, upTo: number): unknown {
+  request(
+    message: unknown,
+    deeperThan: number = Number.NEGATIVE_INFINITY,
+    upTo: number = Number.POSITIVE_INFINITY,
+  ): unknown {
     let seen = message
     for (const { depth, tap } of this.#request ?? []) {
       if (depth > deeperThan && depth <= upTo) seen = this.#call(depth, tap, seen) ?? seen
@@ -96,7 +100,7 @@ export class CallTaps {
   }
 
   /** A response message after the taps of interceptors outside an index. */
-  response(message: unknown, shallowerThan: number): unknown {
+  response(message: unknown, shallowerThan: number = Number.POSITIVE_INFINITY): unknown {
     const taps = this.#response ?? []
     let seen = message
     for (let i = taps.length - 1; i >= 0; i--) {

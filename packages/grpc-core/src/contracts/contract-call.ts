@@ -12,7 +12,8 @@ import { type AnyCall, failedCall, failedCallOf, type OpenedCall } from '../call
 import type { ChannelFacts } from '../channel-facts.ts'
 import { FusedClientCall } from '../client-call.ts'
 import { type DeadlineTimer, startDeadlineTimer, toEpochMs } from '../deadline.ts'
-import { abortReason, internalStatus } from '../fused-call.ts'
+import { internalStatus } from '../engine/answer.ts'
+import { abortReason } from '../engine/intercepted-call.ts'
 import { newMetadata } from '../metadata.ts'
 import { isAsyncIterable, isIterable } from '../request-pump.ts'
 import { LocalStatus, RpcError, type Status, show, UnattemptedStatus } from '../status.ts'
@@ -185,7 +186,7 @@ export class ContractCall implements Omit<BaseCall, never> {
     const intercept = contract[clientHook(this.#plan.method)] as unknown as (...args: unknown[]) => unknown
     const continuation = (details: ClientCallDetails | ClientCallDetailsPatch, given: Input): AnyCall<unknown> => {
       // From another call's event it continues where the interceptor was entered, as a late next() does.
-      if (this.#parent.inOwnContext) return this.#open(details, given)
+      if (this.#parent.run.inOwnContext) return this.#open(details, given)
       return this.#scope.runInAsyncScope(() => this.#open(details, given))
     }
     let answer: unknown

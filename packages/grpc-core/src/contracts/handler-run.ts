@@ -1,5 +1,6 @@
 import { status as Code, type Metadata } from '@grpc/grpc-js'
-import { abortReason, internalStatus } from '../fused-call.ts'
+import { internalStatus } from '../engine/answer.ts'
+import { abortReason } from '../engine/intercepted-call.ts'
 import { mergeOver } from '../metadata.ts'
 import { isAsyncIterable, isIterable, requestIterator } from '../request-pump.ts'
 import type { FusedServerCall } from '../server-call.ts'

@@ -1,7 +1,7 @@
 import type { AsyncResource } from 'node:async_hooks'
 import { status as Code, type Metadata, type ServerInterceptingCallInterface } from '@grpc/grpc-js'
 import { captureScope } from '../async-scope.ts'
-import { internalStatus } from '../fused-call.ts'
+import { internalStatus } from '../engine/answer.ts'
 import type { FusedServerCall } from '../server-call.ts'
 import { LocalStatus, RemoteStatus, RpcError, type Status, show, withMetadata } from '../status.ts'
 import { HandlerCallDetails, type HandlerCallDetailsPatch } from './handler-call-details.ts'
@@ -105,7 +105,7 @@ export class ServiceLayer implements ServerInterceptingCallInterface {
 
   /** From another call's event it continues where the interceptor was entered, as a late `next()` does. */
   #inOwnContext<T>(work: () => T): T {
-    return this.#outer.inOwnContext ? work() : this.#scope.runInAsyncScope(work)
+    return this.#outer.run.inOwnContext ? work() : this.#scope.runInAsyncScope(work)
   }
 
   #unserved(found: Found | undefined): Found | undefined {

@@ -1,0 +1,236 @@
+import { status as Code, type InterceptorOptions, type Metadata, type NextCall, type StatusObject } from '@grpc/grpc-js'
+import type { ApplicationSide } from '../../application-side.ts'
+import { Attempt } from '../../attempt.ts'
+import { announce, type ScopedTap } from '../../attempt-taps.ts'
+import type { ClientCall, StatusTap } from '../../call.ts'
+import type { CallSettings } from '../../call-settings.ts'
+import { type ChannelFacts, isIntercepted } from '../../channel-facts.ts'
+import { LocalStatus, receivedStatus, type Status, show } from '../../status.ts'
+import { abandoned, tapStatus } from '../answer.ts'
+import type { StackRun } from '../stack-run.ts'
+import type { RequestSender } from './request-sender.ts'
+
+/** The call whose attempts it runs. */
+interface RunnerOwner extends ClientCall {
+  readonly run: StackRun
+  readonly settings: CallSettings
+  readonly application: ApplicationSide
+  readonly requests: RequestSender
+  complete(status: Status): Status
+  /** Settings belong to one attempt: what is added to its metadata must not be there in the next. */
+  readonly repeatable: boolean
+  /** The attempt could not be started. */
+  startFailed(error: unknown): void
+  /** The attempt has ended, and interceptors have heard so. */
+  attemptEnded(status: Status): void
+}
+
+/**
+ * Runs the attempts of a client call, one after the other: starts them, takes their events, and decides when the call is committed.
+ *
+ *     begin() ──▶ Attempt ──▶ grpc-js
+ *        ▲                      │ metadata, messages: through the taps to the application; the first one commits
+ *        └── run.ended ◀────────┘ status: through the interceptors, which may begin another
+ */
+export class AttemptRunner {
+  readonly #owner: RunnerOwner
+  readonly #options: InterceptorOptions
+  readonly #nextCall: NextCall
+  readonly #facts: ChannelFacts
+  /** Of the call around the interceptor object whose continuation made this one. */
+  readonly #outer: AttemptRunner | undefined
+  /** Running or ended; undefined before the first. */
+  current: Attempt | undefined
+  /** Nothing can be attempted any more: something of a response is, or is about to be, the application's. */
+  committed = false
+  /** The response of a method with a unary response. */
+  response: { readonly message: unknown } | undefined
+  /** Response headers that wait for the commit. */
+  heldHeaders: Metadata | undefined
+  /** grpc-js's own object for a status, handed back to it when no interceptor replaced the status. */
+  #raw: { readonly status: Status; readonly object: StatusObject } | undefined
+  #resolve: ((status: Status) => void) | undefined
+  #beginning = false
+  /** What an attempt ended with before `begin` returns. */
+  #atOnce: Status | undefined
+  /** Attempts shown to those who listen, of this call and those inside of it. */
+  #shown = 0
+
+  constructor(
+    owner: RunnerOwner,
+    options: InterceptorOptions,
+    nextCall: NextCall,
+    facts: ChannelFacts,
+    outer: AttemptRunner | undefined,
+  ) {
+    this.#owner = owner
+    this.#options = options
+    this.#nextCall = nextCall
+    this.#facts = facts
+    this.#outer = outer
+  }
+
+  get running(): Attempt | undefined {
+    return this.current !== undefined && !this.current.ended ? this.current : undefined
+  }
+
+  /** Begins an attempt, in place of one that still runs. Resolves to its status. */
+  begin(): Promise<Status> {
+    const { run, settings, application } = this.#owner
+    this.silence()
+    const outcome = new Promise<Status>((resolve) => {
+      this.#resolve = resolve
+    })
+    const attempt = new Attempt(this)
+    if (this.#facts.opensRpc) attempt.ends = this.#announce()
+    this.#beginning = true
+    this.#atOnce = undefined
+    try {
+      attempt.call = this.#facts.open(this.#nextCall, settings.applyTo(this.#options))
+      // As without interceptors: an HTTP/2 stream keeps the context it was made in, and with it what interceptors entered.
+      application.runInAsyncScope(() => this.#start(attempt))
+    } catch (error) {
+      this.#owner.startFailed(error)
+      const details = error instanceof Error ? error.message : show(error)
+      const status = new LocalStatus({ code: Code.UNAVAILABLE, details, cause: error })
+      attempt.tellEnd(status)
+      this.#atOnce = status
+    }
+    this.#beginning = false
+    return this.#atOnce === undefined ? outcome : run.endedAtOnce(this.#atOnce)
+  }
+
+  #start(attempt: Attempt): void {
+    const { settings, repeatable, requests, application } = this.#owner
+    // What grpc-js interceptors further in add to it must not be there in the next attempt. grpc-js itself copies it.
+    const metadata = repeatable && isIntercepted(attempt.call) ? settings.metadata : settings.outgoing
+    attempt.call.start(metadata, attempt)
+    this.current = attempt
+    this.response = undefined
+    this.heldHeaders = undefined
+    requests.begin()
+    if (application.readWanted) attempt.call.startRead()
+    requests.pump()
+  }
+
+  /** Shows an attempt to the taps of this call and of those around it, outermost first. */
+  #announce(): StatusTap[] | undefined {
+    let listened = false
+    let outermost: AttemptRunner = this
+    for (let runner: AttemptRunner | undefined = this; runner !== undefined; runner = runner.#outer) {
+      outermost = runner
+      listened ||= runner.#owner.run.taps?.seeAttempts === true
+    }
+    if (!listened) return undefined
+    const attempt = {
+      number: ++outermost.#shown,
+      repeatable: this.#outer !== undefined || this.#owner.requests.keeping,
+      call: this.#owner,
+    }
+    return announce(attempt, this.#taps())
+  }
+
+  #taps(): ScopedTap[] {
+    const outer = this.#outer === undefined ? [] : this.#outer.#taps()
+    return [...outer, ...(this.#owner.run.taps?.ofAttempts ?? [])]
+  }
+
+  /** Ends a running attempt that the call goes on without. */
+  silence(): void {
+    const attempt = this.running
+    if (attempt === undefined) return
+    attempt.end()
+    const status = abandoned()
+    attempt.tellEnd(status)
+    this.#resolve?.(status)
+    attempt.call.cancelWithStatus(Code.CANCELLED, 'Superseded')
+  }
+
+  /** From here on there is no further attempt. */
+  commit(): void {
+    if (this.committed) return
+    this.committed = true
+    this.#owner.requests.release()
+    if (this.heldHeaders !== undefined) {
+      this.#owner.application.metadata(this.heldHeaders)
+      this.heldHeaders = undefined
+    }
+  }
+
+  /** What grpc-js said of this status, if it did. */
+  rawOf(status: Status): StatusObject {
+    // A complete status has what grpc-js's type asks for.
+    return this.#raw?.status === status ? this.#raw.object : (status as StatusObject)
+  }
+
+  /** A tap of an interceptor threw: the attempt ends with what that says, whatever grpc-js makes of the cancellation. */
+  fail(attempt: Attempt, error: unknown): void {
+    attempt.failure ??= tapStatus(error, 'client')
+    attempt.call.cancelWithStatus(attempt.failure.code, attempt.failure.details ?? '')
+  }
+
+  // ── What attempts say, until they end ─────────────────────────────────────────────────────────────────────────
+
+  receiveMetadata(attempt: Attempt, metadata: Metadata): void {
+    const { run, requests, method, application } = this.#owner
+    let tapped: Metadata
+    try {
+      tapped = run.taps?.seeMetadata ? run.taps.metadata(metadata) : metadata
+    } catch (error) {
+      this.fail(attempt, error)
+      return
+    }
+    if (requests.keeping && !method.requestStream) this.heldHeaders = tapped
+    else {
+      this.commit()
+      application.metadata(tapped)
+    }
+  }
+
+  receiveMessage(attempt: Attempt, message: unknown): void {
+    const { run, method, application } = this.#owner
+    // grpc-js hands up null when a unary response ends without a message; the status says what happened.
+    if (!method.responseStream && message === null) return
+    if (!method.responseStream && attempt.received) {
+      attempt.call.cancelWithStatus(Code.UNIMPLEMENTED, 'Too many responses received')
+      return
+    }
+    let tapped: unknown
+    try {
+      tapped = run.taps?.seeResponses ? run.taps.response(message) : message
+    } catch (error) {
+      this.fail(attempt, error)
+      return
+    }
+    attempt.received = true
+    this.commit()
+    if (method.responseStream) application.message(tapped)
+    else {
+      this.response = { message: tapped }
+      if (method.requestStream) attempt.call.startRead()
+    }
+  }
+
+  /** Returns whom to tell, if that was the end of the call. */
+  receiveStatus(attempt: Attempt, raw: StatusObject): ApplicationSide | undefined {
+    const { run, application } = this.#owner
+    attempt.end()
+    const resolve = this.#resolve // a tap may start the next attempt
+    const status = attempt.failure ?? this.#owner.complete(receivedStatus(raw))
+    this.#raw = { status, object: raw }
+    attempt.tellEnd(status)
+    if (this.#beginning) {
+      this.#atOnce = status
+      return undefined
+    }
+    run.ended(status, true)
+    resolve?.(status)
+    if (run.finished) return application
+    this.#owner.attemptEnded(status)
+    return undefined
+  }
+
+  receiveWritten(attempt: Attempt): void {
+    this.#owner.requests.written(attempt)
+  }
+}

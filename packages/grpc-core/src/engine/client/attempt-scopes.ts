@@ -1,0 +1,104 @@
+import { status as Code } from '@grpc/grpc-js'
+import type { CallSettings } from '../../call-settings.ts'
+import { type DeadlineTimer, startDeadlineTimer } from '../../deadline.ts'
+import { newMetadata } from '../../metadata.ts'
+import { type Status, UnattemptedStatus } from '../../status.ts'
+import { abortReason, type CallAbort } from '../intercepted-call.ts'
+
+/** A `next()` that may be repeated or is bounded by a deadline of its own: what holds outside of it, to come back to. */
+interface Scope {
+  readonly index: number
+  readonly settings: CallSettings
+  readonly deadline: number
+  readonly controller: CallAbort | undefined
+  readonly timer: DeadlineTimer | undefined
+  expired: boolean
+}
+
+/** The call whose settings they open and close. */
+interface ScopeOwner {
+  settings: CallSettings
+  /** The deadline in force outside of the innermost open scope. */
+  scopeDeadline: number
+  controller: CallAbort | undefined
+  /** The deadline of the scope at this index has passed. */
+  scopeExpired(index: number): void
+}
+
+/**
+ * The scopes of a client call. Inside of one, interceptors get a copy of the call's settings: what they set in one attempt is gone in
+ * the next, and a deadline that was shortened bounds what is inside of it alone. A scope closes when a status comes out to its
+ * layer. A call makes these when the first one opens.
+ */
+export class AttemptScopes {
+  readonly #owner: ScopeOwner
+  readonly #open: Scope[] = []
+
+  constructor(owner: ScopeOwner) {
+    this.#owner = owner
+  }
+
+  get any(): boolean {
+    return this.#open.length > 0
+  }
+
+  has(index: number): boolean {
+    return this.#open.some((scope) => scope.index === index)
+  }
+
+  open(index: number): void {
+    const owner = this.#owner
+    const { deadline } = owner.settings
+    const bounded = deadline < owner.scopeDeadline
+    const scope: Scope = {
+      index,
+      settings: owner.settings,
+      deadline: owner.scopeDeadline,
+      controller: owner.controller,
+      timer: bounded ? startDeadlineTimer(deadline, () => this.#expire(scope)) : undefined,
+      expired: false,
+    }
+    owner.settings = owner.settings.copy()
+    owner.controller = undefined
+    owner.scopeDeadline = deadline
+    this.#open.push(scope)
+  }
+
+  /** What is inside this index has ended. Returns whether the layer at `blocked` had an open scope. */
+  closeInside(index: number, blocked: number | undefined): boolean {
+    const open = this.#open
+    let unblocked = false
+    for (let scope = open.at(-1); scope !== undefined && scope.index >= index; scope = open.at(-1)) {
+      open.pop()
+      scope.timer?.stop()
+      this.#owner.settings = scope.settings
+      this.#owner.scopeDeadline = scope.deadline
+      this.#owner.controller = scope.controller
+      unblocked ||= scope.index === blocked
+    }
+    return unblocked
+  }
+
+  /** The outermost of those whose deadline has passed. */
+  get expired(): number | undefined {
+    return this.#open.find((scope) => scope.expired)?.index
+  }
+
+  #expire(scope: Scope): void {
+    scope.expired = true
+    this.#owner.scopeExpired(scope.index)
+  }
+
+  /** Tells those inside an index who watch the signal of an outer scope. */
+  abortInside(index: number, status: Status): void {
+    for (const scope of this.#open) if (scope.index > index) scope.controller?.abort(abortReason(status))
+  }
+
+  stopTimers(): void {
+    for (const scope of this.#open) scope.timer?.stop()
+  }
+}
+
+export function deadlineExceeded(): Status {
+  return new UnattemptedStatus(Code.DEADLINE_EXCEEDED, 'Deadline exceeded', newMetadata())
+}

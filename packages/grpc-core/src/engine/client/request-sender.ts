@@ -1,0 +1,211 @@
+import type { NextCall } from '@grpc/grpc-js'
+import type { ApplicationSide } from '../../application-side.ts'
+import type { Attempt } from '../../attempt.ts'
+import type { ReplayLimits } from '../../call.ts'
+import type { CallSettings } from '../../call-settings.ts'
+import type { MethodInfo } from '../../method.ts'
+import { type RequestEntry, RequestLog } from '../../request-log.ts'
+import type { StackRun } from '../stack-run.ts'
+
+type MessageContext = Parameters<ReturnType<NextCall>['sendMessageWithContext']>[0]
+
+const NO_COMPRESS = 2 // grpc-js: WriteFlags.NoCompress
+
+/** The call whose requests it sends. */
+interface SenderOwner {
+  readonly method: MethodInfo
+  readonly run: StackRun
+  readonly settings: CallSettings
+  readonly application: ApplicationSide
+  /** The bytes of a request, to know what keeping it takes. */
+  serialize(message: unknown): Uint8Array
+  /** Running or ended; undefined before the first. */
+  readonly attempt: Attempt | undefined
+  failAttempt(attempt: Attempt, error: unknown): void
+  /** There will be no further attempt. */
+  commit(): void
+}
+
+/**
+ * Request messages on their way from the application to an attempt, in order and one at a time: grpc-js keeps a single unsent message
+ * until its own call is up and drops what follows it (resolving-call.ts, 1.14). What waits, or may be needed by another attempt,
+ * stands in a log.
+ */
+export class RequestSender {
+  readonly #owner: SenderOwner
+  #log: RequestLog | undefined
+  /** Indexes of the interceptors that may run the call again, outermost first. */
+  #replayPoints: number[] | undefined
+  #halfClosed = false
+
+  constructor(owner: SenderOwner) {
+    this.#owner = owner
+  }
+
+  /** Messages are kept for another attempt. */
+  get keeping(): boolean {
+    return this.#log?.keeping === true
+  }
+
+  mayReplay(index: number): boolean {
+    return this.#replayPoints?.includes(index) ?? false
+  }
+
+  /** The interceptor at this index may run the call again. */
+  keepFor(index: number, limits: ReplayLimits): void {
+    if (this.#replayPoints === undefined) this.#replayPoints = [index]
+    else if (!this.#replayPoints.includes(index)) {
+      this.#replayPoints.push(index)
+      this.#replayPoints.sort((a, b) => a - b)
+    }
+    this.#log ??= new RequestLog()
+    this.#log.keep(this.#owner.method.requestStream ? limits : SINGLE_REQUEST)
+  }
+
+  // ── What the application calls ────────────────────────────────────────────────────────────────────────────────
+
+  send(context: MessageContext, message: unknown): void {
+    const { attempt } = this.#owner
+    const log = this.#log
+    const ready = attempt !== undefined && !attempt.ended && !attempt.writing
+    if (ready && (log === undefined || (!log.keeping && log.drained))) {
+      this.#write(attempt, message, context.flags, context.callback)
+      return
+    }
+    this.#log ??= new RequestLog()
+    const entry: RequestEntry = { message, flags: context.flags, written: context.callback, stages: undefined }
+    const fits = this.#log.add(entry, this.#sizeOf(message))
+    // Between attempts everything is still there, so the next attempt may start; it is then the last.
+    if (!fits && !attempt?.ended) this.#owner.commit()
+    this.#pump()
+  }
+
+  halfClose(): void {
+    this.#halfClosed = true
+    this.#pump()
+  }
+
+  // ── What attempts call ────────────────────────────────────────────────────────────────────────────────────────
+
+  /** A new attempt has begun: it gets all that is kept, and what comes. */
+  begin(): void {
+    this.#log?.rewind()
+    if (this.#log?.overflown) this.#owner.commit()
+  }
+
+  /** The interceptor at this index runs the call again: messages pass the taps inside of it once more. */
+  again(index: number): void {
+    if (this.#replayPoints !== undefined) this.#log?.forgetStagesFrom(this.#replayPoints.indexOf(index) + 1)
+  }
+
+  /** No further attempt needs what was sent. */
+  release(): void {
+    this.#log?.release()
+  }
+
+  written(attempt: Attempt): void {
+    const written = attempt.takeWritten()
+    if (written !== undefined) this.#owner.application.runInAsyncScope(written)
+    this.#pump()
+  }
+
+  /** The call has ended: the write callbacks that are still owed come, and nothing is kept. */
+  end(attempt: Attempt | undefined): void {
+    this.#tellWritten(attempt?.takeWritten())
+    if (this.#log === undefined) return
+    for (const { written } of this.#log.entries) this.#tellWritten(written)
+    this.#log.release()
+    this.#log = undefined
+  }
+
+  /** Sends what can be sent. */
+  pump(): void {
+    this.#pump()
+  }
+
+  #pump(): void {
+    const { attempt } = this.#owner
+    if (attempt === undefined || attempt.ended) return
+    const log = this.#log
+    while (log !== undefined && !attempt.writing) {
+      const entry = log.take()
+      if (entry === undefined) break
+      this.#write(attempt, entry.message, entry.flags, entry.written, entry)
+    }
+    if (this.#halfClosed && !attempt.halfClosed && !attempt.writing && (log === undefined || log.drained)) {
+      attempt.halfClosed = true
+      attempt.call.halfClose()
+    }
+  }
+
+  #write(
+    attempt: Attempt,
+    message: unknown,
+    flags: number | undefined,
+    written?: () => void,
+    entry?: RequestEntry,
+  ): void {
+    let tapped: unknown = message
+    if (this.#owner.run.taps?.seeRequests) {
+      try {
+        tapped = this.#tapInStages(message, entry)
+      } catch (error) {
+        this.#owner.failAttempt(attempt, error)
+        this.#tellWritten(written)
+        return
+      }
+    }
+    const marks = this.#owner.settings.compression === 'identity' ? (flags ?? 0) | NO_COMPRESS : flags
+    if (!this.#owner.method.requestStream) {
+      // One message, written at once: its callback has no one to wait for it, and half-close may follow directly.
+      if (marks === undefined && written === undefined) attempt.call.sendMessage(tapped)
+      else attempt.call.sendMessageWithContext(messageContext(marks, written), tapped)
+      return
+    }
+    attempt.writing = true
+    attempt.written = written
+    attempt.entry = entry
+    attempt.call.sendMessageWithContext(attempt.messageContext(marks), tapped)
+  }
+
+  /** Outer taps see a replayed message once; taps inside the replaying interceptor see it on each attempt. */
+  #tapInStages(message: unknown, entry: RequestEntry | undefined): unknown {
+    const taps = this.#owner.run.observed
+    const points = this.#replayPoints
+    if (points === undefined || entry === undefined) return taps.request(message)
+    entry.stages ??= []
+    const { stages } = entry
+    let seen = stages.length > 0 ? stages.at(-1) : message
+    let depth = points[stages.length - 1] ?? Number.NEGATIVE_INFINITY
+    for (const point of points.slice(stages.length)) {
+      seen = taps.request(seen, depth, point)
+      stages.push(seen)
+      depth = point
+    }
+    return taps.request(seen, depth)
+  }
+
+  /** Of a message whose end no event will tell any more. */
+  #tellWritten(written: (() => void) | undefined): void {
+    if (written !== undefined) process.nextTick(() => this.#owner.application.runInAsyncScope(written))
+  }
+
+  #sizeOf(message: unknown): number {
+    if (!this.#owner.method.requestStream || !this.#log?.keeping) return 0
+    try {
+      return this.#owner.serialize(message).length
+    } catch {
+      return 0 // grpc-js will end the RPC over it
+    }
+  }
+}
+
+/** It is kept by reference and costs nothing: no limit is meant for it. */
+const SINGLE_REQUEST: ReplayLimits = { maxBytes: Number.POSITIVE_INFINITY, maxMessages: Number.POSITIVE_INFINITY }
+
+function messageContext(flags: number | undefined, callback: (() => void) | undefined): MessageContext {
+  const context: MessageContext = {}
+  if (callback !== undefined) context.callback = callback
+  if (flags !== undefined) context.flags = flags
+  return context
+}

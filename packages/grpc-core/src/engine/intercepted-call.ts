@@ -1,0 +1,86 @@
+import type { Metadata } from '@grpc/grpc-js'
+import { captureScope } from '../async-scope.ts'
+import type { Interceptor, MessageTap, MetadataTap, Next, Recovery, StatusTap } from '../call.ts'
+import { Context } from '../context.ts'
+import type { MethodInfo } from '../method.ts'
+import { RpcError, type Status } from '../status.ts'
+import { StackRun, type Terminal } from './stack-run.ts'
+
+/**
+ * What calls of both sides are to interceptors, apart from the RPC itself: the signal, the context, the hooks, and the run of the
+ * stack behind them.
+ */
+export abstract class InterceptedCall implements Terminal {
+  abstract readonly side: 'client' | 'server'
+  abstract metadata: Metadata
+  abstract deadline: number
+  readonly method: MethodInfo
+  readonly run: StackRun
+  controller: CallAbort | undefined
+  protected rpcContext: Context | undefined
+
+  constructor(method: MethodInfo, stack: readonly Interceptor[]) {
+    this.method = method
+    this.run = new StackRun(this, stack)
+  }
+
+  abstract respond(message: unknown): Promise<void>
+  abstract peer(): string
+  abstract begin(): Promise<Status>
+  abstract opens(index: number, again: boolean): Status | undefined
+  abstract mayRepeat(index: number): boolean
+  abstract reached(index: number): void
+  abstract complete(status: Status): Status
+  abstract finish(status: Status, inEvent: boolean): void
+
+  abortInside(_index: number, status: Status): void {
+    this.controller?.abort(abortReason(status))
+  }
+
+  get signal(): AbortSignal {
+    if (this.controller === undefined) {
+      this.controller = new CallAbort()
+      const { block } = this.run
+      if (block !== undefined) this.controller.abort(abortReason(block.status))
+    }
+    return this.controller.signal
+  }
+
+  get context(): Context {
+    this.rpcContext ??= new Context()
+    return this.rpcContext
+  }
+
+  onRequest(tap: MessageTap): void {
+    this.run.observed.addRequest(this.run.acting, tap)
+  }
+
+  onResponse(tap: MessageTap): void {
+    this.run.observed.addResponse(this.run.acting, tap)
+  }
+
+  onResponseMetadata(tap: MetadataTap): void {
+    this.run.observed.addMetadata(this.run.acting, tap)
+  }
+
+  onStatus(tap: StatusTap): void {
+    this.run.observed.addStatus(this.run.acting, tap)
+  }
+
+  recover(next: Next, recovery: Recovery): Promise<Status> {
+    return this.run.recover(next, recovery)
+  }
+}
+
+/** Aborts where its signal was asked for: listeners belong to this call, whatever event the end comes in. */
+export class CallAbort extends AbortController {
+  readonly #scope = captureScope()
+
+  override abort(reason?: unknown): void {
+    this.#scope.runInAsyncScope(super.abort, this, reason)
+  }
+}
+
+export function abortReason(status: Status): RpcError {
+  return RpcError.fromStatus(status)
+}
