@@ -96,7 +96,7 @@ export class StackRun {
   /** Runs the whole stack. The end of it is `terminal.finish`. */
   start(): void {
     this.#entering = true
-    this.#enter(0)
+    void this.#enter(0)
     this.#entering = false
     if (this.#atOnce !== undefined) this.#conclude(this.#atOnce)
   }
