@@ -1,3 +1,23 @@
+export type { CallHandle, StreamCall, UnaryCall } from './calls/call-handle.ts'
+export {
+  type ClientInterceptorLike,
+  chain,
+  type InterceptorLike,
+  type ServerInterceptorLike,
+  select,
+  stacks,
+} from './compose/compose.ts'
+export {
+  all,
+  any,
+  compileMatcher,
+  healthAndReflection,
+  type Matcher,
+  type MethodFacts,
+  type MethodPredicate,
+  not,
+} from './compose/match.ts'
+export { propagate } from './compose/propagate.ts'
 export type {
   AttemptTap,
   Call,
@@ -13,11 +33,19 @@ export type {
   ReplayPool,
   ServerCall,
   StatusTap,
-} from './call.ts'
-export type { CallHandle, StreamCall, UnaryCall } from './call-handle.ts'
-export { CallOption } from './call-option.ts'
-export { type Channel, createChannel, interceptChannel, type StubClass, type StubOptions } from './channel.ts'
-export { createClient } from './client.ts'
+} from './contract/call.ts'
+export { CallOption } from './contract/call-option.ts'
+export { Context, ContextToken, ContextVar, outsideRpc, withoutServerCall } from './contract/context.ts'
+export {
+  type CredentialScrubber,
+  credentialScrubber,
+  isCredentialName,
+  rememberCredentials,
+} from './contract/credential-text.ts'
+export type { MethodInfo, Pattern } from './contract/method.ts'
+export { abort, RpcError, type RpcErrorOptions, type Status } from './contract/status.ts'
+export { type Channel, createChannel, interceptChannel, type StubClass, type StubOptions } from './entry/channel.ts'
+export { createClient } from './entry/client.ts'
 export type {
   BidiMethod,
   ClientCallOptions,
@@ -28,17 +56,18 @@ export type {
   ServerStreamMethod,
   ServiceClient,
   UnaryMethod,
-} from './client-types.ts'
-export {
-  type ClientInterceptorLike,
-  chain,
-  type InterceptorLike,
-  type ServerInterceptorLike,
-  select,
-  stacks,
-} from './compose.ts'
-export { Context, ContextToken, ContextVar, outsideRpc, withoutServerCall } from './context.ts'
-export type { ClientCallDetails, ClientCallDetailsPatch } from './contracts/client-call-details.ts'
+} from './entry/client-types.ts'
+export type {
+  BidiHandler,
+  ClientStreamHandler,
+  Handlers,
+  MethodHandler,
+  ServerStreamHandler,
+  UnaryHandler,
+} from './entry/handler-types.ts'
+export { clientInterceptors, serverInterceptors } from './entry/interceptors.ts'
+export { type CreateServerOptions, createServer, type StackServer } from './entry/server.ts'
+export type { ClientCallDetails, ClientCallDetailsPatch } from './objects/client-call-details.ts'
 export type {
   ClientInterceptor,
   StreamStreamClientInterceptor,
@@ -49,8 +78,8 @@ export type {
   UnaryStreamContinuation,
   UnaryUnaryClientInterceptor,
   UnaryUnaryContinuation,
-} from './contracts/client-contract.ts'
-export type { HandlerCallDetails, HandlerCallDetailsPatch } from './contracts/handler-call-details.ts'
+} from './objects/client-contract.ts'
+export type { HandlerCallDetails, HandlerCallDetailsPatch } from './objects/handler-call-details.ts'
 export {
   abortHandler,
   type Behavior,
@@ -67,35 +96,6 @@ export {
   unaryStreamRpcMethodHandler,
   unaryUnaryRpcMethodHandler,
   wrapHandler,
-} from './contracts/rpc-method-handler.ts'
-export type { ServerInterceptor, ServiceContinuation } from './contracts/server-contract.ts'
-export type { ServicerContext } from './contracts/servicer-context.ts'
-export {
-  type CredentialScrubber,
-  credentialScrubber,
-  isCredentialName,
-  rememberCredentials,
-} from './credential-text.ts'
-export type {
-  BidiHandler,
-  ClientStreamHandler,
-  Handlers,
-  MethodHandler,
-  ServerStreamHandler,
-  UnaryHandler,
-} from './handler-types.ts'
-export { clientInterceptors, serverInterceptors } from './interceptors.ts'
-export {
-  all,
-  any,
-  compileMatcher,
-  healthAndReflection,
-  type Matcher,
-  type MethodFacts,
-  type MethodPredicate,
-  not,
-} from './match.ts'
-export type { MethodInfo, Pattern } from './method.ts'
-export { propagate } from './propagate.ts'
-export { type CreateServerOptions, createServer, type StackServer } from './server.ts'
-export { abort, RpcError, type RpcErrorOptions, type Status } from './status.ts'
+} from './objects/rpc-method-handler.ts'
+export type { ServerInterceptor, ServiceContinuation } from './objects/server-contract.ts'
+export type { ServicerContext } from './objects/servicer-context.ts'

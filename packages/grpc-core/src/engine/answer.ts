@@ -1,7 +1,15 @@
 import { status as Code } from '@grpc/grpc-js'
-import type { Interceptor } from '../call.ts'
-import { newMetadata } from '../metadata.ts'
-import { LocalStatus, RemoteStatus, RpcError, rubbishStatus, type Status, show, UnattemptedStatus } from '../status.ts'
+import type { Interceptor } from '../contract/call.ts'
+import {
+  LocalStatus,
+  RemoteStatus,
+  RpcError,
+  rubbishStatus,
+  type Status,
+  show,
+  UnattemptedStatus,
+} from '../contract/status.ts'
+import { newMetadata } from '../grpc-js/metadata.ts'
 
 type Side = 'client' | 'server'
 

@@ -1,9 +1,9 @@
 import type { Metadata } from '@grpc/grpc-js'
-import { captureScope } from '../async-scope.ts'
-import type { Interceptor, MessageTap, MetadataTap, Next, Recovery, StatusTap } from '../call.ts'
-import { Context } from '../context.ts'
-import type { MethodInfo } from '../method.ts'
-import { RpcError, type Status } from '../status.ts'
+import type { Interceptor, MessageTap, MetadataTap, Next, Recovery, StatusTap } from '../contract/call.ts'
+import { Context } from '../contract/context.ts'
+import type { MethodInfo } from '../contract/method.ts'
+import { RpcError, type Status } from '../contract/status.ts'
+import { captureScope } from '../runtime/async-scope.ts'
 import { StackRun, type Terminal } from './stack-run.ts'
 
 /**

@@ -1,6 +1,6 @@
 import type { AsyncResource } from 'node:async_hooks'
-import type { Recovery } from '../call.ts'
-import type { Status } from '../status.ts'
+import type { Recovery } from '../contract/call.ts'
+import type { Status } from '../contract/status.ts'
 
 /**
  * What one interceptor of a run is doing:

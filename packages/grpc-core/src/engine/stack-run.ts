@@ -1,10 +1,10 @@
-import { captureScope } from '../async-scope.ts'
-import type { Call, Interceptor, Next, Recovery } from '../call.ts'
-import { type Context, contextStorage, enableContext } from '../context.ts'
-import type { Status } from '../status.ts'
-import { CallTaps } from '../taps.ts'
+import type { Call, Interceptor, Next, Recovery } from '../contract/call.ts'
+import { type Context, contextStorage, enableContext } from '../contract/context.ts'
+import type { Status } from '../contract/status.ts'
+import { captureScope } from '../runtime/async-scope.ts'
 import { abandoned, internalStatus, nameOf, returnedStatus, thrownStatus } from './answer.ts'
 import { Layer, type Recovering, Waiting } from './layer.ts'
+import { CallTaps } from './taps.ts'
 
 /** What a run is around: the RPC proper, of either side. */
 export interface Terminal extends Call {

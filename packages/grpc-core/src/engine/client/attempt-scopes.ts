@@ -1,9 +1,9 @@
 import { status as Code } from '@grpc/grpc-js'
-import type { CallSettings } from '../../call-settings.ts'
-import { type DeadlineTimer, startDeadlineTimer } from '../../deadline.ts'
-import { newMetadata } from '../../metadata.ts'
-import { type Status, UnattemptedStatus } from '../../status.ts'
+import { type Status, UnattemptedStatus } from '../../contract/status.ts'
+import { newMetadata } from '../../grpc-js/metadata.ts'
+import { type DeadlineTimer, startDeadlineTimer } from '../../runtime/deadline.ts'
 import { abortReason, type CallAbort } from '../intercepted-call.ts'
+import type { CallSettings } from './call-settings.ts'
 
 /** A `next()` that may be repeated or is bounded by a deadline of its own: what holds outside of it, to come back to. */
 interface Scope {

@@ -1,11 +1,11 @@
 import type { NextCall } from '@grpc/grpc-js'
-import type { ApplicationSide } from '../../application-side.ts'
-import type { Attempt } from '../../attempt.ts'
-import type { ReplayLimits } from '../../call.ts'
-import type { CallSettings } from '../../call-settings.ts'
-import type { MethodInfo } from '../../method.ts'
-import { type RequestEntry, RequestLog } from '../../request-log.ts'
+import type { ReplayLimits } from '../../contract/call.ts'
+import type { MethodInfo } from '../../contract/method.ts'
 import type { StackRun } from '../stack-run.ts'
+import type { ApplicationSide } from './application-side.ts'
+import type { Attempt } from './attempt.ts'
+import type { CallSettings } from './call-settings.ts'
+import { type RequestEntry, RequestLog } from './request-log.ts'
 
 type MessageContext = Parameters<ReturnType<NextCall>['sendMessageWithContext']>[0]
 

@@ -1,0 +1,151 @@
+import { status as Code, Metadata } from '@grpc/grpc-js'
+import { metadataOf } from '@grpc-stack/grpc-testing'
+import { describe, expect, it } from 'vitest'
+import { abort, RpcError } from '../index.ts'
+import {
+  isCode,
+  isMetadata,
+  isServiceError,
+  LocalStatus,
+  RemoteStatus,
+  rubbishStatus,
+  show,
+  UnattemptedStatus,
+} from './status.ts'
+
+describe('RpcError', () => {
+  it('is an Error with the shape of grpc-js’s own', () => {
+    const metadata = metadataOf({ a: 'b' })
+    const cause = new Error('below')
+    const error = new RpcError(Code.NOT_FOUND, 'no such order', { metadata, cause })
+    expect(error).toBeInstanceOf(Error)
+    expect(error.name).toBe('RpcError')
+    expect(error.message).toBe('5 NOT_FOUND: no such order')
+    expect(error).toMatchObject({ code: 5, details: 'no such order', origin: 'local' })
+    expect(error.metadata).toBe(metadata)
+    expect(error.cause).toBe(cause)
+    expect('refusedBy' in error).toBe(false)
+  })
+
+  it('always has details and metadata', () => {
+    const error = new RpcError(Code.ABORTED)
+    expect(error.details).toBe('')
+    expect(error.metadata.getMap()).toEqual({})
+    expect('cause' in error).toBe(false)
+  })
+
+  it.each([undefined, null, 0, 17, -1, 1.5, Number.NaN, '5', 'NOT_FOUND', {}])(
+    'flaw 6: cannot be made without a code: %j',
+    (code) => {
+      expect(() => new RpcError(code as never)).toThrow(TypeError)
+    },
+  )
+
+  it('cannot be made with details or metadata that are none', () => {
+    expect(() => new RpcError(Code.ABORTED, 7 as never)).toThrow('details')
+    expect(() => new RpcError(Code.ABORTED, '', { metadata: {} as never })).toThrow('metadata')
+  })
+
+  it('is made of a status, with all that is known', () => {
+    const status = new LocalStatus({ code: Code.ABORTED, details: 'x', cause: 'y', attempts: 3 }, 'quota')
+    expect(RpcError.fromStatus(status)).toMatchObject({
+      code: 10,
+      details: 'x',
+      cause: 'y',
+      attempts: 3,
+      refusedBy: 'quota',
+    })
+    expect(RpcError.fromStatus(new RemoteStatus(Code.ABORTED, 'x', new Metadata())).origin).toBe('remote')
+  })
+
+  it('is made of anything thrown', () => {
+    const own = new RpcError(Code.ABORTED)
+    expect(RpcError.from(own)).toBe(own)
+    const theirs = Object.assign(new Error('5 NOT_FOUND: x'), {
+      code: 5,
+      details: 'x',
+      metadata: metadataOf({ a: 'b' }),
+    })
+    expect(RpcError.from(theirs)).toMatchObject({ code: 5, details: 'x' })
+    expect(RpcError.from(theirs).metadata.get('a')).toEqual(['b'])
+    for (const thrown of [new Error('secret'), 'secret', undefined, null, { code: 5 }]) {
+      const error = RpcError.from(thrown)
+      expect(error).toMatchObject({ code: Code.INTERNAL, details: 'Internal error' })
+      expect(error.cause).toBe(thrown)
+      expect(error.message).not.toContain('secret')
+    }
+    // Errors of Node, of databases: codes that are none of gRPC.
+    expect(RpcError.from(Object.assign(new Error('x'), { code: 'ECONNRESET', details: 'x' })).code).toBe(Code.INTERNAL)
+    expect(RpcError.from(Object.assign(new Error('x'), { code: 11000, details: 'x' })).code).toBe(Code.INTERNAL)
+    expect(RpcError.from(Object.assign(new Error('x'), { code: 0, details: 'x' })).code).toBe(Code.INTERNAL)
+  })
+
+  it('abort() throws one', () => {
+    expect(() => abort(Code.ABORTED, 'x', metadataOf({ a: 'b' }))).toThrow(RpcError)
+    expect(() => abort(Code.OK)).toThrow(TypeError)
+  })
+})
+
+describe('a status', () => {
+  it('of grpc-js has exactly three own properties, cancelled early or not', () => {
+    for (const status of [
+      new RemoteStatus(Code.ABORTED, 'x', new Metadata()),
+      new UnattemptedStatus(Code.CANCELLED, 'x', new Metadata()),
+    ]) {
+      expect(Reflect.ownKeys(status)).toEqual(['code', 'details', 'metadata'])
+    }
+    expect(new UnattemptedStatus(Code.CANCELLED, 'x', new Metadata()).origin).toBe('local')
+  })
+
+  it('made here has no member without a value', () => {
+    expect(Reflect.ownKeys(new LocalStatus({ code: Code.ABORTED }))).toEqual(['code', 'details', 'metadata', 'origin'])
+    expect(new LocalStatus({ code: Code.ABORTED, refusedBy: 'inner' }, 'outer').refusedBy).toBe('inner')
+  })
+
+  it.each([
+    [undefined, 'undefined'],
+    [null, 'null'],
+    [7, '7'],
+    [{}, 'code is undefined'],
+    [{ code: 99 }, 'code is 99'],
+    [{ code: '5' }, 'code is "5"'],
+    [{ code: 5, details: 7 }, 'details are 7'],
+    [{ code: 5, metadata: {} }, 'metadata is an object'],
+  ])('that is rubbish is told apart: %j', (value, problem) => {
+    expect(rubbishStatus(value)).toContain(problem)
+  })
+
+  it.each([
+    [{ code: 0 }],
+    [{ code: 16, details: 'x' }],
+    [{ code: 5, metadata: new Metadata() }],
+    [{ code: 5, metadata: null }],
+  ])('that is good passes: %#', (value) => {
+    expect(rubbishStatus(value)).toBeUndefined()
+  })
+
+  it('tells codes, metadata and errors by what they are', () => {
+    expect([0, 16].every(isCode)).toBe(true)
+    expect([-1, 17, 0.5, Number.NaN, '1', null].some(isCode)).toBe(false)
+    // A second copy of grpc-js has a class of its own.
+    expect(isMetadata({ getMap() {}, toHttp2Headers() {} })).toBe(true)
+    expect([null, {}, 'x', new Map()].some(isMetadata)).toBe(false)
+    expect(isServiceError(Object.assign(new Error(), { code: 5, details: '' }))).toBe(true)
+    expect(isServiceError({ code: 5, details: '' })).toBe(false)
+  })
+
+  it('values are shown short', () => {
+    expect(show('a'.repeat(100))).toBe(`"${'a'.repeat(40)}…"`)
+    expect([undefined, null, 7, [], {}, Object.create(null), () => 1, function named() {}, 10n].map(show)).toEqual([
+      'undefined',
+      'null',
+      '7',
+      'an array',
+      'an object (Object)',
+      'an object (no prototype)',
+      'function (anonymous)',
+      'function named',
+      '10',
+    ])
+  })
+})

@@ -1,0 +1,39 @@
+import type { AsyncResource } from 'node:async_hooks'
+import type { AttemptTap, CallAttempt, StatusTap } from '../contract/call.ts'
+import { type Status, show } from '../contract/status.ts'
+
+/** A tap that hears of attempts, and where its interceptor called `next()`. */
+export interface ScopedTap {
+  readonly tap: AttemptTap
+  readonly scope: AsyncResource | undefined
+}
+
+/** An observer that throws changes nothing for the RPC. */
+export function warnOfTap(name: string, error: unknown): void {
+  process.emitWarning(`An ${name} tap threw: ${error instanceof Error ? error.stack : show(error)}`, 'GrpcStackWarning')
+}
+
+/** Shows an attempt to those who want to hear of it. Returns those of them who want to hear how it ends. */
+export function announce(attempt: CallAttempt, taps: readonly ScopedTap[]): StatusTap[] {
+  const ends: StatusTap[] = []
+  for (const { tap, scope } of taps) {
+    try {
+      const end = scope === undefined ? tap(attempt) : scope.runInAsyncScope(tap, undefined, attempt)
+      if (typeof end !== 'function') continue
+      ends.push(scope === undefined ? end : (status) => scope.runInAsyncScope(end, undefined, status))
+    } catch (error) {
+      warnOfTap('onAttempt', error)
+    }
+  }
+  return ends
+}
+
+export function tellEnd(ends: readonly StatusTap[], status: Status): void {
+  for (const end of ends) {
+    try {
+      end(status)
+    } catch (error) {
+      warnOfTap('onAttempt', error)
+    }
+  }
+}

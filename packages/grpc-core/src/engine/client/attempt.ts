@@ -1,0 +1,90 @@
+import type { InterceptingListener, Metadata, NextCall, StatusObject } from '@grpc/grpc-js'
+import type { StatusTap } from '../../contract/call.ts'
+import type { Status } from '../../contract/status.ts'
+import { tellEnd } from '../attempt-taps.ts'
+import type { ApplicationSide } from './application-side.ts'
+import type { RequestEntry } from './request-log.ts'
+
+/** What owns an attempt and takes its events. */
+interface AttemptOwner {
+  receiveMetadata(attempt: Attempt, metadata: Metadata): void
+  receiveMessage(attempt: Attempt, message: unknown): void
+  receiveStatus(attempt: Attempt, status: StatusObject): ApplicationSide | undefined
+  /** The message in flight was written. */
+  receiveWritten(attempt: Attempt): void
+}
+
+type MessageContext = Parameters<ReturnType<NextCall>['sendMessageWithContext']>[0]
+
+/**
+ * One RPC on the wire, and grpc-js's listener for it. A later attempt has its own, so that late events of an earlier
+ * one can be told apart.
+ */
+export class Attempt implements InterceptingListener {
+  call!: ReturnType<NextCall>
+  /** A message of a request stream was given to grpc-js and its callback has not come. */
+  writing = false
+  /** What to tell the application when it comes. */
+  written: (() => void) | undefined
+  /** The message, where it is kept. */
+  entry: RequestEntry | undefined
+  halfClosed = false
+  /** A response message has come. */
+  received = false
+  /** The status it must end with, set when this side broke it off. */
+  failure: Status | undefined
+  /** Who wants to hear how it ends. */
+  ends: readonly StatusTap[] | undefined
+  #owner: AttemptOwner | undefined
+  #messageContext: MessageContext | undefined
+
+  constructor(owner: AttemptOwner) {
+    this.#owner = owner
+  }
+
+  /** Its status has come, or nobody is interested any more. */
+  get ended(): boolean {
+    return this.#owner === undefined
+  }
+
+  /**
+   * Nothing more is heard of it. Node keeps an HTTP/2 stream that has ended, and all of grpc-js's objects for it, until the next
+   * full garbage collection: whatever they lead to is copied by every small one until then. They must not lead to the call.
+   */
+  end(): void {
+    this.#owner = undefined
+  }
+
+  tellEnd(status: Status): void {
+    if (this.ends !== undefined) tellEnd(this.ends, status)
+    this.ends = undefined
+  }
+
+  /** Whom to tell of the message in flight, once. */
+  takeWritten(): (() => void) | undefined {
+    const { written, entry } = this
+    this.writing = false
+    this.written = this.entry = undefined
+    if (entry !== undefined) entry.written = undefined
+    return written
+  }
+
+  /** What to send messages of a request stream with: the same for all of them, as only one is in flight. */
+  messageContext(flags: number | undefined): MessageContext {
+    this.#messageContext ??= { callback: () => this.#owner?.receiveWritten(this) }
+    return flags === undefined ? this.#messageContext : { ...this.#messageContext, flags }
+  }
+
+  // One parameter exactly: grpc-js tells a listener by the arity of onReceiveMetadata (call-interface.ts).
+  onReceiveMetadata(metadata: Metadata): void {
+    this.#owner?.receiveMetadata(this, metadata)
+  }
+
+  onReceiveMessage(message: unknown): void {
+    this.#owner?.receiveMessage(this, message)
+  }
+
+  onReceiveStatus(status: StatusObject): void {
+    this.#owner?.receiveStatus(this, status)?.deliver()
+  }
+}

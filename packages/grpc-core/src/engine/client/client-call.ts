@@ -1,0 +1,383 @@
+import type { EventEmitter } from 'node:events'
+import {
+  type CallCredentials,
+  type ChannelOptions,
+  status as Code,
+  type InterceptingCall,
+  type InterceptingListener,
+  type InterceptorOptions,
+  type Metadata,
+  type NextCall,
+  propagate,
+} from '@grpc/grpc-js'
+import type { AttemptTap, ClientCall, Compression, Interceptor, ReplayLimits } from '../../contract/call.ts'
+import type { CallOption } from '../../contract/call-option.ts'
+import { Context, storageForCall } from '../../contract/context.ts'
+import type { MethodInfo } from '../../contract/method.ts'
+import { LocalStatus, type Status, show, UnattemptedStatus } from '../../contract/status.ts'
+import { type ChannelFacts, channelBelow, secureBelow } from '../../grpc-js/channel-facts.ts'
+import { newMetadata } from '../../grpc-js/metadata.ts'
+import { type DeadlineTimer, startDeadlineTimer, toEpochMs } from '../../runtime/deadline.ts'
+import { InterceptedCall } from '../intercepted-call.ts'
+import { ApplicationSide } from './application-side.ts'
+import type { Attempt } from './attempt.ts'
+import { AttemptRunner } from './attempt-runner.ts'
+import { AttemptScopes, deadlineExceeded } from './attempt-scopes.ts'
+import { CallSettings } from './call-settings.ts'
+import { RequestSender } from './request-sender.ts'
+
+/** What grpc-js calls below us; its type has no exported name since 1.14.2. */
+type BaseCall = ReturnType<NextCall>
+type MessageContext = Parameters<BaseCall['sendMessageWithContext']>[0]
+
+/**
+ * One client RPC: grpc-js's call interface towards the stub and the `ClientCall` of interceptors, over parts with one idea each.
+ *
+ *     stub ── start, sendMessage… ──▶ FusedClientCall ──▶ StackRun: interceptors ──▶ AttemptRunner ──▶ nextCall()
+ *                                          └──▶ RequestSender ──────────────────────────▶ Attempt ──▶ grpc-js
+ *     stub ◀─ ApplicationSide ◀────── taps, finish() ◀──────────────────────────────── Attempt ◀──── grpc-js
+ */
+export class FusedClientCall extends InterceptedCall implements ClientCall, Omit<BaseCall, never> {
+  readonly side = 'client' as const
+  readonly #options: InterceptorOptions
+  readonly #facts: ChannelFacts
+  readonly #entryDeadline: number
+  readonly #attempts: AttemptRunner
+  readonly requests: RequestSender
+  application!: ApplicationSide
+  settings!: CallSettings
+  /** The deadline in force outside of the innermost open scope. */
+  scopeDeadline: number
+  #scopes: AttemptScopes | undefined
+  #timer: DeadlineTimer | undefined
+  #expired = false
+  #starting = false
+  #startError: { readonly error: unknown } | undefined
+  #forgetParent: (() => void) | undefined
+
+  constructor(
+    options: InterceptorOptions,
+    nextCall: NextCall,
+    method: MethodInfo,
+    stack: readonly Interceptor[],
+    facts: ChannelFacts,
+    outer?: FusedClientCall,
+  ) {
+    super(method, stack)
+    this.#options = options
+    this.#facts = facts
+    this.#attempts = new AttemptRunner(
+      this,
+      options,
+      nextCall,
+      facts,
+      outer === undefined ? undefined : outer.#attempts,
+    )
+    this.requests = new RequestSender(this)
+    let deadline = toEpochMs(options.deadline)
+    if (options.parent && propagates(options, propagate.DEADLINE)) {
+      deadline = Math.min(deadline, toEpochMs(options.parent.getDeadline()))
+    }
+    this.#entryDeadline = deadline
+    this.scopeDeadline = deadline
+  }
+
+  // ── The call of interceptors ──────────────────────────────────────────────────────────────────────────────────
+
+  get metadata(): Metadata {
+    return this.settings.metadata
+  }
+
+  set metadata(metadata: Metadata) {
+    this.settings.metadata = metadata
+  }
+
+  get deadline(): number {
+    return this.settings.deadline
+  }
+
+  set deadline(deadline: number) {
+    this.settings.deadline = deadline
+  }
+
+  get credentials(): CallCredentials | undefined {
+    return this.settings.credentials
+  }
+
+  set credentials(credentials: CallCredentials | undefined) {
+    this.settings.credentials = credentials
+  }
+
+  get waitForReady(): boolean {
+    return this.settings.waitForReady
+  }
+
+  set waitForReady(wait: boolean) {
+    this.settings.waitForReady = wait
+  }
+
+  get compression(): Compression | undefined {
+    return this.settings.compression
+  }
+
+  set compression(compression: Compression | undefined) {
+    this.settings.compression = compression
+  }
+
+  get target(): string | undefined {
+    return this.#facts.target ?? channelBelow(this.attempt?.call)?.getTarget?.()
+  }
+
+  get secure(): boolean | undefined {
+    return this.#facts.secure ?? secureBelow(this.attempt?.call)
+  }
+
+  get channelOptions(): Readonly<ChannelOptions> | undefined {
+    return channelBelow(this.attempt?.call)?.getOptions?.()
+  }
+
+  get committed(): boolean {
+    return this.#attempts.committed
+  }
+
+  option<T>(key: CallOption<T>): T | undefined {
+    return key.in(this.#options)
+  }
+
+  peer(): string {
+    return this.getPeer()
+  }
+
+  makeReplayable(limits: ReplayLimits): void {
+    for (const name of ['maxBytes', 'maxMessages'] as const) {
+      const limit: unknown = limits?.[name]
+      if (typeof limit !== 'number' || !(limit >= 0)) {
+        throw new TypeError(`makeReplayable: ${name} must be a number ≥ 0, got ${show(limit)}`)
+      }
+    }
+    // An interceptor that an outer one runs again asks again; what it needs is being kept.
+    if (this.attempt !== undefined && !this.requests.keeping) {
+      throw new Error('makeReplayable: call it before the first next()')
+    }
+    this.requests.keepFor(this.run.acting, limits)
+  }
+
+  async respond(message: unknown): Promise<void> {
+    const tapped = this.run.taps === undefined ? message : this.run.taps.response(message, this.run.acting)
+    if (!this.method.responseStream) {
+      this.#attempts.response = { message: tapped }
+      return
+    }
+    this.commit()
+    await this.application.answer(tapped)
+  }
+
+  onAttempt(tap: AttemptTap): void {
+    this.run.observed.addAttempt(this.run.acting, tap)
+  }
+
+  cancel(details = 'Cancelled by an interceptor'): void {
+    this.cancelWithStatus(Code.CANCELLED, details)
+  }
+
+  /** Shows the application response metadata of an interceptor's own, before what `respond` gives. */
+  respondMetadata(metadata: Metadata): void {
+    this.application.metadata(metadata)
+  }
+
+  // ── grpc-js's call interface: what the stub calls ─────────────────────────────────────────────────────────────
+
+  start(metadata: Metadata, listener: Partial<InterceptingListener> = {}): void {
+    this.application = new ApplicationSide(listener)
+    this.settings = new CallSettings(this.#facts, metadata, this.#entryDeadline, this.#options.credentials)
+    if (this.#options.parent) this.#watchParent()
+    this.#starting = true
+    const storage = storageForCall()
+    if (storage === undefined) this.run.start()
+    else {
+      this.run.context = this.rpcContext = new Context(storage.getStore())
+      storage.run(this.rpcContext, () => this.run.start())
+    }
+    this.#starting = false
+    if (this.#startError !== undefined) {
+      // A closed channel throws out of the stub's method, with interceptors as without.
+      this.application.closed = true
+      throw this.#startError.error
+    }
+    // Where no layer waits, the attempt's own deadline is enough.
+    const watched = this.run.finished || (this.attempt !== undefined && !this.run.waits)
+    if (!watched && this.#entryDeadline !== Number.POSITIVE_INFINITY) {
+      this.#timer = startDeadlineTimer(this.#entryDeadline, () => this.#expire())
+    }
+  }
+
+  sendMessage(message: unknown): void {
+    this.sendMessageWithContext({}, message)
+  }
+
+  sendMessageWithContext(context: MessageContext, message: unknown): void {
+    if (!this.run.finished) this.requests.send(context, message)
+    else if (context.callback) process.nextTick(context.callback)
+  }
+
+  halfClose(): void {
+    this.requests.halfClose()
+  }
+
+  startRead(): void {
+    if (!this.application.read()) this.#attempts.running?.call.startRead()
+  }
+
+  cancelWithStatus(code: Code, details: string): void {
+    const status = new UnattemptedStatus(code, details, newMetadata())
+    if (this.run.finished) {
+      this.application.cutShort(status)
+      return
+    }
+    if (this.run.block?.outside === -1) return
+    const attempt = this.#attempts.running
+    if (attempt === undefined) {
+      this.run.decide(status, -1)
+      return
+    }
+    // grpc-js ends the attempt with this status; what waits for the attempt then sees it.
+    this.run.block = { outside: -1, status }
+    this.abortInside(-1, status)
+    attempt.call.cancelWithStatus(code, details)
+  }
+
+  /** What `channelBelow` follows down to the channel. */
+  get nextCall(): BaseCall | undefined {
+    return this.attempt?.call
+  }
+
+  getPeer(): string {
+    return this.attempt?.call.getPeer() ?? this.#facts.target ?? 'unknown'
+  }
+
+  getAuthContext(): ReturnType<InterceptingCall['getAuthContext']> {
+    return this.attempt?.call.getAuthContext() ?? null
+  }
+
+  // ── What the run is around ────────────────────────────────────────────────────────────────────────────────────
+
+  begin(): Promise<Status> {
+    return this.#attempts.begin()
+  }
+
+  opens(index: number, again: boolean): Status | undefined {
+    const repeats = this.mayRepeat(index)
+    if (again) {
+      if (!repeats) return this.run.misuse(index, 'called next() again without call.makeReplayable() before the first')
+      if (this.#scopes?.has(index)) return this.run.misuse(index, 'called next() while the last one was running')
+      if (this.committed) return this.run.misuse(index, 'called next() again on a call that is committed')
+      this.#attempts.silence()
+      this.run.abandonInside(index)
+      this.requests.again(index)
+      this.run.taps?.dropDeeperThan(index)
+    }
+    if (repeats || this.settings.deadline < this.scopeDeadline) {
+      this.#scopes ??= new AttemptScopes(this)
+      this.#scopes.open(index)
+    }
+    return undefined
+  }
+
+  mayRepeat(index: number): boolean {
+    return this.requests.mayReplay(index)
+  }
+
+  reached(index: number): void {
+    // A scope's own deadline blocks what is inside of it, and no further run of it.
+    if (this.#scopes?.closeInside(index, this.run.block?.outside)) this.run.block = undefined
+  }
+
+  complete(status: Status): Status {
+    if (status.code !== Code.OK || this.method.responseStream || this.#attempts.response !== undefined) return status
+    return new LocalStatus({
+      code: Code.UNIMPLEMENTED,
+      details: 'No message received',
+      ...(status.metadata && { metadata: status.metadata }),
+      origin: status.origin ?? 'local',
+    })
+  }
+
+  override abortInside(index: number, status: Status): void {
+    super.abortInside(index, status)
+    this.#scopes?.abortInside(index, status)
+  }
+
+  finish(status: Status, inEvent: boolean): void {
+    const attempts = this.#attempts
+    this.#timer?.stop()
+    this.#scopes?.stopTimers()
+    this.#forgetParent?.()
+    this.requests.end(attempts.current)
+    attempts.silence()
+    const response = status.code === Code.OK && !this.method.responseStream ? attempts.response : undefined
+    this.application.end({ headers: attempts.heldHeaders, response, status: attempts.rawOf(status) })
+    if (!inEvent) this.application.deliverSoon()
+  }
+
+  // ── What its parts ask of it ──────────────────────────────────────────────────────────────────────────────────
+
+  get attempt(): Attempt | undefined {
+    return this.#attempts.current
+  }
+
+  get repeatable(): boolean {
+    return this.#scopes?.any === true
+  }
+
+  commit(): void {
+    this.#attempts.commit()
+  }
+
+  failAttempt(attempt: Attempt, error: unknown): void {
+    this.#attempts.fail(attempt, error)
+  }
+
+  serialize(message: unknown): Uint8Array {
+    return this.#options.method_definition.requestSerialize(message)
+  }
+
+  startFailed(error: unknown): void {
+    if (this.#starting) this.#startError = { error }
+  }
+
+  /** A cancel or a deadline that came while the attempt ran is left to speak for the layers that still wait. */
+  attemptEnded(status: Status): void {
+    const { block } = this.run
+    if (block !== undefined) this.run.decide(status, block.outside)
+    else if (this.#expired) this.run.decide(deadlineExceeded(), -1)
+    else {
+      const expired = this.#scopes?.expired
+      if (expired !== undefined) this.run.decide(deadlineExceeded(), expired)
+    }
+  }
+
+  scopeExpired(index: number): void {
+    // grpc-js has the same deadline for a running attempt and more to say about it.
+    const running = this.#attempts.running !== undefined
+    if (this.run.block === undefined && !running) this.run.decide(deadlineExceeded(), index)
+  }
+
+  #expire(): void {
+    this.#expired = true
+    const running = this.#attempts.running !== undefined
+    if (!this.run.finished && this.run.block?.outside !== -1 && !running) this.run.decide(deadlineExceeded(), -1)
+  }
+
+  #watchParent(): void {
+    // grpc-js adds a listener per attempt and never removes it (resolving-call.ts, 1.14): listen once, here.
+    const parent: EventEmitter | undefined = this.#options.parent
+    if (!parent || !propagates(this.#options, propagate.CANCELLATION)) return
+    const onCancelled = () => this.cancelWithStatus(Code.CANCELLED, 'Cancelled by parent call')
+    parent.on('cancelled', onCancelled)
+    this.#forgetParent = () => parent.removeListener('cancelled', onCancelled)
+  }
+}
+
+function propagates(options: InterceptorOptions, flag: number): boolean {
+  return ((options.propagate_flags ?? propagate.DEFAULTS) & flag) !== 0
+}

@@ -1,0 +1,54 @@
+import type { Metadata, ServerInterceptingCallInterface } from '@grpc/grpc-js'
+import { isMetadata } from '../../contract/status.ts'
+import { fitHeaders, fitStatus } from '../../grpc-js/response-size.ts'
+import { callAtStream, endBehindStatus, mayBeSending, streamOf } from '../../grpc-js/server-stream.ts'
+import { HandlerLink } from './handler-link.ts'
+import type { WireStatus } from './server-wire.ts'
+
+/** Where grpc-js's call keeps its gate. */
+const GATE: unique symbol = Symbol('grpc-stack.gate')
+
+interface Gated extends ServerInterceptingCallInterface {
+  [GATE]: Gate
+}
+
+/** What grpc-js's call did before. Does not lead to the call: see `ServerWire`. */
+interface Gate {
+  readonly sendStatus: ServerInterceptingCallInterface['sendStatus']
+  readonly sendMetadata: ServerInterceptingCallInterface['sendMetadata']
+  readonly limit: number
+  /** Response headers were left out. */
+  marked: boolean
+}
+
+/**
+ * Lets headers and statuses leave grpc-js's call only as a peer can take them, whatever sends them: a handler, an
+ * interceptor, grpc-js itself. A status ends the stream, also where the client has not. One function for all calls, as in
+ * `ServerWire`.
+ */
+export function gateResponses(given: ServerInterceptingCallInterface, limit: number): void {
+  if (given instanceof HandlerLink) return // of another stack on the same server: there is a gate below it
+  const call = callAtStream(given)
+  if (GATE in call) return
+  const gate: Gate = { sendStatus: call.sendStatus, sendMetadata: call.sendMetadata, limit, marked: false }
+  ;(call as Gated)[GATE] = gate
+  call.sendStatus = gatedStatus
+  call.sendMetadata = gatedMetadata
+}
+
+function gatedStatus(this: ServerInterceptingCallInterface, status: WireStatus): void {
+  const gate = (this as Gated)[GATE]
+  const stream = streamOf(this)
+  const sending = mayBeSending(stream)
+  const trailers = sending && stream.headersSent
+  gate.sendStatus.call(this, fitStatus(status, gate.limit, gate.marked))
+  if (sending) endBehindStatus(stream, trailers)
+}
+
+function gatedMetadata(this: ServerInterceptingCallInterface, metadata: Metadata): void {
+  const gate = (this as Gated)[GATE]
+  // Handlers give none at times, which grpc-js takes.
+  const fitting = isMetadata(metadata) ? fitHeaders(metadata, gate.limit) : metadata
+  if (fitting !== metadata) gate.marked = true
+  gate.sendMetadata.call(this, fitting)
+}

@@ -1,0 +1,393 @@
+import { AsyncResource } from 'node:async_hooks'
+import { status as Code, type Metadata, type ServerInterceptingCallInterface } from '@grpc/grpc-js'
+import type { Interceptor, ServerCall } from '../../contract/call.ts'
+import { Context, storageForCall } from '../../contract/context.ts'
+import type { MethodInfo } from '../../contract/method.ts'
+import { isMetadata, RemoteStatus, type Status, show } from '../../contract/status.ts'
+import { mergeOver, newMetadata } from '../../grpc-js/metadata.ts'
+import { peerText } from '../../grpc-js/peer-text.ts'
+import { causeOf } from '../../grpc-js/wire-error.ts'
+import { type DeadlineTimer, startDeadlineTimer, toEpochMs } from '../../runtime/deadline.ts'
+import type { Linked, LinkedList } from '../../runtime/linked-list.ts'
+import { abandoned, internalStatus, tapStatus } from '../answer.ts'
+import { checkDeadline } from '../client/call-settings.ts'
+import { InterceptedCall } from '../intercepted-call.ts'
+import type { HandlerLink } from './handler-link.ts'
+import { type ServerListener, ServerWire, type WireStatus } from './server-wire.ts'
+
+/** What all calls of a server stack have in common. */
+export interface SharedByCalls {
+  /** Where what ends an RPC is written: outside of any handler's asynchronous context. */
+  readonly scope: AsyncResource
+  /** The calls in progress, for a server that wants to end them. */
+  readonly active: LinkedList<FusedServerCall> | undefined
+}
+
+/**
+ * One server RPC: grpc-js's call interface towards the handler, its listener towards the connection, and the
+ * `ServerCall` of interceptors. The only call object of a stack, whatever its length. grpc-js holds it through a `ServerWire` on
+ * the connection's side and a `HandlerLink` on the handler's, which let go of it at the end.
+ *
+ *     grpc-js ── onReceive… ──▶ FusedServerCall ── run(): interceptors ──▶ attempt(): the handler
+ *     grpc-js ◀─ send… ──────── taps, finish() ◀─────────────────────────── sendMessage, sendStatus
+ */
+export class FusedServerCall
+  extends InterceptedCall
+  implements ServerCall, ServerInterceptingCallInterface, Linked<FusedServerCall>
+{
+  readonly side = 'server' as const
+  readonly #base: ServerInterceptingCallInterface
+  readonly #wire: ServerWire
+  readonly #shared: SharedByCalls | undefined
+  before: FusedServerCall | undefined
+  behind: FusedServerCall | undefined
+  /** The same RPC outside a contract object this call is inside of. */
+  readonly #within: FusedServerCall | undefined
+  #handler!: ServerListener
+  /** What grpc-js's handler holds of the RPC; to be cut at the last event, of which the outermost call is sure to hear. */
+  link: HandlerLink | undefined
+  /** Whatever AsyncLocalStorage an interceptor entered around `next()` is what the handler's events see. */
+  #handlerScope: AsyncResource | undefined
+  #metadata!: Metadata
+  #deadline: number
+  #timer: DeadlineTimer | undefined
+  #outcome: Promise<Status> | undefined
+  #resolveOutcome: ((status: Status) => void) | undefined
+  /** The handler, or something in its place, has given its status. */
+  #settled: Status | undefined
+  #attempting = false
+  /** The RPC has its status on the wire, or the wire is gone. */
+  #over = false
+  #answered = false
+  #headersSent = false
+  #responseMetadata: Metadata | undefined
+  #trailers: Metadata | undefined
+  #misuse: Status | undefined
+  #final: Status | undefined
+  #releaseRespond: (() => void) | undefined
+
+  constructor(
+    method: MethodInfo,
+    stack: readonly Interceptor[],
+    base: ServerInterceptingCallInterface,
+    shared?: SharedByCalls,
+    within?: FusedServerCall,
+  ) {
+    super(method, stack)
+    this.#base = base
+    this.#shared = shared
+    this.#within = within
+    this.#deadline = toEpochMs(base.getDeadline())
+    this.#wire = new ServerWire(base, this, shared?.scope)
+  }
+
+  // ── The call of interceptors ──────────────────────────────────────────────────────────────────────────────────
+
+  get metadata(): Metadata {
+    return this.#metadata
+  }
+
+  set metadata(metadata: Metadata) {
+    if (!isMetadata(metadata)) throw new TypeError(`call.metadata: expected a grpc-js Metadata, got ${show(metadata)}`)
+    this.#metadata = metadata
+  }
+
+  get deadline(): number {
+    return this.#deadline
+  }
+
+  set deadline(deadline: number) {
+    const value = checkDeadline(deadline)
+    if (value >= this.#deadline) return
+    this.#deadline = value
+    this.#timer?.stop()
+    this.#timer = startDeadlineTimer(value, () =>
+      this.#refuse(new RemoteStatus(Code.DEADLINE_EXCEEDED, 'Deadline exceeded', newMetadata())),
+    )
+  }
+
+  get authContext(): ServerCall['authContext'] {
+    return this.#base.getAuthContext()
+  }
+
+  get host(): string {
+    return this.#base.getHost()
+  }
+
+  get responseMetadata(): Metadata {
+    this.#responseMetadata ??= newMetadata()
+    return this.#responseMetadata
+  }
+
+  get trailers(): Metadata {
+    this.#trailers ??= newMetadata()
+    return this.#trailers
+  }
+
+  peer(): string {
+    // Kept from the start of the call, where getPeer() forgets the address of a closed connection.
+    const { remoteAddress, remotePort } = this.#base.getConnectionInfo()
+    return remoteAddress === undefined ? this.#base.getPeer() : peerText(remoteAddress, remotePort)
+  }
+
+  async respond(message: unknown): Promise<void> {
+    if (this.#over) return
+    if (this.#answered && !this.method.responseStream) throw new Error('respond: this RPC was already answered')
+    const tapped = this.run.taps === undefined ? message : this.run.taps.response(message, this.run.acting)
+    this.#sendHeadersIfAny()
+    this.#answered = true
+    await new Promise<void>((resolve) => {
+      this.#releaseRespond = resolve
+      this.#base.sendMessage(tapped, resolve)
+      if (this.#over) resolve()
+    })
+  }
+
+  // ── Events from the connection ────────────────────────────────────────────────────────────────────────────────
+
+  onReceiveMetadata(metadata: Metadata): void {
+    this.#metadata = metadata
+    this.#deadline = Math.min(this.#deadline, this.#within?.deadline ?? Number.POSITIVE_INFINITY)
+    this.#shared?.active?.add(this)
+    const storage = storageForCall()
+    if (storage === undefined) this.run.start()
+    else {
+      this.run.context = this.rpcContext = this.#within?.rpcContext?.within(this) ?? new Context(undefined, this)
+      storage.run(this.rpcContext, () => this.run.start())
+    }
+  }
+
+  onReceiveMessage(message: unknown): void {
+    if (this.#over || this.#settled) return
+    if (this.run.taps?.seeRequests) this.#handlerScope?.runInAsyncScope(this.#deliverTapped, this, message)
+    else this.#handlerScope?.runInAsyncScope(this.#handler.onReceiveMessage, this.#handler, message)
+  }
+
+  #deliverTapped(message: unknown): void {
+    let tapped: unknown
+    try {
+      tapped = this.run.observed.request(message)
+    } catch (error) {
+      this.#tapThrew(error)
+      return
+    }
+    this.#handler.onReceiveMessage(tapped)
+  }
+
+  onReceiveHalfClose(): void {
+    if (this.#over || this.#settled) return
+    this.#handlerScope?.runInAsyncScope(this.#handler.onReceiveHalfClose, this.#handler)
+  }
+
+  onCancel(): void {
+    this.#shared?.active?.remove(this)
+    // Comes at the end of every RPC, success included (grpc-js #2771). Only without a status is it a cancellation.
+    if (!this.#over) {
+      const late = Date.now() >= this.#deadline
+      const [code, details] = late ? [Code.DEADLINE_EXCEEDED, 'Deadline exceeded'] : [Code.CANCELLED, 'Cancelled']
+      this.#cutShort(new RemoteStatus(code, details, newMetadata()))
+    }
+    this.#handlerScope?.runInAsyncScope(this.#handler.onCancel, this.#handler)
+    // The last event. Whoever keeps the call need not keep the context of its handler.
+    this.#handlerScope = this.#outcome = this.#resolveOutcome = undefined
+    this.link?.cut()
+  }
+
+  /** Called by the wire: grpc-js ends the RPC by itself. */
+  endedBelow(status: WireStatus): void {
+    this.#cutShort(new RemoteStatus(status.code, status.details, status.metadata))
+  }
+
+  /** The wire is gone or has its status: interceptors must learn how the RPC ended, and may not change it. */
+  #cutShort(status: Status): void {
+    if (this.#over) return
+    this.#over = true
+    this.#refuse(status)
+  }
+
+  /** Ends the RPC with this status, whatever is still working. */
+  end(status: Status): void {
+    this.#refuse(new RemoteStatus(status.code, status.details, status.metadata))
+  }
+
+  /** Ends the RPC over the head of the handler and of interceptors that are still working. */
+  #refuse(status: Status): void {
+    if (this.run.finished) return
+    this.#releaseRespond?.()
+    this.run.block ??= { outside: -1, status }
+    this.#settle(status)
+    if (!this.run.finished) this.run.decide(status, -1)
+    else this.abortInside(-1, status)
+  }
+
+  // ── The handler ───────────────────────────────────────────────────────────────────────────────────────────────
+
+  start(listener: ServerListener): void {
+    this.#handler = listener
+    this.#base.start(this.#wire)
+  }
+
+  begin(): Promise<Status> {
+    this.#outcome = new Promise((resolve) => {
+      this.#resolveOutcome = resolve
+    })
+    this.#handlerScope = new AsyncResource('GRPC_STACK_CALL', { requireManualDestroy: true })
+    this.#attempting = true
+    try {
+      this.#handlerScope.runInAsyncScope(this.#handler.onReceiveMetadata, this.#handler, this.#metadata)
+    } catch (error) {
+      this.#settle(internalStatus('server', 'The handler threw', error))
+    }
+    this.#attempting = false
+    if (this.#settled !== undefined) return this.run.endedAtOnce(this.#settled)
+    return this.#outcome
+  }
+
+  opens(index: number, again: boolean): Status | undefined {
+    if (!again) return undefined
+    this.#misuse = this.run.misuse(index, 'called next() a second time; a server RPC runs once')
+    return this.#misuse
+  }
+
+  mayRepeat(): boolean {
+    return false
+  }
+
+  reached(): void {}
+
+  complete(status: Status): Status {
+    if (status.code !== Code.OK || this.#answered || this.method.responseStream) return status
+    return new RemoteStatus(Code.UNIMPLEMENTED, 'No message received', status.metadata ?? newMetadata())
+  }
+
+  startRead(): void {
+    if (!this.#over && !this.#settled) this.#base.startRead()
+  }
+
+  sendMetadata(metadata: Metadata): void {
+    if (this.#over || this.#settled || this.#headersSent) return
+    this.#headersSent = true
+    const merged = this.#responseMetadata === undefined ? metadata : mergeOver(metadata, this.#responseMetadata)
+    if (!this.run.taps?.seeMetadata) {
+      this.#base.sendMetadata(merged)
+      return
+    }
+    let tapped: Metadata
+    try {
+      tapped = this.run.observed.metadata(merged === metadata ? metadata.clone() : merged)
+    } catch (error) {
+      this.#tapThrew(error)
+      return
+    }
+    this.#base.sendMetadata(tapped)
+  }
+
+  sendMessage(message: unknown, callback: () => void): void {
+    // As in grpc-js, the callback of a message nobody will send never comes.
+    if (this.#over || this.#settled) return
+    let tapped: unknown = message
+    if (this.run.taps?.seeResponses) {
+      try {
+        tapped = this.run.observed.response(message)
+      } catch (error) {
+        this.#tapThrew(error)
+        return
+      }
+    }
+    this.#sendHeadersIfAny()
+    this.#answered = true
+    if (this.method.responseStream) this.#base.sendMessage(tapped, callback)
+    else {
+      // The status of a unary response need not wait for the flush of its message: HTTP/2 keeps the order.
+      this.#wire.sendResponse(tapped)
+      if (!this.#over) callback()
+    }
+  }
+
+  sendStatus(status: WireStatus): void {
+    if (this.#over || this.#settled) return
+    const given = new RemoteStatus(status.code, wellFormed(status.details), status.metadata)
+    const cause = given.code === Code.OK ? undefined : causeOf(given.metadata)
+    this.endWith(cause === undefined ? given : Object.assign(given, { cause }))
+  }
+
+  /** As `sendStatus`, for a status of this library. */
+  endWith(status: Status): void {
+    if (!this.#over && !this.#settled) this.#settle(this.complete(status))
+  }
+
+  /** How the RPC has ended, if it has. */
+  get ending(): Status | undefined {
+    return this.#final ?? this.run.block?.status
+  }
+
+  #settle(status: Status): void {
+    if (this.#settled) return
+    this.#settled = status
+    // A handler may end the RPC before attempt() has returned: the interceptors are still on the stack then.
+    if (this.#attempting) return
+    this.run.ended(status, true)
+    this.#resolveOutcome?.(status)
+  }
+
+  #tapThrew(error: unknown): void {
+    this.#settle(tapStatus(error, 'server'))
+  }
+
+  /** Headers go out by themselves before the first message, unless an interceptor has something to say in them. */
+  #sendHeadersIfAny(): void {
+    if (this.#headersSent) return
+    if (this.run.taps?.seeMetadata) this.sendMetadata(newMetadata())
+    else {
+      this.#headersSent = true
+      if (this.#responseMetadata !== undefined) this.#base.sendMetadata(this.#responseMetadata)
+    }
+  }
+
+  finish(final: Status): void {
+    this.#timer?.stop()
+    if (this.#over) return
+    this.#over = true
+    this.#releaseRespond?.()
+    if (this.#settled === undefined) {
+      this.#settled = abandoned()
+      this.#resolveOutcome?.(this.#settled)
+    }
+    const status = this.#misuse ?? final
+    this.#final = status
+    let metadata: Metadata | null = status.metadata ?? null
+    // With no headers sent, an error is trailers-only: what was meant for the headers goes with it.
+    if (!this.#headersSent && this.#responseMetadata) metadata = mergeOver(metadata, this.#responseMetadata)
+    if (this.#trailers) metadata = mergeOver(metadata, this.#trailers)
+    this.#wire.sendStatus({ code: status.code, details: wellFormed(status.details), metadata })
+  }
+
+  getPeer(): string {
+    return this.#base.getPeer()
+  }
+
+  getDeadline(): number {
+    return this.#deadline
+  }
+
+  getHost(): string {
+    return this.#base.getHost()
+  }
+
+  getAuthContext(): ServerCall['authContext'] {
+    return this.#base.getAuthContext()
+  }
+
+  getConnectionInfo(): ReturnType<ServerInterceptingCallInterface['getConnectionInfo']> {
+    return this.#base.getConnectionInfo()
+  }
+
+  getMetricsRecorder(): ReturnType<ServerInterceptingCallInterface['getMetricsRecorder']> {
+    return this.#base.getMetricsRecorder()
+  }
+}
+
+/** grpc-js throws on details it cannot percent-encode (encodeURI, server-interceptors.ts), which would lose the RPC. */
+function wellFormed(details: unknown): string {
+  return (typeof details === 'string' ? details : String(details ?? '')).toWellFormed()
+}

@@ -1,0 +1,166 @@
+import type { AsyncResource } from 'node:async_hooks'
+import type { Metadata } from '@grpc/grpc-js'
+import type { AttemptTap, MessageTap, MetadataTap, StatusTap } from '../contract/call.ts'
+import { type Status, show } from '../contract/status.ts'
+import { captureScope } from '../runtime/async-scope.ts'
+import { type ScopedTap, warnOfTap } from './attempt-taps.ts'
+
+/** A tap and the index of the interceptor that registered it. */
+interface Tap<T> {
+  readonly depth: number
+  readonly tap: T
+}
+
+type Taps<T> = Tap<T>[] | undefined
+
+/**
+ * What interceptors want to see pass. Outgoing things (requests) pass the outermost interceptor's tap first, incoming ones
+ * (responses, the status) the innermost's. A call makes one of these when the first tap is registered.
+ *
+ * A tap runs in the asynchronous context in which its interceptor called `next()`, where an `await next()` would go on.
+ */
+export class CallTaps {
+  #request: Taps<MessageTap>
+  #response: Taps<MessageTap>
+  #metadata: Taps<MetadataTap>
+  #status: Taps<StatusTap>
+  #attempt: Taps<AttemptTap>
+  /** By the index of an interceptor: where it called `next()`. */
+  readonly #scopes: (AsyncResource | undefined)[] = []
+  /** Index of the interceptor that registered a tap last. */
+  #latest = -1
+
+  addRequest(depth: number, tap: MessageTap): void {
+    this.#request = add(this.#request, depth, tap, 'onRequest')
+    this.#latest = depth
+  }
+
+  addResponse(depth: number, tap: MessageTap): void {
+    this.#response = add(this.#response, depth, tap, 'onResponse')
+    this.#latest = depth
+  }
+
+  addMetadata(depth: number, tap: MetadataTap): void {
+    this.#metadata = add(this.#metadata, depth, tap, 'onResponseMetadata')
+    this.#latest = depth
+  }
+
+  addStatus(depth: number, tap: StatusTap): void {
+    this.#status = add(this.#status, depth, tap, 'onStatus')
+    this.#latest = depth
+  }
+
+  addAttempt(depth: number, tap: AttemptTap): void {
+    this.#attempt = add(this.#attempt, depth, tap, 'onAttempt')
+    this.#latest = depth
+  }
+
+  /** The interceptor at this index calls `next()`, with all its taps registered. */
+  proceeds(index: number): void {
+    if (this.#latest === index || this.#scopes[index] !== undefined) this.#scopes[index] = captureScope()
+  }
+
+  /** Those who want to hear of attempts, outermost first. */
+  get ofAttempts(): readonly ScopedTap[] {
+    return this.#attempt?.map(({ depth, tap }) => ({ tap, scope: this.#scopes[depth] })) ?? []
+  }
+
+  get seeRequests(): boolean {
+    return this.#request !== undefined
+  }
+
+  get seeResponses(): boolean {
+    return this.#response !== undefined
+  }
+
+  get seeAttempts(): boolean {
+    return this.#attempt !== undefined
+  }
+
+  get seeMetadata(): boolean {
+    return this.#metadata !== undefined
+  }
+
+  /** Somebody has not heard the status yet. */
+  get awaitStatus(): boolean {
+    return this.#status !== undefined && this.#status.length > 0
+  }
+
+  /** A request message after the taps of interceptors deeper than one index and up to another. */
+  request(
+    message: unknown,
+    deeperThan: number = Number.NEGATIVE_INFINITY,
+    upTo: number = Number.POSITIVE_INFINITY,
+  ): unknown {
+    let seen = message
+    for (const { depth, tap } of this.#request ?? []) {
+      if (depth > deeperThan && depth <= upTo) seen = this.#call(depth, tap, seen) ?? seen
+    }
+    return seen
+  }
+
+  /** A response message after the taps of interceptors outside an index. */
+  response(message: unknown, shallowerThan: number = Number.POSITIVE_INFINITY): unknown {
+    const taps = this.#response ?? []
+    let seen = message
+    for (let i = taps.length - 1; i >= 0; i--) {
+      const entry = taps[i]
+      if (entry !== undefined && entry.depth < shallowerThan) seen = this.#call(entry.depth, entry.tap, seen) ?? seen
+    }
+    return seen
+  }
+
+  metadata(metadata: Metadata): Metadata {
+    const taps = this.#metadata ?? []
+    let seen = metadata
+    for (let i = taps.length - 1; i >= 0; i--) {
+      const entry = taps[i]
+      if (entry !== undefined) seen = this.#call(entry.depth, entry.tap, seen) ?? seen
+    }
+    return seen
+  }
+
+  /**
+   * Tells a status to the interceptors from one index inwards to before another, each once. An observer that throws changes
+   * nothing for the RPC: it is reported as a process warning.
+   */
+  status(status: Status, from: number, before: number): void {
+    const taps = this.#status
+    if (taps === undefined) return
+    for (let i = taps.length - 1; i >= 0; i--) {
+      const entry = taps[i]
+      if (entry === undefined || entry.depth < from || entry.depth >= before) continue
+      if (i === taps.length - 1) taps.pop()
+      else taps.splice(i, 1)
+      try {
+        this.#call(entry.depth, entry.tap, status)
+      } catch (error) {
+        warnOfTap('onStatus', error)
+      }
+    }
+  }
+
+  #call<A, B>(depth: number, tap: (subject: A) => B, subject: A): B {
+    const scope = this.#scopes[depth]
+    return scope === undefined ? tap(subject) : scope.runInAsyncScope(tap, undefined, subject)
+  }
+
+  /** Forgets the taps of interceptors deeper than an index: they go with the attempt they were made for. */
+  dropDeeperThan(depth: number): void {
+    const keep = (entry: { readonly depth: number }): boolean => entry.depth <= depth
+    this.#request = this.#request?.filter(keep)
+    this.#response = this.#response?.filter(keep)
+    this.#metadata = this.#metadata?.filter(keep)
+    this.#status = this.#status?.filter(keep)
+    this.#attempt = this.#attempt?.filter(keep)
+    this.#scopes.length = Math.min(this.#scopes.length, depth + 1)
+  }
+}
+
+function add<T>(taps: Taps<T>, depth: number, tap: T, name: string): Tap<T>[] {
+  if (typeof tap !== 'function') throw new TypeError(`${name}: a tap must be a function, got ${show(tap)}`)
+  const entry = { depth, tap }
+  if (taps === undefined) return [entry]
+  taps.push(entry)
+  return taps
+}

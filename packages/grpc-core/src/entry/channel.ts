@@ -1,0 +1,188 @@
+import {
+  type CallInvocationTransformer,
+  type ChannelCredentials,
+  type ChannelInterface,
+  type ChannelOptions,
+  type Client,
+  type ClientOptions,
+  compressionAlgorithms,
+  Channel as GrpcChannel,
+  type Interceptor as GrpcInterceptor,
+} from '@grpc/grpc-js'
+import { type ClientInterceptorLike, validateInterceptors } from '../compose/compose.ts'
+import type { Interceptor } from '../contract/call.ts'
+import { show } from '../contract/status.ts'
+import { openBelow } from '../grpc-js/bound-credentials.ts'
+import type { ChannelFacts } from '../grpc-js/channel-facts.ts'
+import { fuseClient, stackOf } from './interceptors.ts'
+
+/** A generated stub class, or any subclass of grpc-js's `Client`. */
+export type StubClass<T extends Client> = new (
+  address: string,
+  credentials: ChannelCredentials,
+  options?: Partial<ClientOptions>,
+) => T
+
+/**
+ * A grpc-js channel that carries interceptors. It can stand wherever grpc-js takes a channel (`channelOverride`), and
+ * as the options of a stub it brings its interceptors along: `new GreeterClient('', credentials, channel)`.
+ */
+export interface Channel extends ChannelInterface {
+  /**
+   * A callback stub on this channel. Stubs share the connection; closing one closes the channel. Interceptors given per
+   * call (`{ interceptors: clientInterceptors(…) }`) run inside the channel's.
+   */
+  client<T extends Client>(Stub: StubClass<T>, options?: StubOptions): T
+  readonly channelOverride: ChannelInterface
+  readonly interceptors: GrpcInterceptor[]
+}
+
+/** Options of a stub on a channel: the channel's own are settled. */
+export type StubOptions = Pick<ClientOptions, 'callInvocationTransformer'>
+
+/**
+ * A channel like `new grpc.Channel(…)`, ready for `interceptChannel`, `client` and `createClient`.
+ * @param options grpc-js channel options
+ */
+export function createChannel(target: string, credentials: ChannelCredentials, options: ChannelOptions = {}): Channel {
+  const base = new GrpcChannel(target, credentials, options)
+  const facts = { secure: credentials._isSecure(), compression: compressionOf(options) }
+  return new StackChannel(base, facts, [])
+}
+
+/**
+ * The channel with these interceptors around it, first outermost. Interceptors the channel already has run inside.
+ * Without interceptors: the very same channel.
+ * @throws TypeError for something that is not an interceptor or not a channel.
+ */
+export function interceptChannel<C extends ChannelInterface>(channel: C): C
+export function interceptChannel(channel: ChannelInterface, ...interceptors: readonly ClientInterceptorLike[]): Channel
+export function interceptChannel(
+  channel: ChannelInterface,
+  ...interceptors: readonly ClientInterceptorLike[]
+): ChannelInterface {
+  if (!isChannel(channel)) {
+    throw new TypeError(`interceptChannel: the first argument must be a channel, got ${show(channel)}`)
+  }
+  const added = validateInterceptors(interceptors, 'interceptChannel', 'client')
+  if (added.length === 0) return channel
+  if (channel instanceof StackChannel) return channel.with(added)
+  return new StackChannel(channel, NOTHING_KNOWN, added)
+}
+
+/** Whether a value is a channel, of ours or grpc-js's own. */
+export function isChannel(value: unknown): value is ChannelInterface {
+  return typeof (value as ChannelInterface | undefined)?.createCall === 'function'
+}
+
+/** A channel of ours over this one, or the channel itself if it is one. */
+export function wrapChannel(channel: ChannelInterface): Channel {
+  return channel instanceof StackChannel ? channel : new StackChannel(channel, NOTHING_KNOWN, [])
+}
+
+const NOTHING_KNOWN: Pick<ChannelFacts, 'secure' | 'compression'> = { secure: undefined, compression: undefined }
+
+class StackChannel implements Channel {
+  // Own properties: grpc-js copies the options of a stub, and a copy has only those.
+  readonly channelOverride: ChannelInterface
+  readonly interceptors: GrpcInterceptor[]
+  readonly #base: ChannelInterface
+  readonly #known: Pick<ChannelFacts, 'secure' | 'compression'>
+  readonly #list: readonly Interceptor[]
+  readonly #facts: ChannelFacts
+  /** The path of the call being created, when an interceptor chose another than the stub's. */
+  #path: string | undefined
+
+  constructor(
+    base: ChannelInterface,
+    known: Pick<ChannelFacts, 'secure' | 'compression'>,
+    list: readonly Interceptor[],
+  ) {
+    this.#base = base
+    this.#known = known
+    this.#list = list
+    this.#facts = {
+      ...known,
+      target: base.getTarget(),
+      canRewritePath: true,
+      opensRpc: true,
+      open: (nextCall, options, path) => {
+        if (path === undefined) return openBelow(nextCall, options)
+        // grpc-js binds the stub's path, but creates the call on this channel before nextCall returns.
+        this.#path = path
+        try {
+          return openBelow(nextCall, options)
+        } finally {
+          this.#path = undefined
+        }
+      },
+    }
+    this.channelOverride = this
+    this.interceptors = list.length === 0 ? [] : [fuseClient(list, this.#facts)]
+  }
+
+  with(added: readonly Interceptor[]): Channel {
+    return new StackChannel(this.#base, this.#known, [...added, ...this.#list])
+  }
+
+  client<T extends Client>(Stub: StubClass<T>, options: StubOptions = {}): T {
+    if (typeof Stub !== 'function') throw new TypeError(`channel.client: expected a stub class, got ${show(Stub)}`)
+    const joined = new WeakMap<readonly GrpcInterceptor[], GrpcInterceptor[]>()
+    const append: CallInvocationTransformer = (properties) => {
+      const call = options.callInvocationTransformer?.(properties) ?? properties
+      const own = call.callOptions.interceptors
+      if (own === undefined || own.length === 0) return call
+      let interceptors = joined.get(own)
+      if (interceptors === undefined) {
+        interceptors = this.#join(own)
+        joined.set(own, interceptors)
+      }
+      return { ...call, callOptions: { ...call.callOptions, interceptors } }
+    }
+    // Address and credentials are the channel's: grpc-js ignores these two beside channelOverride.
+    return new Stub('', undefined as unknown as ChannelCredentials, {
+      channelOverride: this,
+      interceptors: this.interceptors,
+      callInvocationTransformer: append,
+    })
+  }
+
+  /** grpc-js lets the interceptors of a call replace those of the client; here they go inside. */
+  #join(own: readonly GrpcInterceptor[]): GrpcInterceptor[] {
+    const [first, ...others] = own
+    const stack = first && stackOf(first)
+    if (stack === undefined) return [...this.interceptors, ...own]
+    return [fuseClient([...this.#list, ...stack], this.#facts), ...others]
+  }
+
+  createCall(...args: Parameters<ChannelInterface['createCall']>): ReturnType<ChannelInterface['createCall']> {
+    const [path, ...rest] = args
+    return this.#base.createCall(this.#path ?? path, ...rest)
+  }
+
+  close(): void {
+    this.#base.close()
+  }
+
+  getTarget(): string {
+    return this.#base.getTarget()
+  }
+
+  getConnectivityState(tryToConnect: boolean): ReturnType<ChannelInterface['getConnectivityState']> {
+    return this.#base.getConnectivityState(tryToConnect)
+  }
+
+  watchConnectivityState(...args: Parameters<ChannelInterface['watchConnectivityState']>): void {
+    this.#base.watchConnectivityState(...args)
+  }
+
+  getChannelzRef(): ReturnType<ChannelInterface['getChannelzRef']> {
+    return this.#base.getChannelzRef()
+  }
+}
+
+function compressionOf(options: ChannelOptions): ChannelFacts['compression'] {
+  const algorithm = options['grpc.default_compression_algorithm']
+  if (algorithm === compressionAlgorithms.gzip) return 'gzip'
+  return algorithm === compressionAlgorithms.deflate ? 'deflate' : undefined
+}

@@ -1,0 +1,263 @@
+import type { AsyncResource } from 'node:async_hooks'
+import { status as Code, type Metadata, type ServerInterceptingCallInterface } from '@grpc/grpc-js'
+import { LocalStatus, RemoteStatus, RpcError, type Status, show, withMetadata } from '../contract/status.ts'
+import { internalStatus } from '../engine/answer.ts'
+import type { FusedServerCall } from '../engine/server/server-call.ts'
+import { captureScope } from '../runtime/async-scope.ts'
+import { HandlerCallDetails, type HandlerCallDetailsPatch } from './handler-call-details.ts'
+import { HandlerRun } from './handler-run.ts'
+import { InnerRun } from './inner-run.ts'
+import { BehaviorHandler, isMethodHandler, type RpcMethodHandler } from './rpc-method-handler.ts'
+import type { ServerInterceptor } from './server-contract.ts'
+
+type WireStatus = Parameters<ServerInterceptingCallInterface['sendStatus']>[0]
+type Callback = Parameters<ServerInterceptingCallInterface['sendMessage']>[1]
+
+/** What an interceptor's continuation found. */
+interface Found {
+  /** What the next contract object answered; undefined if there is none. */
+  readonly inside: Resolution | undefined
+  /** Metadata the interceptor put in place of the RPC's. */
+  readonly metadata: Metadata | undefined
+}
+
+/** What an interceptor answered. */
+interface Resolution {
+  readonly handler: RpcMethodHandler | null
+  /** It found nothing, because the path has no handler, and answered just that. */
+  readonly unserved: Found | undefined
+}
+
+/** Which interceptor an error was first seen to come out of. */
+const origins = new WeakMap<object, string>()
+
+/**
+ * One contract object on a server, between the interceptors outside it and those inside: the handler of the former and the
+ * connection of the latter.
+ *
+ *     outer FusedServerCall ──▶ ServiceLayer ──▶ inner FusedServerCall ──▶ handler
+ *
+ * | the handler it answered with | messages |
+ * |---|---|
+ * | that of its continuation | pass from outer to inner and back as they are |
+ * | another, or that one wrapped | go to the handler (`HandlerRun`), and from there to inner if it is run (`InnerRun`) |
+ *
+ * Contract objects are asked before any handler runs: the first asks the next through its continuation.
+ */
+export class ServiceLayer implements ServerInterceptingCallInterface {
+  readonly #outer: FusedServerCall
+  readonly #contract: ServerInterceptor
+  readonly #name: string
+  #inner!: FusedServerCall
+  #next: ServiceLayer | undefined
+  /** Handlers its continuation returned. */
+  readonly #found = new Map<RpcMethodHandler, Found>()
+  #asked: Resolution | undefined
+  #metadata!: Metadata
+  /** Where the interceptor was entered. */
+  #scope!: AsyncResource
+  #mode: 'undecided' | 'through' | HandlerRun = 'undecided'
+  #entered = false
+  #over = false
+
+  constructor(outer: FusedServerCall, contract: ServerInterceptor, name: string) {
+    this.#outer = outer
+    this.#contract = contract
+    this.#name = name
+  }
+
+  /** @param next the next contract object, where there is one */
+  wrap(inner: FusedServerCall, next: ServiceLayer | undefined): void {
+    this.#inner = inner
+    this.#next = next
+  }
+
+  // ── The question ──────────────────────────────────────────────────────────────────────────────────────────────
+
+  async #ask(details: HandlerCallDetails): Promise<Resolution> {
+    this.#scope = captureScope()
+    let latest: Found | undefined
+    const proceed = async (given: HandlerCallDetails | HandlerCallDetailsPatch): Promise<RpcMethodHandler | null> => {
+      const inner = details.with(given)
+      const changed = inner.invocationMetadata !== details.invocationMetadata
+      const next = this.#next
+      const inside = next === undefined ? undefined : await next.#ask(inner)
+      latest = { inside, metadata: changed ? inner.invocationMetadata : undefined }
+      const nobody = inside === undefined ? !this.#outer.method.registered : inside.handler === null
+      return nobody ? null : this.#handlerOf(latest)
+    }
+    const continuation = (given: HandlerCallDetails | HandlerCallDetailsPatch): Promise<RpcMethodHandler | null> => {
+      const answer = this.#inOwnContext(() => proceed(given))
+      // An interceptor need not look at it.
+      answer.catch(() => undefined)
+      return answer
+    }
+    try {
+      const handler = (await this.#contract.interceptService(continuation, details)) ?? null
+      if (handler === null) return { handler, unserved: this.#unserved(latest) }
+      if (!isMethodHandler(handler)) throw new Error(`returned ${show(handler)} instead of a handler or null`)
+      return { handler, unserved: undefined }
+    } catch (error) {
+      if (typeof error === 'object' && error !== null && !origins.has(error)) origins.set(error, this.#name)
+      throw error
+    }
+  }
+
+  /** From another call's event it continues where the interceptor was entered, as a late `next()` does. */
+  #inOwnContext<T>(work: () => T): T {
+    return this.#outer.run.inOwnContext ? work() : this.#scope.runInAsyncScope(work)
+  }
+
+  #unserved(found: Found | undefined): Found | undefined {
+    if (found === undefined || this.#outer.method.registered) return undefined
+    const passedOn = found.inside === undefined || found.inside.unserved !== undefined
+    return passedOn ? found : undefined
+  }
+
+  #handlerOf(found: Found): RpcMethodHandler {
+    const { pattern } = this.#outer.method
+    // A path without a handler has one here only because an inner interceptor brought it.
+    const kind = pattern === 'unknown' ? (found.inside?.handler?.pattern ?? 'any') : pattern
+    const handler: BehaviorHandler = new BehaviorHandler(kind, (input) =>
+      this.#inOwnContext(() => this.#runInner(handler, found, input)),
+    )
+    this.#found.set(handler, found)
+    return handler
+  }
+
+  // ── Events from outside ───────────────────────────────────────────────────────────────────────────────────────
+
+  onReceiveMetadata(metadata: Metadata): void {
+    this.#metadata = metadata
+    if (this.#asked !== undefined) this.#serve(this.#asked)
+    else {
+      this.#ask(new HandlerCallDetails(this.#outer, metadata)).then(
+        (resolution) => this.#serve(resolution),
+        (error: unknown) => this.#refuse(error),
+      )
+    }
+  }
+
+  onReceiveMessage(message: unknown): void {
+    if (this.#mode === 'through') this.#inner.onReceiveMessage(message)
+    else if (this.#mode !== 'undecided') this.#mode.onReceiveMessage(message)
+  }
+
+  onReceiveHalfClose(): void {
+    if (this.#mode === 'through') this.#inner.onReceiveHalfClose()
+    else if (this.#mode !== 'undecided') this.#mode.onReceiveHalfClose()
+  }
+
+  onCancel(): void {
+    if (this.#over) return
+    this.#over = true
+    const ending = this.#outer.ending
+    if (this.#entered && ending !== undefined && ending.code !== Code.OK) {
+      // Through the inner call's own ear for what ends below it: it would take the end for a cancellation.
+      this.sendStatus({ code: ending.code, details: ending.details ?? '', metadata: ending.metadata ?? null })
+    }
+    if (this.#mode instanceof HandlerRun) {
+      const reason = RpcError.fromStatus(ending !== undefined && ending.code !== Code.OK ? ending : CANCELLED)
+      this.#mode.stop(reason)
+    } else if (this.#entered) this.#inner.onCancel()
+  }
+
+  // ── The answer ────────────────────────────────────────────────────────────────────────────────────────────────
+
+  #serve({ handler, unserved }: Resolution): void {
+    if (this.#over) return
+    const found = handler === null ? unserved : this.#found.get(handler)
+    if (found !== undefined) {
+      this.#mode = 'through'
+      this.#enter(found, (metadata) => this.#inner.onReceiveMetadata(metadata))
+    } else if (handler === null) {
+      this.#outer.endWith(new LocalStatus({ code: Code.UNIMPLEMENTED, details: 'Method not found!' }, this.#name))
+    } else {
+      this.#mode = new HandlerRun(handler, this.#name, this.#outer, this.#metadata)
+      this.#mode.start()
+    }
+  }
+
+  #refuse(error: unknown): void {
+    const name = (typeof error === 'object' && error !== null && origins.get(error)) || this.#name
+    if (error instanceof RpcError) this.#outer.endWith(new LocalStatus(error, name))
+    else {
+      const what = error instanceof Error ? error.message : show(error)
+      this.#outer.endWith(internalStatus('server', `Interceptor ${name}: ${what}`, error))
+    }
+  }
+
+  #enter<T>(found: Found, start: (metadata: Metadata) => T): T {
+    this.#entered = true
+    if (this.#next !== undefined) this.#next.#asked = found.inside
+    return start(found.metadata ?? this.#metadata)
+  }
+
+  #runInner(handler: BehaviorHandler, found: Found, input: unknown): unknown {
+    const run = this.#mode
+    const { path } = this.#outer.method
+    if (!(run instanceof HandlerRun) || this.#over) throw new Error(`ran the handler of ${path} outside of its RPC`)
+    if (this.#entered) throw new Error(`ran the handler of ${path} a second time; a server RPC runs once`)
+    const inner = new InnerRun(this.#inner, handler, input, (headers) => {
+      run.context.headersSent = true
+      this.#outer.sendMetadata(headers)
+    })
+    run.inner = inner
+    return this.#enter(found, (metadata) => inner.start(metadata))
+  }
+
+  // ── grpc-js's call interface: what the inner call uses ────────────────────────────────────────────────────────
+
+  start(_listener: Parameters<ServerInterceptingCallInterface['start']>[0]): void {
+    this.#outer.start(this)
+  }
+
+  startRead(): void {
+    if (this.#mode === 'through') this.#outer.startRead()
+    else if (this.#mode !== 'undecided') this.#mode.inner?.startRead()
+  }
+
+  sendMetadata(metadata: Metadata): void {
+    if (this.#mode === 'through') this.#outer.sendMetadata(metadata)
+    else if (this.#mode !== 'undecided') this.#mode.inner?.sendMetadata(metadata)
+  }
+
+  sendMessage(message: unknown, callback: Callback): void {
+    if (this.#mode === 'through') this.#outer.sendMessage(message, callback)
+    else if (this.#mode !== 'undecided') this.#mode.inner?.sendMessage(message, callback)
+  }
+
+  sendStatus(wire: WireStatus): void {
+    const given =
+      this.#inner.ending ?? new RemoteStatus(wire.code ?? Code.UNKNOWN, wire.details ?? '', wire.metadata as Metadata)
+    const status = withMetadata(given, wire.metadata ?? undefined)
+    if (this.#mode === 'through') this.#outer.endWith(status)
+    else if (this.#mode !== 'undecided') this.#mode.inner?.end(status)
+  }
+
+  getPeer(): string {
+    return this.#outer.getPeer()
+  }
+
+  getDeadline(): number {
+    return this.#outer.getDeadline()
+  }
+
+  getHost(): string {
+    return this.#outer.getHost()
+  }
+
+  getAuthContext(): ReturnType<ServerInterceptingCallInterface['getAuthContext']> {
+    return this.#outer.getAuthContext()
+  }
+
+  getConnectionInfo(): ReturnType<ServerInterceptingCallInterface['getConnectionInfo']> {
+    return this.#outer.getConnectionInfo()
+  }
+
+  getMetricsRecorder(): ReturnType<ServerInterceptingCallInterface['getMetricsRecorder']> {
+    return this.#outer.getMetricsRecorder()
+  }
+}
+
+const CANCELLED: Status = { code: Code.CANCELLED, details: 'The RPC has ended' }
