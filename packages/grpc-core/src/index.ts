@@ -46,6 +46,7 @@ export type { MethodInfo, Pattern } from './contract/method.ts'
 export { abort, RpcError, type RpcErrorOptions, type Status } from './contract/status.ts'
 export { type Channel, createChannel, interceptChannel, type StubClass, type StubOptions } from './entry/channel.ts'
 export { createClient } from './entry/client.ts'
+export { clientInterceptors } from './entry/client-interceptors.ts'
 export type {
   BidiMethod,
   ClientCallOptions,
@@ -65,8 +66,8 @@ export type {
   ServerStreamHandler,
   UnaryHandler,
 } from './entry/handler-types.ts'
-export { clientInterceptors, serverInterceptors } from './entry/interceptors.ts'
 export { type CreateServerOptions, createServer, type StackServer } from './entry/server.ts'
+export { serverInterceptors } from './entry/server-interceptors.ts'
 export type { ClientCallDetails, ClientCallDetailsPatch } from './objects/client-call-details.ts'
 export type {
   ClientInterceptor,
@@ -78,7 +79,7 @@ export type {
   UnaryStreamContinuation,
   UnaryUnaryClientInterceptor,
   UnaryUnaryContinuation,
-} from './objects/client-contract.ts'
+} from './objects/client-interceptor.ts'
 export type { HandlerCallDetails, HandlerCallDetailsPatch } from './objects/handler-call-details.ts'
 export {
   abortHandler,
@@ -97,5 +98,5 @@ export {
   unaryUnaryRpcMethodHandler,
   wrapHandler,
 } from './objects/rpc-method-handler.ts'
-export type { ServerInterceptor, ServiceContinuation } from './objects/server-contract.ts'
+export type { ServerInterceptor, ServiceContinuation } from './objects/server-interceptor.ts'
 export type { ServicerContext } from './objects/servicer-context.ts'

@@ -2,7 +2,7 @@ import { getEventListeners } from 'node:events'
 import * as grpc from '@grpc/grpc-js'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { RpcError, type Status } from '../contract/status.ts'
-import { clientInterceptors } from '../entry/interceptors.ts'
+import { clientInterceptors } from '../entry/client-interceptors.ts'
 import type { StreamCall, UnaryCall } from './call-handle.ts'
 import { type CallMethod, openCall } from './open-call.ts'
 

@@ -1,4 +1,4 @@
-import { show } from '../contract/status.ts'
+import { show } from '../runtime/show.ts'
 
 /** The writable half of a grpc-js call. */
 interface Sink<Q> {

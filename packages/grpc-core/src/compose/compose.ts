@@ -1,17 +1,17 @@
 import type { Call, ClientCall, Interceptor, Next, ServerCall } from '../contract/call.ts'
 import type { MethodInfo } from '../contract/method.ts'
-import { adaptContract, type ClientContract, notAnInterceptor, type ServerContract } from '../objects/adapt.ts'
+import { adaptObject, type ClientObject, notAnInterceptor, type ServerObject } from '../objects/interceptor-object.ts'
 import { compileMatcher, type Matcher } from './match.ts'
 
 export type Side = 'client' | 'server'
 
 /**
- * What composition functions take: a plain interceptor or an object with the reference's contract. An interceptor of any
+ * What composition functions take: a plain interceptor or an object with the reference's methods. An interceptor of any
  * `Call` is one of either side too. One function type each, so that the compiler knows the parameters of one written in place.
  */
-export type ClientInterceptorLike = Interceptor<ClientCall> | ClientContract
-export type ServerInterceptorLike = Interceptor<ServerCall> | ServerContract
-export type InterceptorLike<C extends Call = Call> = Interceptor<C> | ClientContract | ServerContract
+export type ClientInterceptorLike = Interceptor<ClientCall> | ClientObject
+export type ServerInterceptorLike = Interceptor<ServerCall> | ServerObject
+export type InterceptorLike<C extends Call = Call> = Interceptor<C> | ClientObject | ServerObject
 
 /** A composite answers this with what it comes to for one method; the engine asks once per method. */
 const RESOLVE: unique symbol = Symbol('grpc-stack.resolve')
@@ -100,7 +100,7 @@ export function fold(list: readonly Interceptor[]): Interceptor {
 }
 
 /**
- * The interceptors that apply to one method, outermost first: composites flattened. Contract objects are still among
+ * The interceptors that apply to one method, outermost first: composites flattened. Interceptor objects are still among
  * them.
  */
 export function resolveStack(list: readonly Interceptor[], method: MethodInfo, side: Side): readonly Interceptor[] {
@@ -110,7 +110,7 @@ export function resolveStack(list: readonly Interceptor[], method: MethodInfo, s
 }
 
 /**
- * Checks what a composition function was given and turns contract objects into interceptors.
+ * Checks what a composition function was given and turns interceptor objects into interceptors.
  * @param side where the list is for one side only, the side
  * @throws TypeError naming the culprit's position.
  */
@@ -118,7 +118,7 @@ export function validateInterceptors(given: readonly unknown[], where: string, s
   return given.map((item, i) => {
     // An Interceptor<ClientCall> on a server, or the reverse, is a mistake the types catch at composition.
     if (typeof item === 'function') return item as Interceptor
-    const adapted = adaptContract(item, side)
+    const adapted = adaptObject(item, side)
     if (adapted !== undefined) return adapted
     throw new TypeError(`${where}: interceptor ${i} ${notAnInterceptor(item, side)}`)
   })

@@ -1,5 +1,5 @@
 import type { MethodInfo, Pattern } from '../contract/method.ts'
-import { show } from '../contract/status.ts'
+import { show } from '../runtime/show.ts'
 import { isThenable } from '../runtime/thenable.ts'
 
 /**

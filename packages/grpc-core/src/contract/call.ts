@@ -40,7 +40,7 @@ export interface CallAttempt {
   /** Whether something inside may make another. */
   readonly repeatable: boolean
   /**
-   * The call that makes it: the call itself, or the one a contract object made inside of it. Metadata set here goes with this
+   * The call that makes it: the call itself, or the one an interceptor object made inside of it. Metadata set here goes with this
    * attempt alone where it is `repeatable`.
    */
   readonly call: ClientCall

@@ -2,6 +2,7 @@ import { status as Code, Metadata } from '@grpc/grpc-js'
 import { metadataOf } from '@grpc-stack/grpc-testing'
 import { describe, expect, it } from 'vitest'
 import { abort, RpcError } from '../index.ts'
+import { show } from '../runtime/show.ts'
 import {
   isCode,
   isMetadata,
@@ -9,7 +10,6 @@ import {
   LocalStatus,
   RemoteStatus,
   rubbishStatus,
-  show,
   UnattemptedStatus,
 } from './status.ts'
 

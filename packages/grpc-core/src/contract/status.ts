@@ -1,4 +1,5 @@
 import { status as Code, Metadata, type StatusObject } from '@grpc/grpc-js'
+import { show } from '../runtime/show.ts'
 
 /**
  * How an RPC ended. An interceptor may return `{ code }` alone; what `next()` resolves to always has
@@ -225,12 +226,4 @@ export function rubbishStatus(value: unknown): string | undefined {
     return `returned a status whose metadata is ${show(given.metadata)} instead of a grpc-js Metadata`
   }
   return undefined
-}
-
-/** A value, short, for an error message. */
-export function show(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)
-  if (typeof value === 'function') return `function ${value.name || '(anonymous)'}`
-  if (typeof value !== 'object' || value === null) return String(value)
-  return Array.isArray(value) ? 'an array' : `an object (${value.constructor?.name ?? 'no prototype'})`
 }

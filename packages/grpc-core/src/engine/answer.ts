@@ -6,10 +6,10 @@ import {
   RpcError,
   rubbishStatus,
   type Status,
-  show,
   UnattemptedStatus,
 } from '../contract/status.ts'
 import { newMetadata } from '../grpc-js/metadata.ts'
+import { show } from '../runtime/show.ts'
 
 type Side = 'client' | 'server'
 

@@ -88,7 +88,7 @@ describe('onAttempt', () => {
     expect(heard).toEqual([{ number: 1, repeatable: false, ends: [Code.CANCELLED] }])
   })
 
-  it('hears of the attempts of a contract object, which run at the same time', async () => {
+  it('hears of the attempts of an interceptor object, which run at the same time', async () => {
     const twice: UnaryUnaryClientInterceptor = {
       async interceptUnaryUnary(continuation, details, request) {
         const both = [continuation(details, request), continuation(details, request)] as const

@@ -1,6 +1,7 @@
 import type { AsyncResource } from 'node:async_hooks'
 import type { AttemptTap, CallAttempt, StatusTap } from '../contract/call.ts'
-import { type Status, show } from '../contract/status.ts'
+import type { Status } from '../contract/status.ts'
+import { show } from '../runtime/show.ts'
 
 /** A tap that hears of attempts, and where its interceptor called `next()`. */
 export interface ScopedTap {

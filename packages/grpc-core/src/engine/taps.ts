@@ -1,8 +1,9 @@
 import type { AsyncResource } from 'node:async_hooks'
 import type { Metadata } from '@grpc/grpc-js'
 import type { AttemptTap, MessageTap, MetadataTap, StatusTap } from '../contract/call.ts'
-import { type Status, show } from '../contract/status.ts'
+import type { Status } from '../contract/status.ts'
 import { captureScope } from '../runtime/async-scope.ts'
+import { show } from '../runtime/show.ts'
 import { type ScopedTap, warnOfTap } from './attempt-taps.ts'
 
 /** A tap and the index of the interceptor that registered it. */

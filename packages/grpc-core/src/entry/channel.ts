@@ -11,10 +11,10 @@ import {
 } from '@grpc/grpc-js'
 import { type ClientInterceptorLike, validateInterceptors } from '../compose/compose.ts'
 import type { Interceptor } from '../contract/call.ts'
-import { show } from '../contract/status.ts'
 import { openBelow } from '../grpc-js/bound-credentials.ts'
 import type { ChannelFacts } from '../grpc-js/channel-facts.ts'
-import { fuseClient, stackOf } from './interceptors.ts'
+import { show } from '../runtime/show.ts'
+import { fuseClient, stackOf } from './client-interceptors.ts'
 
 /** A generated stub class, or any subclass of grpc-js's `Client`. */
 export type StubClass<T extends Client> = new (

@@ -9,12 +9,13 @@ import {
 import type { StreamCall, UnaryCall } from '../calls/call-handle.ts'
 import { openCall } from '../calls/open-call.ts'
 import type { ClientInterceptorLike } from '../compose/compose.ts'
-import { isMetadata, show } from '../contract/status.ts'
+import { isMetadata } from '../contract/status.ts'
 import { newMetadata } from '../grpc-js/metadata.ts'
 import { toEpochMs } from '../runtime/deadline.ts'
+import { show } from '../runtime/show.ts'
 import { type Channel, isChannel, wrapChannel } from './channel.ts'
+import { clientInterceptors } from './client-interceptors.ts'
 import type { ClientCallOptions, ServiceClient } from './client-types.ts'
-import { clientInterceptors } from './interceptors.ts'
 
 type AnyMethod = MethodDefinition<unknown, unknown>
 

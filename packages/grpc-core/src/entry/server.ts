@@ -10,13 +10,13 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js'
 import { type ServerInterceptorLike, validateInterceptors } from '../compose/compose.ts'
-import { show } from '../contract/status.ts'
-import type { FusedServerCall } from '../engine/server/server-call.ts'
+import type { InterceptedServerCall } from '../engine/server/server-call.ts'
 import { checkMetadataLimit, DEFAULT_MAX_METADATA_BYTES } from '../grpc-js/response-size.ts'
 import { LinkedList } from '../runtime/linked-list.ts'
+import { show } from '../runtime/show.ts'
 import type { Handlers } from './handler-types.ts'
 import { type AnyHandler, adaptHandler, type HandlerType } from './handlers.ts'
-import { fuseServer } from './interceptors.ts'
+import { fuseServer } from './server-interceptors.ts'
 import { unregisteredHandler } from './unregistered.ts'
 
 /** Options of `createServer`: the interceptors, first outermost, beside grpc-js's own server options. */
@@ -38,11 +38,11 @@ export interface CreateServerOptions extends ChannelOptions, Omit<ServerOptions,
  * peer. Interceptors also see RPCs to paths nobody registered, with `call.method.registered` false.
  */
 export class StackServer extends Server {
-  readonly #active: LinkedList<FusedServerCall>
+  readonly #active: LinkedList<InterceptedServerCall>
   #draining: Promise<void> | undefined
 
   /** Use `createServer`. */
-  constructor(options: ServerOptions, active: LinkedList<FusedServerCall>) {
+  constructor(options: ServerOptions, active: LinkedList<InterceptedServerCall>) {
     super(options)
     this.#active = active
   }
@@ -113,7 +113,7 @@ export function createServer(options: CreateServerOptions = {}): StackServer {
   }
   const list = validateInterceptors(interceptors, 'createServer: option "interceptors"', 'server')
   const limit = checkMetadataLimit(maxResponseMetadataBytes, 'createServer: option "maxResponseMetadataBytes"')
-  const active = new LinkedList<FusedServerCall>()
+  const active = new LinkedList<InterceptedServerCall>()
   const server = new StackServer({ ...grpcOptions, interceptors: [fuseServer(list, active, limit)] }, active)
   showUnregistered(server)
   return server

@@ -11,7 +11,7 @@ export interface ChannelFacts {
   open(nextCall: NextCall, options: InterceptorOptions, path?: string): ReturnType<NextCall>
   /** Whether `open` can honour a path. */
   readonly canRewritePath: boolean
-  /** Whether `open` makes an RPC; otherwise a contract object stands there, which makes calls of its own. */
+  /** Whether `open` makes an RPC; otherwise an interceptor object stands there, which makes calls of its own. */
   readonly opensRpc: boolean
 }
 

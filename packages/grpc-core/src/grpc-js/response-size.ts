@@ -1,6 +1,6 @@
 import type { Metadata } from '@grpc/grpc-js'
-import { show } from '../contract/status.ts'
-import type { WireStatus } from '../engine/server/server-wire.ts'
+import { show } from '../runtime/show.ts'
+import type { WireStatus } from './server-status.ts'
 
 /**
  * What response headers, and trailers with the status, may take each: as an HTTP/2 header list, which counts names, values

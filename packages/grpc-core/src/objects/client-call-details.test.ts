@@ -150,7 +150,7 @@ describe('the details', () => {
     expect(seen).toEqual(['gzip', 'identity'])
   })
 
-  it('tell an inner contract object what an outer plain interceptor has set', async () => {
+  it('tell an inner interceptor object what an outer plain interceptor has set', async () => {
     const deadline = Date.now() + 5000
     const sets: Interceptor<ClientCall> = (call, next) => {
       call.deadline = deadline

@@ -1,7 +1,8 @@
 import type { CallCredentials, Metadata } from '@grpc/grpc-js'
 import type { Compression } from '../contract/call.ts'
-import { isMetadata, show } from '../contract/status.ts'
+import { isMetadata } from '../contract/status.ts'
 import { newMetadata } from '../grpc-js/metadata.ts'
+import { show } from '../runtime/show.ts'
 
 /** Some of the details of a call. A member that is absent keeps its value, one that is undefined loses it. */
 export interface ClientCallDetailsPatch {
@@ -42,7 +43,7 @@ const MEMBERS: readonly string[] = [
   'compression',
 ] satisfies (keyof ClientCallValues)[]
 
-/** An outgoing call, as an interceptor of the reference's contract sees it. Frozen: `with` makes changed copies. */
+/** An outgoing call, as an interceptor object sees it. Frozen: `with` makes changed copies. */
 export class ClientCallDetails implements ClientCallValues {
   /** `/package.Service/Method` */
   readonly method: string

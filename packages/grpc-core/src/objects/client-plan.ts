@@ -1,70 +1,18 @@
-import { resolveStack } from '../compose/compose.ts'
 import type { Interceptor } from '../contract/call.ts'
-import { describeMethod, type MethodInfo } from '../contract/method.ts'
-import { type Contract, clientHook, contractOf, isClientContract } from './adapt.ts'
+import type { MethodInfo } from '../contract/method.ts'
+import type { InterceptorObject } from './interceptor-object.ts'
 
-/** What a stack comes to for one method: plain interceptors up to the first contract object that cares for it. */
+/** What a stack comes to for one method: plain interceptors up to the first interceptor object that cares for it. */
 export interface ClientPlan {
   readonly method: MethodInfo
   readonly stack: readonly Interceptor[]
-  readonly layer: ContractLayer | undefined
+  readonly layer: ObjectLayer | undefined
 }
 
-/** A contract object and what is inside it. */
-export interface ContractLayer {
+/** An interceptor object and what is inside it. */
+export interface ObjectLayer {
   readonly name: string
-  readonly contract: Contract
-  /** The rest of the stack, for the path the contract calls. */
+  readonly object: InterceptorObject
+  /** The rest of the stack, for the path the object calls. */
   inside(path: string): ClientPlan
-}
-
-/** An interceptor and the place in the list it came from. */
-interface Placed {
-  readonly interceptor: Interceptor
-  readonly from: number
-}
-
-export function planClient(list: readonly Interceptor[], method: MethodInfo): ClientPlan {
-  return planPlaced(list, place(list, method), method)
-}
-
-function place(list: readonly Interceptor[], method: MethodInfo): Placed[] {
-  return list.flatMap((item, from) =>
-    resolveStack([item], method, 'client').map((interceptor) => ({ interceptor, from })),
-  )
-}
-
-function planPlaced(list: readonly Interceptor[], placed: readonly Placed[], method: MethodInfo): ClientPlan {
-  const stack: Interceptor[] = []
-  for (const [index, { interceptor, from }] of placed.entries()) {
-    const contract = contractOf(interceptor)
-    // A contract for servers alone says so when it is reached.
-    if (contract === undefined || !isClientContract(contract)) stack.push(interceptor)
-    else if (typeof contract[clientHook(method)] === 'function') {
-      const rest = planPlaced(list, placed.slice(index + 1), method)
-      const elsewhere = new Map<string, ClientPlan>()
-      const inside = (path: string): ClientPlan => {
-        if (path === method.path) return rest
-        let plan = elsewhere.get(path)
-        if (plan === undefined) {
-          const other = describeMethod(path, method.requestStream, method.responseStream)
-          plan = planPlaced(list, insideOf(list, from, interceptor, other), other)
-          elsewhere.set(path, plan)
-        }
-        return plan
-      }
-      return { method, stack, layer: { name: interceptor.name, contract, inside } }
-    }
-  }
-  return { method, stack, layer: undefined }
-}
-
-/**
- * What is inside an interceptor for a method other than the one it was found for: what follows it, or all of a composite
- * in which it does not stand for that method.
- */
-function insideOf(list: readonly Interceptor[], from: number, interceptor: Interceptor, method: MethodInfo): Placed[] {
-  const placed = place(list, method)
-  const itself = placed.findIndex((other) => other.from === from && other.interceptor === interceptor)
-  return itself < 0 ? placed.filter((other) => other.from >= from) : placed.slice(itself + 1)
 }

@@ -1,8 +1,9 @@
 import type { Metadata } from '@grpc/grpc-js'
 import type { ServerCall } from '../contract/call.ts'
 import type { Pattern } from '../contract/method.ts'
-import { isMetadata, show } from '../contract/status.ts'
-import type { FusedServerCall } from '../engine/server/server-call.ts'
+import { isMetadata } from '../contract/status.ts'
+import type { InterceptedServerCall } from '../engine/server/server-call.ts'
+import { show } from '../runtime/show.ts'
 
 /** What may be changed of the details of an incoming RPC. */
 export interface HandlerCallDetailsPatch {
@@ -20,9 +21,9 @@ export class HandlerCallDetails {
   readonly method: string
   /** The RPC's own copy: what is changed in it, inner interceptors and the handler see. */
   readonly invocationMetadata: Metadata
-  readonly #call: FusedServerCall
+  readonly #call: InterceptedServerCall
 
-  constructor(call: FusedServerCall, invocationMetadata: Metadata) {
+  constructor(call: InterceptedServerCall, invocationMetadata: Metadata) {
     this.method = call.method.path
     this.invocationMetadata = invocationMetadata
     this.#call = call

@@ -1,10 +1,11 @@
 import { status as Code, type Metadata } from '@grpc/grpc-js'
 import { isAsyncIterable, isIterable, requestIterator } from '../calls/request-pump.ts'
-import { LocalStatus, RpcError, type Status, show, withMetadata } from '../contract/status.ts'
+import { LocalStatus, RpcError, type Status, withMetadata } from '../contract/status.ts'
 import { internalStatus } from '../engine/answer.ts'
 import { abortReason } from '../engine/intercepted-call.ts'
-import type { FusedServerCall } from '../engine/server/server-call.ts'
+import type { InterceptedServerCall } from '../engine/server/server-call.ts'
 import { mergeOver } from '../grpc-js/metadata.ts'
+import { show } from '../runtime/show.ts'
 import { isThenable } from '../runtime/thenable.ts'
 import type { InnerRun } from './inner-run.ts'
 import { MessageSource } from './message-source.ts'
@@ -30,7 +31,7 @@ export class HandlerRun {
   inner: InnerRun | undefined
   readonly #handler: RpcMethodHandler
   readonly #name: string
-  readonly #call: FusedServerCall
+  readonly #call: InterceptedServerCall
   #requests: MessageSource<unknown> | undefined
   #request: { readonly message: unknown } | undefined
   #responses: AsyncIterator<unknown> | Iterator<unknown> | undefined
@@ -38,7 +39,7 @@ export class HandlerRun {
   #ended = false
 
   /** @param name of the interceptor whose handler it is */
-  constructor(handler: RpcMethodHandler, name: string, call: FusedServerCall, metadata: Metadata) {
+  constructor(handler: RpcMethodHandler, name: string, call: InterceptedServerCall, metadata: Metadata) {
     this.#handler = handler
     this.#name = name
     this.#call = call

@@ -4,13 +4,13 @@ import { closedChannel } from '../calls/open-call.ts'
 import { requestIterator } from '../calls/request-pump.ts'
 import type { ResponseSource } from '../calls/response-iterator.ts'
 import { receivedStatus } from '../contract/status.ts'
-import type { FusedClientCall } from '../engine/client/client-call.ts'
+import type { InterceptedClientCall } from '../engine/client/client-call.ts'
 
 /**
  * Starts a call of a continuation. As `openCall`, but without the streams of grpc-js's client, which would read ahead of
  * whoever iterates.
  */
-export function openInner(call: FusedClientCall, input: unknown, metadata: Metadata): AnyCall<unknown> {
+export function openInner(call: InterceptedClientCall, input: unknown, metadata: Metadata): AnyCall<unknown> {
   const { path, requestStream, responseStream } = call.method
   const requests = requestStream ? requestIterator<unknown>(input, path) : undefined
   const handle = responseStream ? new ResponseStream<unknown>() : new SingleResponse<unknown>()
@@ -51,12 +51,12 @@ export function openInner(call: FusedClientCall, input: unknown, metadata: Metad
 
 /** Asks for a message only when one is wanted. */
 class PulledMessages implements ResponseSource<unknown> {
-  readonly #call: FusedClientCall
+  readonly #call: InterceptedClientCall
   readonly #messages: unknown[] = []
   #asked = false
   #readable: (() => void) | undefined
 
-  constructor(call: FusedClientCall) {
+  constructor(call: InterceptedClientCall) {
     this.#call = call
   }
 

@@ -3,7 +3,7 @@ import type { ClientCall, Compression, Interceptor } from '../contract/call.ts'
 import type { ChannelFacts } from '../grpc-js/channel-facts.ts'
 import { toEpochMs } from '../runtime/deadline.ts'
 import type { ClientCallValues } from './client-call-details.ts'
-import type { ClientPlan, ContractLayer } from './client-plan.ts'
+import type { ClientPlan, ObjectLayer } from './client-plan.ts'
 
 /** All that opening a call of a continuation takes. */
 interface InnerCall {
@@ -20,7 +20,7 @@ interface InnerCall {
  */
 export function innerCall(
   details: ClientCallValues,
-  layer: ContractLayer,
+  layer: ObjectLayer,
   { method }: ClientPlan,
   options: InterceptorOptions,
   facts: ChannelFacts,
@@ -61,7 +61,7 @@ function onPath(facts: ChannelFacts, path: string): ChannelFacts {
   return { ...facts, open: (nextCall, options, given) => facts.open(nextCall, options, given ?? path) }
 }
 
-function checkCompression(compression: Compression | undefined, facts: ChannelFacts, { name }: ContractLayer): void {
+function checkCompression(compression: Compression | undefined, facts: ChannelFacts, { name }: ObjectLayer): void {
   if (compression === undefined || compression === 'identity' || compression === facts.compression) return
   throw new Error(
     `${name}: continuation: compression "${compression}" cannot be honoured, grpc-js compresses per channel: create the ` +

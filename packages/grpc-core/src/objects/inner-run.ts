@@ -1,7 +1,7 @@
 import { status as Code, type Metadata, type ServerInterceptingCallInterface } from '@grpc/grpc-js'
 import { iteratorResult, requestIterator } from '../calls/request-pump.ts'
 import { RpcError, type Status } from '../contract/status.ts'
-import type { FusedServerCall } from '../engine/server/server-call.ts'
+import type { InterceptedServerCall } from '../engine/server/server-call.ts'
 import { MessageSource } from './message-source.ts'
 import type { RpcMethodHandler } from './rpc-method-handler.ts'
 
@@ -12,7 +12,7 @@ type Callback = Parameters<ServerInterceptingCallInterface['sendMessage']>[1]
  * the connection.
  */
 export class InnerRun {
-  readonly #inner: FusedServerCall
+  readonly #inner: InterceptedServerCall
   readonly #responseStream: boolean
   readonly #sendHeaders: (headers: Metadata) => void
   readonly #requests: AsyncIterator<unknown> | Iterator<unknown>
@@ -30,7 +30,7 @@ export class InnerRun {
    * @param sendHeaders what to do with response headers as they come
    */
   constructor(
-    inner: FusedServerCall,
+    inner: InterceptedServerCall,
     handler: Pick<RpcMethodHandler, 'requestStream' | 'responseStream'>,
     input: unknown,
     sendHeaders: (headers: Metadata) => void,

@@ -1,5 +1,6 @@
 import type { status as Code, Metadata } from '@grpc/grpc-js'
-import { abort, show } from '../contract/status.ts'
+import { abort } from '../contract/status.ts'
+import { show } from '../runtime/show.ts'
 import { isThenable } from '../runtime/thenable.ts'
 import type { ServicerContext } from './servicer-context.ts'
 

@@ -1,21 +1,22 @@
 import type { AsyncResource } from 'node:async_hooks'
 import { status as Code, type Metadata, type ServerInterceptingCallInterface } from '@grpc/grpc-js'
-import { LocalStatus, RemoteStatus, RpcError, type Status, show, withMetadata } from '../contract/status.ts'
+import { LocalStatus, RemoteStatus, RpcError, type Status, withMetadata } from '../contract/status.ts'
 import { internalStatus } from '../engine/answer.ts'
-import type { FusedServerCall } from '../engine/server/server-call.ts'
+import type { InterceptedServerCall } from '../engine/server/server-call.ts'
+import type { WireStatus } from '../grpc-js/server-status.ts'
 import { captureScope } from '../runtime/async-scope.ts'
+import { show } from '../runtime/show.ts'
 import { HandlerCallDetails, type HandlerCallDetailsPatch } from './handler-call-details.ts'
 import { HandlerRun } from './handler-run.ts'
 import { InnerRun } from './inner-run.ts'
 import { BehaviorHandler, isMethodHandler, type RpcMethodHandler } from './rpc-method-handler.ts'
-import type { ServerInterceptor } from './server-contract.ts'
+import type { ServerInterceptor } from './server-interceptor.ts'
 
-type WireStatus = Parameters<ServerInterceptingCallInterface['sendStatus']>[0]
 type Callback = Parameters<ServerInterceptingCallInterface['sendMessage']>[1]
 
 /** What an interceptor's continuation found. */
 interface Found {
-  /** What the next contract object answered; undefined if there is none. */
+  /** What the next interceptor object answered; undefined if there is none. */
   readonly inside: Resolution | undefined
   /** Metadata the interceptor put in place of the RPC's. */
   readonly metadata: Metadata | undefined
@@ -32,23 +33,23 @@ interface Resolution {
 const origins = new WeakMap<object, string>()
 
 /**
- * One contract object on a server, between the interceptors outside it and those inside: the handler of the former and the
+ * One interceptor object on a server, between the interceptors outside it and those inside: the handler of the former and the
  * connection of the latter.
  *
- *     outer FusedServerCall ──▶ ServiceLayer ──▶ inner FusedServerCall ──▶ handler
+ *     outer InterceptedServerCall ──▶ ServiceLayer ──▶ inner InterceptedServerCall ──▶ handler
  *
  * | the handler it answered with | messages |
  * |---|---|
  * | that of its continuation | pass from outer to inner and back as they are |
  * | another, or that one wrapped | go to the handler (`HandlerRun`), and from there to inner if it is run (`InnerRun`) |
  *
- * Contract objects are asked before any handler runs: the first asks the next through its continuation.
+ * Interceptor objects are asked before any handler runs: the first asks the next through its continuation.
  */
 export class ServiceLayer implements ServerInterceptingCallInterface {
-  readonly #outer: FusedServerCall
-  readonly #contract: ServerInterceptor
+  readonly #outer: InterceptedServerCall
+  readonly #object: ServerInterceptor
   readonly #name: string
-  #inner!: FusedServerCall
+  #inner!: InterceptedServerCall
   #next: ServiceLayer | undefined
   /** Handlers its continuation returned. */
   readonly #found = new Map<RpcMethodHandler, Found>()
@@ -60,14 +61,14 @@ export class ServiceLayer implements ServerInterceptingCallInterface {
   #entered = false
   #over = false
 
-  constructor(outer: FusedServerCall, contract: ServerInterceptor, name: string) {
+  constructor(outer: InterceptedServerCall, object: ServerInterceptor, name: string) {
     this.#outer = outer
-    this.#contract = contract
+    this.#object = object
     this.#name = name
   }
 
-  /** @param next the next contract object, where there is one */
-  wrap(inner: FusedServerCall, next: ServiceLayer | undefined): void {
+  /** @param next the next interceptor object, where there is one */
+  wrap(inner: InterceptedServerCall, next: ServiceLayer | undefined): void {
     this.#inner = inner
     this.#next = next
   }
@@ -93,7 +94,7 @@ export class ServiceLayer implements ServerInterceptingCallInterface {
       return answer
     }
     try {
-      const handler = (await this.#contract.interceptService(continuation, details)) ?? null
+      const handler = (await this.#object.interceptService(continuation, details)) ?? null
       if (handler === null) return { handler, unserved: this.#unserved(latest) }
       if (!isMethodHandler(handler)) throw new Error(`returned ${show(handler)} instead of a handler or null`)
       return { handler, unserved: undefined }

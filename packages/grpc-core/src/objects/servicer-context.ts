@@ -1,8 +1,9 @@
 import { status as Code, type Metadata } from '@grpc/grpc-js'
 import type { ServerCall } from '../contract/call.ts'
-import { isCode, isMetadata, RpcError, show } from '../contract/status.ts'
-import type { FusedServerCall } from '../engine/server/server-call.ts'
+import { isCode, isMetadata, RpcError } from '../contract/status.ts'
+import type { InterceptedServerCall } from '../engine/server/server-call.ts'
 import { newMetadata } from '../grpc-js/metadata.ts'
+import { show } from '../runtime/show.ts'
 
 /** The RPC, as a behaviour sees it. */
 export interface ServicerContext {
@@ -32,14 +33,14 @@ export interface ServicerContext {
 }
 
 export class HandlerContext implements ServicerContext {
-  readonly #call: FusedServerCall
+  readonly #call: InterceptedServerCall
   readonly invocationMetadata: Metadata
   /** What `abort` was called with. */
   aborted: RpcError | undefined
   headersSent = false
   #trailers: Metadata | undefined
 
-  constructor(call: FusedServerCall, invocationMetadata: Metadata) {
+  constructor(call: InterceptedServerCall, invocationMetadata: Metadata) {
     this.#call = call
     this.invocationMetadata = invocationMetadata
   }

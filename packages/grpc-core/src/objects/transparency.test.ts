@@ -1,8 +1,8 @@
 import { interceptorSuite } from '@grpc-stack/grpc-testing'
 import { describe, it } from 'vitest'
-import type { ClientInterceptor } from './client-contract.ts'
+import type { ClientInterceptor } from './client-interceptor.ts'
 import { wrapHandler } from './rpc-method-handler.ts'
-import type { ServerInterceptor } from './server-contract.ts'
+import type { ServerInterceptor } from './server-interceptor.ts'
 
 async function* each<T>(messages: AsyncIterable<T>): AsyncGenerator<T> {
   for await (const message of messages) yield message
@@ -44,16 +44,16 @@ const withoutUnread: Parameters<typeof interceptorSuite>[2] = {
   },
 }
 
-interceptorSuite('a contract object that passes everything on', () => ({ client: passing, server: passing }))
+interceptorSuite('an interceptor object that passes everything on', () => ({ client: passing, server: passing }))
 
 interceptorSuite(
-  'a contract object that takes everything apart and puts it together again',
+  'an interceptor object that takes everything apart and puts it together again',
   () => ({ client: rebuilding, server: rebuilding, replayable: true }),
   withoutUnread,
 )
 
 interceptorSuite(
-  'contract objects around and within plain interceptors',
+  'interceptor objects around and within plain interceptors',
   () => ({
     client: [
       (_call, next) => next(),

@@ -231,7 +231,7 @@ describe('the core does better than the reference’s examples', () => {
     expect(hooks).toEqual(['uu', 'su', 'us', 'ss'])
   })
 
-  it('flaw 11: metadata is always there and always a copy; details of contract objects are frozen', async () => {
+  it('flaw 11: metadata is always there and always a copy; details of interceptor objects are frozen', async () => {
     const given = metadataOf({ mine: '1' })
     const frozen: boolean[] = []
     const stamping: Interceptor = (call, next) => {

@@ -1,4 +1,5 @@
 import type { Deadline } from '@grpc/grpc-js'
+import { show } from './show.ts'
 
 /** A deadline as grpc-js takes it, in epoch milliseconds; `Infinity` for none. */
 export function toEpochMs(deadline: Deadline | undefined): number {
@@ -23,4 +24,11 @@ export function startDeadlineTimer(deadline: number, onDeadline: () => void): De
   }
   timer = setTimeout(wait, Math.min(Math.max(0, Math.ceil(deadline - Date.now())), LONGEST_TIMEOUT))
   return { stop: () => clearTimeout(timer) }
+}
+
+/** @throws TypeError if it is no time. */
+export function checkDeadline(deadline: unknown): number {
+  const value = deadline instanceof Date ? deadline.getTime() : deadline
+  if (typeof value === 'number' && !Number.isNaN(value)) return value
+  throw new TypeError(`call.deadline: expected epoch milliseconds, got ${show(deadline)}`)
 }

@@ -1,7 +1,9 @@
 import type { CallCredentials, InterceptorOptions, Metadata } from '@grpc/grpc-js'
 import type { Compression } from '../../contract/call.ts'
-import { isMetadata, show } from '../../contract/status.ts'
+import { isMetadata } from '../../contract/status.ts'
 import type { ChannelFacts } from '../../grpc-js/channel-facts.ts'
+import { checkDeadline } from '../../runtime/deadline.ts'
+import { show } from '../../runtime/show.ts'
 
 /** What interceptors may set on a client call before `next()`. */
 export class CallSettings {
@@ -98,10 +100,4 @@ export class CallSettings {
     if (this.#deadline !== Number.POSITIVE_INFINITY) changed.deadline = this.#deadline
     return this.#credentials === undefined ? changed : { ...changed, credentials: this.#credentials }
   }
-}
-
-export function checkDeadline(deadline: unknown): number {
-  const value = deadline instanceof Date ? deadline.getTime() : deadline
-  if (typeof value === 'number' && !Number.isNaN(value)) return value
-  throw new TypeError(`call.deadline: expected epoch milliseconds, got ${show(deadline)}`)
 }

@@ -14,10 +14,11 @@ import type { AttemptTap, ClientCall, Compression, Interceptor, ReplayLimits } f
 import type { CallOption } from '../../contract/call-option.ts'
 import { Context, storageForCall } from '../../contract/context.ts'
 import type { MethodInfo } from '../../contract/method.ts'
-import { LocalStatus, type Status, show, UnattemptedStatus } from '../../contract/status.ts'
+import { LocalStatus, type Status, UnattemptedStatus } from '../../contract/status.ts'
 import { type ChannelFacts, channelBelow, secureBelow } from '../../grpc-js/channel-facts.ts'
 import { newMetadata } from '../../grpc-js/metadata.ts'
 import { type DeadlineTimer, startDeadlineTimer, toEpochMs } from '../../runtime/deadline.ts'
+import { show } from '../../runtime/show.ts'
 import { InterceptedCall } from '../intercepted-call.ts'
 import { ApplicationSide } from './application-side.ts'
 import type { Attempt } from './attempt.ts'
@@ -33,11 +34,11 @@ type MessageContext = Parameters<BaseCall['sendMessageWithContext']>[0]
 /**
  * One client RPC: grpc-js's call interface towards the stub and the `ClientCall` of interceptors, over parts with one idea each.
  *
- *     stub ── start, sendMessage… ──▶ FusedClientCall ──▶ StackRun: interceptors ──▶ AttemptRunner ──▶ nextCall()
+ *     stub ── start, sendMessage… ──▶ InterceptedClientCall ──▶ StackRun: interceptors ──▶ AttemptRunner ──▶ nextCall()
  *                                          └──▶ RequestSender ──────────────────────────▶ Attempt ──▶ grpc-js
  *     stub ◀─ ApplicationSide ◀────── taps, finish() ◀──────────────────────────────── Attempt ◀──── grpc-js
  */
-export class FusedClientCall extends InterceptedCall implements ClientCall, Omit<BaseCall, never> {
+export class InterceptedClientCall extends InterceptedCall implements ClientCall, Omit<BaseCall, never> {
   readonly side = 'client' as const
   readonly #options: InterceptorOptions
   readonly #facts: ChannelFacts
@@ -61,7 +62,7 @@ export class FusedClientCall extends InterceptedCall implements ClientCall, Omit
     method: MethodInfo,
     stack: readonly Interceptor[],
     facts: ChannelFacts,
-    outer?: FusedClientCall,
+    outer?: InterceptedClientCall,
   ) {
     super(method, stack)
     this.#options = options

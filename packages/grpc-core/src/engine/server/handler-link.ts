@@ -1,5 +1,6 @@
 import type { Metadata, ServerInterceptingCallInterface } from '@grpc/grpc-js'
-import type { ServerListener, WireStatus } from './server-wire.ts'
+import type { WireStatus } from '../../grpc-js/server-status.ts'
+import type { ServerListener } from './server-wire.ts'
 
 /** What stands behind the link and does what the handler asks. */
 interface LinkOwner

@@ -1,9 +1,9 @@
 import type { Metadata, ServerInterceptingCallInterface } from '@grpc/grpc-js'
 import { isMetadata } from '../../contract/status.ts'
 import { fitHeaders, fitStatus } from '../../grpc-js/response-size.ts'
+import type { WireStatus } from '../../grpc-js/server-status.ts'
 import { callAtStream, endBehindStatus, mayBeSending, streamOf } from '../../grpc-js/server-stream.ts'
 import { HandlerLink } from './handler-link.ts'
-import type { WireStatus } from './server-wire.ts'
 
 /** Where grpc-js's call keeps its gate. */
 const GATE: unique symbol = Symbol('grpc-stack.gate')

@@ -3,24 +3,25 @@ import { status as Code, type Metadata, type ServerInterceptingCallInterface } f
 import type { Interceptor, ServerCall } from '../../contract/call.ts'
 import { Context, storageForCall } from '../../contract/context.ts'
 import type { MethodInfo } from '../../contract/method.ts'
-import { isMetadata, RemoteStatus, type Status, show } from '../../contract/status.ts'
+import { isMetadata, RemoteStatus, type Status } from '../../contract/status.ts'
 import { mergeOver, newMetadata } from '../../grpc-js/metadata.ts'
 import { peerText } from '../../grpc-js/peer-text.ts'
+import type { WireStatus } from '../../grpc-js/server-status.ts'
 import { causeOf } from '../../grpc-js/wire-error.ts'
-import { type DeadlineTimer, startDeadlineTimer, toEpochMs } from '../../runtime/deadline.ts'
+import { checkDeadline, type DeadlineTimer, startDeadlineTimer, toEpochMs } from '../../runtime/deadline.ts'
 import type { Linked, LinkedList } from '../../runtime/linked-list.ts'
+import { show } from '../../runtime/show.ts'
 import { abandoned, internalStatus, tapStatus } from '../answer.ts'
-import { checkDeadline } from '../client/call-settings.ts'
 import { InterceptedCall } from '../intercepted-call.ts'
 import type { HandlerLink } from './handler-link.ts'
-import { type ServerListener, ServerWire, type WireStatus } from './server-wire.ts'
+import { type ServerListener, ServerWire } from './server-wire.ts'
 
 /** What all calls of a server stack have in common. */
 export interface SharedByCalls {
   /** Where what ends an RPC is written: outside of any handler's asynchronous context. */
   readonly scope: AsyncResource
   /** The calls in progress, for a server that wants to end them. */
-  readonly active: LinkedList<FusedServerCall> | undefined
+  readonly active: LinkedList<InterceptedServerCall> | undefined
 }
 
 /**
@@ -28,21 +29,21 @@ export interface SharedByCalls {
  * `ServerCall` of interceptors. The only call object of a stack, whatever its length. grpc-js holds it through a `ServerWire` on
  * the connection's side and a `HandlerLink` on the handler's, which let go of it at the end.
  *
- *     grpc-js ── onReceive… ──▶ FusedServerCall ── run(): interceptors ──▶ attempt(): the handler
+ *     grpc-js ── onReceive… ──▶ InterceptedServerCall ── run(): interceptors ──▶ attempt(): the handler
  *     grpc-js ◀─ send… ──────── taps, finish() ◀─────────────────────────── sendMessage, sendStatus
  */
-export class FusedServerCall
+export class InterceptedServerCall
   extends InterceptedCall
-  implements ServerCall, ServerInterceptingCallInterface, Linked<FusedServerCall>
+  implements ServerCall, ServerInterceptingCallInterface, Linked<InterceptedServerCall>
 {
   readonly side = 'server' as const
   readonly #base: ServerInterceptingCallInterface
   readonly #wire: ServerWire
   readonly #shared: SharedByCalls | undefined
-  before: FusedServerCall | undefined
-  behind: FusedServerCall | undefined
-  /** The same RPC outside a contract object this call is inside of. */
-  readonly #within: FusedServerCall | undefined
+  before: InterceptedServerCall | undefined
+  behind: InterceptedServerCall | undefined
+  /** The same RPC outside an interceptor object this call is inside of. */
+  readonly #within: InterceptedServerCall | undefined
   #handler!: ServerListener
   /** What grpc-js's handler holds of the RPC; to be cut at the last event, of which the outermost call is sure to hear. */
   link: HandlerLink | undefined
@@ -71,7 +72,7 @@ export class FusedServerCall
     stack: readonly Interceptor[],
     base: ServerInterceptingCallInterface,
     shared?: SharedByCalls,
-    within?: FusedServerCall,
+    within?: InterceptedServerCall,
   ) {
     super(method, stack)
     this.#base = base

@@ -1,9 +1,9 @@
 import type { AsyncResource } from 'node:async_hooks'
 import type { ServerInterceptingCallInterface } from '@grpc/grpc-js'
+import type { WireStatus } from '../../grpc-js/server-status.ts'
 
 /** What grpc-js gives `start` and `sendStatus`; the types have no exported names. */
 export type ServerListener = Parameters<ServerInterceptingCallInterface['start']>[0]
-export type WireStatus = Parameters<ServerInterceptingCallInterface['sendStatus']>[0]
 
 /** What stands behind the wire of a call and takes its events. */
 interface WireOwner extends ServerListener {

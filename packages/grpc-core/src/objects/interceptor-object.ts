@@ -1,16 +1,16 @@
 import type { Interceptor } from '../contract/call.ts'
 import type { MethodInfo } from '../contract/method.ts'
-import { show } from '../contract/status.ts'
-import type { ClientInterceptor } from './client-contract.ts'
-import type { ServerInterceptor } from './server-contract.ts'
+import { show } from '../runtime/show.ts'
+import type { ClientInterceptor } from './client-interceptor.ts'
+import type { ServerInterceptor } from './server-interceptor.ts'
 
-export type ClientContract = ClientInterceptor
-export type ServerContract = ServerInterceptor
+export type ClientObject = ClientInterceptor
+export type ServerObject = ServerInterceptor
 
-/** An object with methods of the reference's contracts. */
-export type Contract = Partial<ClientInterceptor & ServerInterceptor>
+/** An object with methods of the reference's interceptors. */
+export type InterceptorObject = Partial<ClientInterceptor & ServerInterceptor>
 
-const CONTRACT: unique symbol = Symbol('grpc-stack.contract')
+const OBJECT: unique symbol = Symbol('grpc-stack.object')
 
 const CLIENT_HOOKS = {
   unary: 'interceptUnaryUnary',
@@ -19,23 +19,23 @@ const CLIENT_HOOKS = {
   bidi: 'interceptStreamStream',
 } as const
 
-/** The method of a client contract for the calls of a kind. */
+/** The method of a client object for the calls of a kind. */
 export function clientHook(method: MethodInfo): (typeof CLIENT_HOOKS)[keyof typeof CLIENT_HOOKS] {
   if (method.requestStream) return method.responseStream ? CLIENT_HOOKS.bidi : CLIENT_HOOKS.clientStream
   return method.responseStream ? CLIENT_HOOKS.serverStream : CLIENT_HOOKS.unary
 }
 
 /**
- * A contract object as something that can stand in a list of interceptors. It cannot be called: a contract takes the
+ * An interceptor object as something that can stand in a list of interceptors. It cannot be called: an object takes the
  * place of all that is inside it, which a call to a single function does not know.
  * @param side where the list is for one side only, the side
  * @returns undefined if the object has none of the methods, or none for this side
  */
-export function adaptContract(item: unknown, side?: 'client' | 'server'): Interceptor | undefined {
+export function adaptObject(item: unknown, side?: 'client' | 'server'): Interceptor | undefined {
   if (typeof item !== 'object' || item === null) return undefined
-  const contract = item as Contract // whether it is one is what is looked at here
-  const client = Object.values(CLIENT_HOOKS).filter((hook) => typeof contract[hook] === 'function')
-  const server = typeof contract.interceptService === 'function'
+  const object = item as InterceptorObject // whether it is one is what is looked at here
+  const client = Object.values(CLIENT_HOOKS).filter((hook) => typeof object[hook] === 'function')
+  const server = typeof object.interceptService === 'function'
   const hooks = [...(side === 'server' ? [] : client), ...(server && side !== 'client' ? ['interceptService'] : [])]
   if (hooks.length === 0) return undefined
   const own = item.constructor?.name
@@ -47,17 +47,17 @@ export function adaptContract(item: unknown, side?: 'client' | 'server'): Interc
     )
   }
   Object.defineProperty(stand, 'name', { value: name })
-  return Object.assign(stand, { [CONTRACT]: contract })
+  return Object.assign(stand, { [OBJECT]: object })
 }
 
-/** The contract object behind an interceptor made by `adaptContract`. */
-export function contractOf(interceptor: Interceptor): Contract | undefined {
-  return (interceptor as { [CONTRACT]?: Contract })[CONTRACT]
+/** The interceptor object behind an interceptor made by `adaptObject`. */
+export function objectOf(interceptor: Interceptor): InterceptorObject | undefined {
+  return (interceptor as { [OBJECT]?: InterceptorObject })[OBJECT]
 }
 
-/** Whether a contract object serves any kind of call. */
-export function isClientContract(contract: Contract): boolean {
-  return Object.values(CLIENT_HOOKS).some((hook) => typeof contract[hook] === 'function')
+/** Whether an interceptor object serves any kind of call. */
+export function isClientObject(object: InterceptorObject): boolean {
+  return Object.values(CLIENT_HOOKS).some((hook) => typeof object[hook] === 'function')
 }
 
 /** Why a value cannot stand in a list of interceptors of this side. */

@@ -365,7 +365,7 @@ describe('cancel and deadline', () => {
   })
 })
 
-describe('a contract object', () => {
+describe('an interceptor object', () => {
   it('cannot be called as a function', async () => {
     const handsOn: ClientInterceptor = {
       interceptUnaryUnary: (continuation, details, request) => continuation(details, request),

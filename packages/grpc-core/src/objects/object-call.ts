@@ -10,20 +10,21 @@ import {
 } from '@grpc/grpc-js'
 import { type AnyCall, failedCall, failedCallOf, type OpenedCall } from '../calls/call-handle.ts'
 import { isAsyncIterable, isIterable } from '../calls/request-pump.ts'
-import { LocalStatus, RpcError, type Status, show, UnattemptedStatus } from '../contract/status.ts'
+import { LocalStatus, RpcError, type Status, UnattemptedStatus } from '../contract/status.ts'
 import { internalStatus } from '../engine/answer.ts'
-import { FusedClientCall } from '../engine/client/client-call.ts'
+import { InterceptedClientCall } from '../engine/client/client-call.ts'
 import { abortReason } from '../engine/intercepted-call.ts'
 import type { ChannelFacts } from '../grpc-js/channel-facts.ts'
 import { newMetadata } from '../grpc-js/metadata.ts'
 import { type DeadlineTimer, startDeadlineTimer, toEpochMs } from '../runtime/deadline.ts'
+import { show } from '../runtime/show.ts'
 import { isThenable } from '../runtime/thenable.ts'
-import { clientHook } from './adapt.ts'
 import { AnswerStream } from './answer-stream.ts'
 import { ClientCallDetails, type ClientCallDetailsPatch, patched } from './client-call-details.ts'
-import type { ClientPlan, ContractLayer } from './client-plan.ts'
+import type { ClientPlan, ObjectLayer } from './client-plan.ts'
 import { openInner } from './inner-call.ts'
 import { innerCall } from './inner-options.ts'
+import { clientHook } from './interceptor-object.ts'
 import { MessageSource } from './message-source.ts'
 
 /** What grpc-js calls below an interceptor; its type has no exported name since 1.14.2. */
@@ -33,40 +34,40 @@ type Input = unknown
 
 /**
  * A call through a stack that is planned for its method.
- * @param outer the call around the contract object whose continuation it is
+ * @param outer the call around the interceptor object whose continuation it is
  */
 export function openPlanned(
   plan: ClientPlan,
   options: InterceptorOptions,
   nextCall: NextCall,
   facts: ChannelFacts,
-  outer?: FusedClientCall,
-): FusedClientCall {
+  outer?: InterceptedClientCall,
+): InterceptedClientCall {
   const { method, stack, layer } = plan
-  if (layer === undefined) return new FusedClientCall(options, nextCall, method, stack, facts, outer)
-  const enter: NextCall = (given) => new ContractCall(call, layer, plan, given, nextCall, facts)
+  if (layer === undefined) return new InterceptedClientCall(options, nextCall, method, stack, facts, outer)
+  const enter: NextCall = (given) => new ObjectCall(call, layer, plan, given, nextCall, facts)
   const around: ChannelFacts = { ...facts, opensRpc: false, open: (next, given) => next(given) }
-  const call = new FusedClientCall(options, enter, method, stack, around, outer)
+  const call = new InterceptedClientCall(options, enter, method, stack, around, outer)
   return call
 }
 
 /**
- * What a call is made of below the plain interceptors, when a contract object comes next: to the engine an RPC on the wire,
+ * What a call is made of below the plain interceptors, when an interceptor object comes next: to the engine an RPC on the wire,
  * in truth the object at work. Each continuation is a call of its own through the rest of the stack.
  *
- *     FusedClientCall ──▶ ContractCall ── interceptUnaryUnary(continuation, …)
+ *     InterceptedClientCall ──▶ ObjectCall ── interceptUnaryUnary(continuation, …)
  *                                               │
- *                          continuation() ──────┴──▶ openInner ─▶ FusedClientCall(rest) ──▶ grpc-js
+ *                          continuation() ──────┴──▶ openInner ─▶ InterceptedClientCall(rest) ──▶ grpc-js
  */
-export class ContractCall implements Omit<BaseCall, never> {
-  readonly #parent: FusedClientCall
-  readonly #layer: ContractLayer
+export class ObjectCall implements Omit<BaseCall, never> {
+  readonly #parent: InterceptedClientCall
+  readonly #layer: ObjectLayer
   readonly #plan: ClientPlan
   readonly #options: InterceptorOptions
   readonly #nextCall: NextCall
   readonly #facts: ChannelFacts
   readonly #deadline: number
-  readonly #scope: AsyncResource = new AsyncResource('GRPC_STACK_CONTRACT', { requireManualDestroy: true })
+  readonly #scope: AsyncResource = new AsyncResource('GRPC_STACK_OBJECT', { requireManualDestroy: true })
   #listener: Partial<InterceptingListener> = {}
   #details: ClientCallDetails | undefined
   #metadata!: Metadata
@@ -77,7 +78,7 @@ export class ContractCall implements Omit<BaseCall, never> {
   #latest: AnyCall<unknown> | undefined
   /** Those with a single response, to tell later whose response the answer is. */
   readonly #singles: AnyCall<unknown>[] = []
-  #below: FusedClientCall | undefined
+  #below: InterceptedClientCall | undefined
   /** The one of them that is the answer. */
   #chosen: AnyCall<unknown> | undefined
   #answer: AnswerStream | undefined
@@ -91,8 +92,8 @@ export class ContractCall implements Omit<BaseCall, never> {
   #ended = false
 
   constructor(
-    parent: FusedClientCall,
-    layer: ContractLayer,
+    parent: InterceptedClientCall,
+    layer: ObjectLayer,
     plan: ClientPlan,
     options: InterceptorOptions,
     nextCall: NextCall,
@@ -181,9 +182,9 @@ export class ContractCall implements Omit<BaseCall, never> {
       },
       () => this.#signal(),
     )
-    const { contract } = this.#layer
+    const { object } = this.#layer
     // One implementation serves the four kinds: what differs is what the input is and what the answer must be.
-    const intercept = contract[clientHook(this.#plan.method)] as unknown as (...args: unknown[]) => unknown
+    const intercept = object[clientHook(this.#plan.method)] as unknown as (...args: unknown[]) => unknown
     const continuation = (details: ClientCallDetails | ClientCallDetailsPatch, given: Input): AnyCall<unknown> => {
       // From another call's event it continues where the interceptor was entered, as a late next() does.
       if (this.#parent.run.inOwnContext) return this.#open(details, given)
@@ -192,7 +193,7 @@ export class ContractCall implements Omit<BaseCall, never> {
     let answer: unknown
     let promised: boolean
     try {
-      answer = intercept.call(contract, continuation, this.#details, input)
+      answer = intercept.call(object, continuation, this.#details, input)
       promised = isThenable(answer)
     } catch (error) {
       this.#failed(error)

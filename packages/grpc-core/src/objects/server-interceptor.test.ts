@@ -193,7 +193,7 @@ describe('what interceptService answers', () => {
 })
 
 describe('the continuation', () => {
-  it('asks inner contract objects at once, in order; plain interceptors run when the handler does', async () => {
+  it('asks inner interceptor objects at once, in order; plain interceptors run when the handler does', async () => {
     const order: string[] = []
     const named = (name: string): ServerInterceptor =>
       service(async (continuation, details) => {
@@ -821,7 +821,7 @@ describe('a path nobody registered', () => {
     })
   })
 
-  it('can be served with codecs, through contract objects and plain interceptors outside', async () => {
+  it('can be served with codecs, through interceptor objects and plain interceptors outside', async () => {
     const handler = unaryUnaryRpcMethodHandler((ask: Ask): Answer => ({ text: `found ${ask.name}` }), {
       requestDeserialize,
       responseSerialize,
@@ -852,7 +852,7 @@ describe('a path nobody registered', () => {
   })
 })
 
-describe('around contract objects', () => {
+describe('around interceptor objects', () => {
   it('a deadline that a plain interceptor shortens holds inside', async () => {
     const deadlines: number[] = []
     const client = await start(

@@ -2,7 +2,7 @@ import type { HandlerCallDetails, HandlerCallDetailsPatch } from './handler-call
 import type { RpcMethodHandler } from './rpc-method-handler.ts'
 
 /**
- * Asks what comes after the interceptor for the handler of this RPC: the next object with this contract, and in the end
+ * Asks what comes after the interceptor for the handler of this RPC: the next object with this method, and in the end
  * the server. Null: nobody has one. Plain interceptors in between are not asked; they run when the handler is run.
  */
 export type ServiceContinuation = (

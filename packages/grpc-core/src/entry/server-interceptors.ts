@@ -1,0 +1,71 @@
+import { AsyncResource } from 'node:async_hooks'
+import type * as grpc from '@grpc/grpc-js'
+import { type ServerInterceptorLike, validateInterceptors } from '../compose/compose.ts'
+import type { Interceptor } from '../contract/call.ts'
+import { contextStorage } from '../contract/context.ts'
+import { describeMethod } from '../contract/method.ts'
+import { HandlerLink } from '../engine/server/handler-link.ts'
+import { gateResponses } from '../engine/server/response-gate.ts'
+import { InterceptedServerCall, type SharedByCalls } from '../engine/server/server-call.ts'
+import { DEFAULT_MAX_METADATA_BYTES } from '../grpc-js/response-size.ts'
+import { openLayeredCall, type ServerPlan } from '../objects/server-plan.ts'
+import type { LinkedList } from '../runtime/linked-list.ts'
+import { planServer } from './plan-server.ts'
+import { isUnregistered } from './unregistered.ts'
+
+/**
+ * These interceptors, first outermost, as grpc-js server interceptors (one, whatever their number) for any server:
+ *
+ *     new Server({ interceptors: serverInterceptors(tracing(), logging()) })
+ *
+ * grpc-js shows them no RPC whose path has no handler; `createServer` does.
+ *
+ * @throws TypeError for something that is not an interceptor.
+ */
+export function serverInterceptors(...interceptors: readonly ServerInterceptorLike[]): grpc.ServerInterceptor[] {
+  if (interceptors.length === 0) return []
+  return [fuseServer(validateInterceptors(interceptors, 'serverInterceptors', 'server'))]
+}
+
+/**
+ * One grpc-js interceptor for a whole server stack.
+ * @param active holds the calls in progress, for a server that wants to end them
+ * @param maxMetadataBytes what response headers, and trailers with the status, may take
+ */
+export function fuseServer(
+  list: readonly Interceptor[],
+  active?: LinkedList<InterceptedServerCall>,
+  maxMetadataBytes: number = DEFAULT_MAX_METADATA_BYTES,
+): grpc.ServerInterceptor {
+  const plans = new Map<string, ServerPlan>()
+  const shared = { active, scope: new AsyncResource('GRPC_STACK_SERVER') }
+  return (definition, call) => {
+    let plan = plans.get(definition.path)
+    if (plan === undefined) {
+      const registered = !isUnregistered(definition)
+      plan = planServer(
+        list,
+        describeMethod(definition.path, definition.requestStream, definition.responseStream, registered),
+      )
+      // Callers can mint paths nobody registered: remembering them would let them fill the memory.
+      if (registered) plans.set(definition.path, plan)
+    }
+    gateResponses(call, maxMetadataBytes)
+    // As on the client: grpc-js names its class and uses only the interface.
+    const opened: unknown = openCall(plan, call, shared)
+    return opened as grpc.ServerInterceptingCall
+  }
+}
+
+function openCall(
+  plan: ServerPlan,
+  base: grpc.ServerInterceptingCallInterface,
+  shared: SharedByCalls,
+): grpc.ServerInterceptingCallInterface {
+  if (plan.layers.length > 0) return openLayeredCall(plan, base, shared)
+  if (plan.stack.length === 0 && contextStorage() === undefined) return base
+  const call = new InterceptedServerCall(plan.method, plan.stack, base, shared)
+  const link = new HandlerLink(base, call)
+  call.link = link
+  return link
+}
