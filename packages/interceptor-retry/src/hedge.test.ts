@@ -372,7 +372,7 @@ describe('hedge', () => {
   })
 })
 
-/** A contract object reads a stream through one of its own, which holds some messages more. */
+/** A interceptor object reads a stream through one of its own, which holds some messages more. */
 const withoutReadAhead: Parameters<typeof interceptorSuite>[2] = {
   describe,
   it: (name, test) => {

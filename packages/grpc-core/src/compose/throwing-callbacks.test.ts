@@ -162,7 +162,7 @@ describe('a handler that ends with what cannot be read', () => {
 })
 
 describe('an iterator that gives no result', () => {
-  it('ends the call of the contract object that answered with it', async () => {
+  it('ends the call of the interceptor object that answered with it', async () => {
     const odd = { [Symbol.asyncIterator]: () => ({ next: async () => undefined }) } as unknown as AsyncIterable<object>
     const contract: ClientInterceptor = { interceptUnaryStream: () => odd, interceptStreamStream: () => odd }
     await using server = await startTestServer()

@@ -25,7 +25,7 @@ import { isMetadata, LocalStatus, RemoteStatus, receivedStatus } from './status.
 
 const passThrough: Interceptor = (_call, next) => next()
 
-/** A contract object that hands everything on. */
+/** A interceptor object that hands everything on. */
 const contract: ClientInterceptor = {
   interceptUnaryUnary: (continuation, details, request) => continuation(details, request),
   interceptUnaryStream: (continuation, details, request) => continuation(details, request),
@@ -33,7 +33,7 @@ const contract: ClientInterceptor = {
   interceptStreamStream: (continuation, details, requests) => continuation(details, requests),
 }
 
-/** A contract object that looks at the failure of its continuation. */
+/** A interceptor object that looks at the failure of its continuation. */
 const looking: ClientInterceptor = {
   async interceptUnaryUnary(continuation, details, request) {
     return await continuation(details, request)

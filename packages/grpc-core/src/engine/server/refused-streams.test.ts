@@ -41,7 +41,7 @@ const answering: Behaviour = async (rpc) => {
 const endings: [string, readonly ServerInterceptorLike[], Behaviour][] = [
   ['an interceptor that refuses', [refusing], echo],
   ['an interceptor that refuses later', [passThrough, refusingLater], echo],
-  ['a contract object', [passThrough, aborting], echo],
+  ['an interceptor object', [passThrough, aborting], echo],
   ['a handler', [passThrough], failing],
   ['a handler, with no interceptor for it', [select('other.*', passThrough)], failing],
   ['a handler that has answered', [passThrough], answering],
