@@ -4,7 +4,7 @@ import type { Interceptor, ServerCall } from '../../contract/call.ts'
 import { Context, storageForCall } from '../../contract/context.ts'
 import type { MethodInfo } from '../../contract/method.ts'
 import { isMetadata, RemoteStatus, type Status } from '../../contract/status.ts'
-import { mergeOver, newMetadata } from '../../grpc-js/metadata.ts'
+import { newMetadata } from '../../grpc-js/metadata.ts'
 import { peerText } from '../../grpc-js/peer-text.ts'
 import type { WireStatus } from '../../grpc-js/server-status.ts'
 import { causeOf } from '../../grpc-js/wire-error.ts'
@@ -14,6 +14,7 @@ import { show } from '../../runtime/show.ts'
 import { abandoned, internalStatus, tapStatus } from '../answer.ts'
 import { InterceptedCall } from '../intercepted-call.ts'
 import type { HandlerLink } from './handler-link.ts'
+import { ResponseSender, wellFormed } from './response-sender.ts'
 import { type ServerListener, ServerWire } from './server-wire.ts'
 
 /** What all calls of a server stack have in common. */
@@ -29,8 +30,8 @@ export interface SharedByCalls {
  * `ServerCall` of interceptors. The only call object of a stack, whatever its length. grpc-js holds it through a `ServerWire` on
  * the connection's side and a `HandlerLink` on the handler's, which let go of it at the end.
  *
- *     grpc-js ── onReceive… ──▶ InterceptedServerCall ── run(): interceptors ──▶ attempt(): the handler
- *     grpc-js ◀─ send… ──────── taps, finish() ◀─────────────────────────── sendMessage, sendStatus
+ *     grpc-js ── onReceive… ──▶ InterceptedServerCall ── StackRun: interceptors ──▶ begin(): the handler
+ *     grpc-js ◀─ send… ──────── ResponseSender ◀────── taps, finish() ◀──────────── sendMessage, sendStatus
  */
 export class InterceptedServerCall
   extends InterceptedCall
@@ -59,10 +60,7 @@ export class InterceptedServerCall
   #attempting = false
   /** The RPC has its status on the wire, or the wire is gone. */
   #over = false
-  #answered = false
-  #headersSent = false
-  #responseMetadata: Metadata | undefined
-  #trailers: Metadata | undefined
+  readonly #response: ResponseSender
   #misuse: Status | undefined
   #final: Status | undefined
   #releaseRespond: (() => void) | undefined
@@ -80,6 +78,7 @@ export class InterceptedServerCall
     this.#within = within
     this.#deadline = toEpochMs(base.getDeadline())
     this.#wire = new ServerWire(base, this, shared?.scope)
+    this.#response = new ResponseSender(base, this.#wire, this)
   }
 
   // ── The call of interceptors ──────────────────────────────────────────────────────────────────────────────────
@@ -116,13 +115,11 @@ export class InterceptedServerCall
   }
 
   get responseMetadata(): Metadata {
-    this.#responseMetadata ??= newMetadata()
-    return this.#responseMetadata
+    return this.#response.metadata
   }
 
   get trailers(): Metadata {
-    this.#trailers ??= newMetadata()
-    return this.#trailers
+    return this.#response.trailers
   }
 
   peer(): string {
@@ -133,13 +130,11 @@ export class InterceptedServerCall
 
   async respond(message: unknown): Promise<void> {
     if (this.#over) return
-    if (this.#answered && !this.method.responseStream) throw new Error('respond: this RPC was already answered')
-    const tapped = this.run.taps === undefined ? message : this.run.taps.response(message, this.run.acting)
-    this.#sendHeadersIfAny()
-    this.#answered = true
+    if (this.#response.answered && !this.method.responseStream)
+      throw new Error('respond: this RPC was already answered')
     await new Promise<void>((resolve) => {
       this.#releaseRespond = resolve
-      this.#base.sendMessage(tapped, resolve)
+      this.#response.respond(message, resolve)
       if (this.#over) resolve()
     })
   }
@@ -169,7 +164,7 @@ export class InterceptedServerCall
     try {
       tapped = this.run.observed.request(message)
     } catch (error) {
-      this.#tapThrew(error)
+      this.tapThrew(error)
       return
     }
     this.#handler.onReceiveMessage(tapped)
@@ -257,7 +252,7 @@ export class InterceptedServerCall
   reached(): void {}
 
   complete(status: Status): Status {
-    if (status.code !== Code.OK || this.#answered || this.method.responseStream) return status
+    if (status.code !== Code.OK || this.#response.answered || this.method.responseStream) return status
     return new RemoteStatus(Code.UNIMPLEMENTED, 'No message received', status.metadata ?? newMetadata())
   }
 
@@ -266,43 +261,13 @@ export class InterceptedServerCall
   }
 
   sendMetadata(metadata: Metadata): void {
-    if (this.#over || this.#settled || this.#headersSent) return
-    this.#headersSent = true
-    const merged = this.#responseMetadata === undefined ? metadata : mergeOver(metadata, this.#responseMetadata)
-    if (!this.run.taps?.seeMetadata) {
-      this.#base.sendMetadata(merged)
-      return
-    }
-    let tapped: Metadata
-    try {
-      tapped = this.run.observed.metadata(merged === metadata ? metadata.clone() : merged)
-    } catch (error) {
-      this.#tapThrew(error)
-      return
-    }
-    this.#base.sendMetadata(tapped)
+    if (!this.#over && !this.#settled) this.#response.sendMetadata(metadata)
   }
 
   sendMessage(message: unknown, callback: () => void): void {
-    // As in grpc-js, the callback of a message nobody will send never comes.
+    // As in grpc-js, the callback of a message that is not sent never comes.
     if (this.#over || this.#settled) return
-    let tapped: unknown = message
-    if (this.run.taps?.seeResponses) {
-      try {
-        tapped = this.run.observed.response(message)
-      } catch (error) {
-        this.#tapThrew(error)
-        return
-      }
-    }
-    this.#sendHeadersIfAny()
-    this.#answered = true
-    if (this.method.responseStream) this.#base.sendMessage(tapped, callback)
-    else {
-      // The status of a unary response need not wait for the flush of its message: HTTP/2 keeps the order.
-      this.#wire.sendResponse(tapped)
-      if (!this.#over) callback()
-    }
+    if (this.#response.send(message, callback) && !this.#over) callback()
   }
 
   sendStatus(status: WireStatus): void {
@@ -325,24 +290,14 @@ export class InterceptedServerCall
   #settle(status: Status): void {
     if (this.#settled) return
     this.#settled = status
-    // A handler may end the RPC before attempt() has returned: the interceptors are still on the stack then.
+    // A handler may end the RPC before begin() has returned: the interceptors are still on the stack then.
     if (this.#attempting) return
     this.run.ended(status, true)
     this.#resolveOutcome?.(status)
   }
 
-  #tapThrew(error: unknown): void {
+  tapThrew(error: unknown): void {
     this.#settle(tapStatus(error, 'server'))
-  }
-
-  /** Headers go out by themselves before the first message, unless an interceptor has something to say in them. */
-  #sendHeadersIfAny(): void {
-    if (this.#headersSent) return
-    if (this.run.taps?.seeMetadata) this.sendMetadata(newMetadata())
-    else {
-      this.#headersSent = true
-      if (this.#responseMetadata !== undefined) this.#base.sendMetadata(this.#responseMetadata)
-    }
   }
 
   finish(final: Status): void {
@@ -356,11 +311,7 @@ export class InterceptedServerCall
     }
     const status = this.#misuse ?? final
     this.#final = status
-    let metadata: Metadata | null = status.metadata ?? null
-    // With no headers sent, an error is trailers-only: what was meant for the headers goes with it.
-    if (!this.#headersSent && this.#responseMetadata) metadata = mergeOver(metadata, this.#responseMetadata)
-    if (this.#trailers) metadata = mergeOver(metadata, this.#trailers)
-    this.#wire.sendStatus({ code: status.code, details: wellFormed(status.details), metadata })
+    this.#response.sendStatus(status)
   }
 
   getPeer(): string {
@@ -386,9 +337,4 @@ export class InterceptedServerCall
   getMetricsRecorder(): ReturnType<ServerInterceptingCallInterface['getMetricsRecorder']> {
     return this.#base.getMetricsRecorder()
   }
-}
-
-/** grpc-js throws on details it cannot percent-encode (encodeURI, server-interceptors.ts), which would lose the RPC. */
-function wellFormed(details: unknown): string {
-  return (typeof details === 'string' ? details : String(details ?? '')).toWellFormed()
 }
