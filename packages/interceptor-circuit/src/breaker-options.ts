@@ -35,8 +35,12 @@ export interface CircuitBreakerOptions {
    */
   readonly probeTimeoutMs?: number
   /**
-   * Decides instead of the status codes: true is a failure, false a success, undefined nothing. Not asked about what
-   * cannot be the server's: cancels by the caller and refusals by interceptors of this process.
+   * Decides instead of the status codes and the deadline rule: true is a failure, false a success, undefined nothing. Not
+   * asked about what cannot be the server's: cancels by the caller, messages that cannot be serialized, and refusals by
+   * interceptors of this process. Default: UNAVAILABLE, INTERNAL, UNKNOWN and DATA_LOSS are failures. DEADLINE_EXCEEDED is
+   * one if the call had no deadline of its own, or was unary and had more time than the policy's `slowMs`; where that is not
+   * set, more than four times the time that calls of the method usually take. Callers choose their deadlines, and one that
+   * leaves the server too little time must not open the circuit for the others.
    */
   readonly isFailure?: (status: Status, call: ClientCall) => boolean | undefined
   /** Judge and tell, but refuse nothing: to find settings. Default false. */
@@ -73,6 +77,7 @@ export interface Settings {
   readonly isFailure: CircuitBreakerOptions['isFailure']
   readonly observeOnly: boolean
   readonly maxKeys: number
+  readonly clock: Clock
   circuit(onChange: (change: CircuitChange) => void): CircuitSettings
 }
 
@@ -113,13 +118,13 @@ export function readOptions(options: CircuitBreakerOptions): Settings {
     isFailure,
     observeOnly,
     maxKeys,
+    clock,
     circuit: (onChange) => ({
       halfOpenPermits,
       successesToClose,
       probeTimeoutMs,
       clock,
-      timed: policy.slowMs !== undefined,
-      slowMs: policy.slowMs ?? Number.POSITIVE_INFINITY,
+      slowMs: policy.slowMs,
       openTimeMs: (opening) => openTimeMs(openTime, opening, random),
       onChange,
     }),

@@ -12,7 +12,7 @@ import {
 import { CircuitEmitter, type CircuitEvents, warn } from './circuit-events.ts'
 import { Circuits, type Entry } from './circuits.ts'
 import { retryInfoDetails } from './retry-info.ts'
-import { saysNothing, verdictOf } from './verdict.ts'
+import { type CallFacts, canFail, saysNothing, verdictOf } from './verdict.ts'
 
 /** The interceptor, with its controls. */
 export interface CircuitBreaker extends Interceptor<ClientCall> {
@@ -48,7 +48,9 @@ export interface Release {
  *     breaker.on('stateChange', ({ key, to }) => log.warn({ key, to }, 'circuit'))
  *     const channel = interceptChannel(createChannel(target, credentials), retry(), breaker)
  *
- * A response stream counts as a success when its first message comes, and as nothing more.
+ * A response stream counts as a success when its first message comes, and as nothing more. What one caller chooses decides
+ * nothing for the others: cancels, refusals and quotas count for nothing, and neither do deadlines that left the server less
+ * time than it usually takes.
  *
  * @throws TypeError for an option that is unknown or out of range.
  */
@@ -67,16 +69,18 @@ export function circuitBreaker(options: CircuitBreakerOptions = {}): CircuitBrea
 
   const intercept: Interceptor<ClientCall> = function circuitBreaker(call, next) {
     if (call.side !== 'client') return next()
+    const budgetMs = call.deadline === Number.POSITIVE_INFINITY ? call.deadline : call.deadline - Date.now()
     // It can only fail, and through no fault of the server's.
-    if (call.deadline !== Number.POSITIVE_INFINITY && call.deadline <= Date.now()) return next()
-    const { key, circuit } = entryOf(call)
-    const permit = circuit.acquire()
+    if (budgetMs <= 0) return next()
+    const { key, circuit, times } = entryOf(call)
+    const facts = { method: call.method, budgetMs, slowMs: settings.policy.slowMs, times }
+    const permit = circuit.acquire(settings.isFailure === undefined && !canFail(facts))
     if (permit === undefined) {
       const retryInMs = circuit.retryInMs()
       events.emit('refusal', () => ({ key, call, retryInMs }))
       return observeOnly ? next() : refusal(key, circuit.state(), retryInMs)
     }
-    watch(call, circuit, permit, settings)
+    watch(call, circuit, permit, facts, settings)
     return next()
   }
 
@@ -102,9 +106,13 @@ export function circuitBreaker(options: CircuitBreakerOptions = {}): CircuitBrea
 }
 
 /** Tells the circuit what comes of the call. Hears the status without a promise of its own. */
-function watch(call: ClientCall, circuit: Circuit, permit: Permit, settings: Settings): void {
+function watch(call: ClientCall, circuit: Circuit, permit: Permit, facts: CallFacts, settings: Settings): void {
+  const byDefault = (status: Status): Verdict => {
+    const now = settings.clock.now()
+    return verdictOf(status, facts, now - permit.since, now)
+  }
   call.onStatus((status) => {
-    if (!permit.spent) circuit.settle(permit, judge(status, call, settings))
+    if (!permit.spent) circuit.settle(permit, judge(status, call, settings, byDefault))
   })
   if (!call.method.responseStream) return
   call.onResponse(() => {
@@ -112,8 +120,13 @@ function watch(call: ClientCall, circuit: Circuit, permit: Permit, settings: Set
   })
 }
 
-function judge(status: Status, call: ClientCall, { isFailure }: Settings): Verdict {
-  if (isFailure === undefined) return verdictOf(status)
+function judge(
+  status: Status,
+  call: ClientCall,
+  { isFailure }: Settings,
+  byDefault: (status: Status) => Verdict,
+): Verdict {
+  if (isFailure === undefined) return byDefault(status)
   if (saysNothing(status)) return 'nothing'
   try {
     const failed = isFailure(status, call)
@@ -121,7 +134,7 @@ function judge(status: Status, call: ClientCall, { isFailure }: Settings): Verdi
     return failed ? 'failure' : 'success'
   } catch (error) {
     warn('isFailure', error)
-    return verdictOf(status)
+    return byDefault(status)
   }
 }
 

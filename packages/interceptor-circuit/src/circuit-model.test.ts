@@ -175,7 +175,6 @@ describe('Circuit', () => {
           successesToClose: TO_CLOSE,
           probeTimeoutMs: PROBE_TIMEOUT,
           clock: { now: () => now },
-          timed: policy.slowMs !== undefined,
           slowMs,
           openTimeMs: openFor,
           onChange: ({ from, to }) => {

@@ -9,8 +9,10 @@ export type Verdict = 'success' | 'failure' | 'nothing'
 /** The right to make one call, and the duty to tell what came of it. Counts only in the state that gave it. */
 export interface Permit {
   readonly generation: number
-  /** When it was given, or NaN where nobody needs to know. */
+  /** When it was given. */
   readonly since: number
+  /** The call may succeed, but its end cannot show that the server fails: it has little time, or is a stream with a deadline. */
+  readonly weak: boolean
   /** It was used, or taken back. */
   spent: boolean
 }
@@ -51,9 +53,8 @@ export interface CircuitSettings {
   readonly successesToClose: number
   /** A probe that has not ended by then gives its place to another, ms. */
   readonly probeTimeoutMs: number
-  /** Whether a permit must know when it was given. */
-  readonly timed: boolean
-  readonly slowMs: number
+  /** Calls that take longer are slow; undefined: none is. */
+  readonly slowMs: number | undefined
   readonly clock: Clock
   readonly openTimeMs: (opening: number) => number
   readonly onChange: (change: CircuitChange) => void
@@ -71,6 +72,7 @@ export interface CircuitSettings {
  *     open       a call                     its time is over                    half-open, permit
  *     half-open  a call                     fewer probes than permits           permit
  *     half-open  a call                     a probe is older than its timeout   that probe's place, permit
+ *     half-open  a call that is not weak    a probe is weak                     that probe's place, permit
  *     half-open  a call                     otherwise                           refuse
  *     half-open  success                    it is the last one needed           closed, window cleared
  *     half-open  failure                                                        open, for longer
@@ -98,15 +100,15 @@ export class Circuit {
   }
 
   /** A permit for one call, or undefined: refused. */
-  acquire(): Permit | undefined {
-    const { timed, clock } = this.#settings
-    if (this.#state === 'closed') return this.#permit(timed ? clock.now() : Number.NaN)
+  acquire(weak = false): Permit | undefined {
+    const { clock } = this.#settings
+    if (this.#state === 'closed') return this.#permit(clock.now(), weak)
     if (this.#state === 'open') {
       if (this.retryInMs() > 0) return undefined
       this.#change('half-open', 'waited')
     }
     // Whoever heard of the change may have forced it open again.
-    return this.#forced > 0 ? undefined : this.#probe(clock.now())
+    return this.#forced > 0 ? undefined : this.#probe(clock.now(), weak)
   }
 
   /** Tells what came of a call. */
@@ -117,8 +119,8 @@ export class Circuit {
     if (this.#state === 'half-open') this.#probes = this.#probes.filter((probe) => probe !== permit)
     if (verdict === 'nothing') return
     const failed = verdict === 'failure'
-    const { timed, clock, slowMs } = this.#settings
-    const slow = timed && clock.now() - permit.since > slowMs
+    const { clock, slowMs } = this.#settings
+    const slow = slowMs !== undefined && clock.now() - permit.since > slowMs
     if (this.#state === 'closed') {
       if (this.#window.record(failed, slow, clock)) this.#open('failures')
     } else if (failed || slow) this.#open('probe-failed')
@@ -165,21 +167,29 @@ export class Circuit {
     }
   }
 
-  #probe(now: number): Permit | undefined {
+  #probe(now: number, weak: boolean): Permit | undefined {
     if (this.#probes.length >= this.#settings.halfOpenPermits) {
-      const oldest = this.#probes[0]
-      // The distance, so that a clock that went back cannot keep a lost probe's place for as long again.
-      if (oldest === undefined || Math.abs(now - oldest.since) < this.#settings.probeTimeoutMs) return undefined
-      oldest.spent = true
-      this.#probes.shift()
+      const replaced = this.#replaceable(now, weak)
+      if (replaced === undefined) return undefined
+      replaced.spent = true
+      this.#probes = this.#probes.filter((probe) => probe !== replaced)
     }
-    const permit = this.#permit(now)
+    const permit = this.#permit(now, weak)
     this.#probes.push(permit)
     return permit
   }
 
-  #permit(since: number): Permit {
-    return { generation: this.#generation, since, spent: false }
+  /** The probe whose place a call takes that finds none free. */
+  #replaceable(now: number, weak: boolean): Permit | undefined {
+    const oldest = this.#probes[0]
+    // The distance, so that a clock that went back cannot keep a lost probe's place for as long again.
+    if (oldest !== undefined && Math.abs(now - oldest.since) >= this.#settings.probeTimeoutMs) return oldest
+    // Callers with short deadlines could otherwise hold all places, one after the other, and keep the circuit half-open.
+    return weak ? undefined : this.#probes.find((probe) => probe.weak)
+  }
+
+  #permit(since: number, weak: boolean): Permit {
+    return { generation: this.#generation, since, weak, spent: false }
   }
 
   #open(reason: ChangeReason): void {

@@ -8,7 +8,6 @@ const settings = {
   successesToClose: 1,
   probeTimeoutMs: 1,
   clock: { now: () => 0 },
-  timed: false,
   slowMs: 0,
   openTimeMs: () => 0,
   onChange: () => undefined,

@@ -1,9 +1,13 @@
+import type { MethodInfo } from '@grpc-stack/grpc-core'
+import type { AnswerTimes } from './answer-times.ts'
 import type { Circuit } from './circuit.ts'
 
 /** A circuit and what its key is. */
 export interface Entry {
   readonly key: string
   readonly circuit: Circuit
+  /** How long its methods usually take. Kept when the circuit opens, so that probes can be judged. */
+  readonly times: WeakMap<MethodInfo, AnswerTimes>
   /** Used again since the last look for something to drop. */
   used: boolean
   /** Not to be dropped, this many times. */
@@ -41,7 +45,7 @@ export class Circuits {
     }
     if (this.#entries.size >= this.#maxKeys) this.#dropOne()
     // Not used again yet: of keys that come once, none pushes out one that comes often.
-    const entry = { key, circuit: this.#make(key), used: false, pinned: 0, dropped: false }
+    const entry = { key, circuit: this.#make(key), times: new WeakMap(), used: false, pinned: 0, dropped: false }
     this.#entries.set(key, entry)
     return entry
   }

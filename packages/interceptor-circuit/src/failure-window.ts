@@ -17,7 +17,10 @@ export interface FailureWindow {
 
 /** Makes the windows of a breaker, one per circuit. */
 export interface FailurePolicy {
-  /** Calls that take longer count as slow, ms; undefined: none does, and no call is timed. */
+  /**
+   * Calls that take longer count as slow, ms; undefined: none does. Unary calls that reach a deadline of their own count as
+   * failures if they had more time than this; where undefined, more than four times the usual.
+   */
   readonly slowMs?: number | undefined
   open(): FailureWindow
 }
@@ -28,7 +31,11 @@ export interface RateOptions {
   readonly failureRate?: number
   /** Calls that must be in the window before rates mean anything. */
   readonly minCalls?: number
-  /** Calls that take longer are slow, ms; for a response stream: until the first message. Default: none is. */
+  /**
+   * Calls that take longer are slow, ms; for a response stream: until the first message. Default: none is. Set it below the
+   * deadlines of callers: unary calls that reach a deadline of their own are failures if they had more time than this, and
+   * nothing if they had less.
+   */
   readonly slowMs?: number
   /** Share of slow calls at which the circuit opens. Default 1, all of them. */
   readonly slowRate?: number
