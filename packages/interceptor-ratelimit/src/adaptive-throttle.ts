@@ -3,6 +3,7 @@ import type { ClientCall, Next, Status } from '@grpc-stack/grpc-core'
 import { type Clock, systemClock } from './clock.ts'
 import { checkClock, checkFunction, checkNames, checkNumber, checkPositive } from './option-checks.ts'
 import { RollingCounts } from './rolling-counts.ts'
+import { acceptanceOf, isUnavailable } from './throttle-evidence.ts'
 
 export interface AdaptiveThrottleOptions {
   /**
@@ -14,7 +15,15 @@ export interface AdaptiveThrottleOptions {
   readonly windowMs?: number
   /** The largest part of calls held back, 0 up to 1. Default: 0.9: one in ten still finds out how the server is. */
   readonly maxRejection?: number
-  /** Which answers are refusals. Default: UNAVAILABLE and RESOURCE_EXHAUSTED from the server, not from an interceptor here. */
+  /**
+   * Which answers mean that the server refuses calls for its own state. Default: UNAVAILABLE. RESOURCE_EXHAUSTED is the quota
+   * of one caller as often, and must not hold back the others; it counts for nothing. Where a server answers it for its load
+   * only, or `key` sets apart what has quotas of its own, widen it:
+   *
+   *     isRejected: ({ code }) => code === Code.UNAVAILABLE || code === Code.RESOURCE_EXHAUSTED
+   *
+   * Not asked about refusals by interceptors here and requests that cannot be serialized, which count for nothing either.
+   */
   readonly isRejected?: (status: Status) => boolean
   /** What shares its counts. Default: the target of the channel, where grpc-core made it, else all calls. */
   readonly key?: (call: ClientCall) => string
@@ -57,7 +66,7 @@ export class AdaptiveThrottle {
 
   constructor(where: string, options: AdaptiveThrottleOptions) {
     checkNames(where, options, NAMES)
-    const { k = 2, windowMs = 120_000, maxRejection = 0.9, isRejected = refusedByServer } = options
+    const { k = 2, windowMs = 120_000, maxRejection = 0.9, isRejected = isUnavailable } = options
     const { key = (call: ClientCall) => call.target ?? '', clock = systemClock, random = Math.random } = options
     checkNumber(where, 'k', k, 'a number ≥ 1', (n) => n >= 1)
     checkPositive(where, 'windowMs', windowMs)
@@ -85,9 +94,26 @@ export class AdaptiveThrottle {
       const share = Math.round(rejection * 100)
       return { code: Code.RESOURCE_EXHAUSTED, details: `Throttled: the server refuses calls, ${share} % are held back` }
     }
-    return next().then((status) => {
-      counts.add(this.#clock.now(), !this.#isRejected(status))
-      return status
+    this.#watch(call, counts)
+    return next()
+  }
+
+  /** Counts the call when it is known what the server made of it. */
+  #watch(call: ClientCall, counts: RollingCounts): void {
+    let counted = false
+    // A stream that had a message was accepted; servers that restart under long streams refuse nothing.
+    if (call.method.responseStream) {
+      call.onResponse(() => {
+        if (counted) return
+        counted = true
+        counts.add(this.#clock.now(), true)
+      })
+    }
+    call.onStatus((status) => {
+      if (counted) return
+      counted = true
+      const acceptance = acceptanceOf(status, this.#isRejected)
+      if (acceptance !== undefined) counts.add(this.#clock.now(), acceptance === 'accepted')
     })
   }
 
@@ -112,8 +138,4 @@ export class AdaptiveThrottle {
     }
     return counts
   }
-}
-
-function refusedByServer({ code, origin }: Status): boolean {
-  return origin === 'remote' && (code === Code.UNAVAILABLE || code === Code.RESOURCE_EXHAUSTED)
 }
