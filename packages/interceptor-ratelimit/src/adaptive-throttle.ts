@@ -11,8 +11,17 @@ export interface AdaptiveThrottleOptions {
    * are held back. Lower is gentler to the server, higher notices sooner that it has recovered.
    */
   readonly k?: number
-  /** How far back is counted, in milliseconds. Default: 120 000. */
+  /**
+   * How far back is counted, in milliseconds. Default: 10 000. The book counts two minutes, at backends with thousands of
+   * calls per second. With that, a client would go on holding back most calls for minutes after an outage has ended.
+   */
   readonly windowMs?: number
+  /**
+   * Calls the server must have refused within `windowMs` before any is held back, an integer ≥ 1. Default: 20, as many calls
+   * as a `circuitBreaker()` looks at: less is a pod that restarts, which `retry()` hides. Calls held back here are none of them,
+   * so they alone never hold back others. Lower it for a client that calls seldom and whose calls are costly to the server.
+   */
+  readonly minRejections?: number
   /** The largest part of calls held back, 0 up to 1. Default: 0.9: one in ten still finds out how the server is. */
   readonly maxRejection?: number
   /**
@@ -37,11 +46,11 @@ export interface AdaptiveThrottleOptions {
 export interface AdaptiveThrottleState {
   readonly requests: number
   readonly accepts: number
-  /** Probability that the next call is held back. */
+  /** Probability that the next call is held back; 0 while the server has refused fewer than `minRejections`. */
   readonly rejection: number
 }
 
-const NAMES = ['k', 'windowMs', 'maxRejection', 'isRejected', 'key', 'clock', 'random']
+const NAMES = ['k', 'windowMs', 'minRejections', 'maxRejection', 'isRejected', 'key', 'clock', 'random']
 
 /** Targets beyond this are forgotten, oldest first. An application that talks to more has other problems. */
 const MAX_KEYS = 10_000
@@ -51,12 +60,22 @@ const MAX_KEYS = 10_000
  *
  *     max(0, (requests − k × accepts) / (requests + 1))
  *
- * over the last two minutes, where calls held back count as requests too. Unlike there, a request counts when its outcome
- * is known: what is under way is no evidence of refusal, and would hold back the first burst of calls to a healthy server.
+ * As there, calls held back count as requests: what the server gets is then about k × what it accepts, however many calls the
+ * application makes. If they did not count, a client with ten times the calls would send about three times as many. Three
+ * things differ:
+ *
+ * - A request counts when its outcome is known. What is under way is no evidence of refusal, and would hold back the first
+ *   burst of calls to a healthy server.
+ * - Nothing is held back until the server itself has refused `minRejections` calls within the window. By the formula alone,
+ *   one refusal of the first call holds back every second of the next, and each of these raises the probability further. A
+ *   client that calls seldom knows too little of the server, and sends everything.
+ * - The window is ten seconds, not two minutes. An outage that a client has seen holds calls back for no longer than that
+ *   after the last of its refusals.
  */
 export class AdaptiveThrottle {
   readonly #k: number
   readonly #windowMs: number
+  readonly #minRejections: number
   readonly #maxRejection: number
   readonly #isRejected: (status: Status) => boolean
   readonly #key: (call: ClientCall) => string
@@ -66,10 +85,12 @@ export class AdaptiveThrottle {
 
   constructor(where: string, options: AdaptiveThrottleOptions) {
     checkNames(where, options, NAMES)
-    const { k = 2, windowMs = 120_000, maxRejection = 0.9, isRejected = isUnavailable } = options
-    const { key = (call: ClientCall) => call.target ?? '', clock = systemClock, random = Math.random } = options
+    const { k = 2, windowMs = 10_000, minRejections = 20, maxRejection = 0.9 } = options
+    const { isRejected = isUnavailable, key = (call: ClientCall) => call.target ?? '' } = options
+    const { clock = systemClock, random = Math.random } = options
     checkNumber(where, 'k', k, 'a number ≥ 1', (n) => n >= 1)
     checkPositive(where, 'windowMs', windowMs)
+    checkNumber(where, 'minRejections', minRejections, 'an integer ≥ 1', (n) => Number.isInteger(n) && n >= 1)
     checkNumber(where, 'maxRejection', maxRejection, 'a number from 0 up to 1', (n) => n >= 0 && n <= 1)
     checkFunction(where, 'isRejected', isRejected)
     checkFunction(where, 'key', key)
@@ -77,6 +98,7 @@ export class AdaptiveThrottle {
     checkFunction(where, 'random', random)
     this.#k = k
     this.#windowMs = windowMs
+    this.#minRejections = minRejections
     this.#maxRejection = maxRejection
     this.#isRejected = isRejected
     this.#key = key
@@ -90,7 +112,7 @@ export class AdaptiveThrottle {
     counts.advance(now)
     const rejection = this.#rejection(counts)
     if (rejection > 0 && this.#random() < rejection) {
-      counts.add(now, false)
+      counts.add(now, 'heldBack')
       const share = Math.round(rejection * 100)
       return { code: Code.RESOURCE_EXHAUSTED, details: `Throttled: the server refuses calls, ${share} % are held back` }
     }
@@ -106,14 +128,14 @@ export class AdaptiveThrottle {
       call.onResponse(() => {
         if (counted) return
         counted = true
-        counts.add(this.#clock.now(), true)
+        counts.add(this.#clock.now(), 'accepted')
       })
     }
     call.onStatus((status) => {
       if (counted) return
       counted = true
       const acceptance = acceptanceOf(status, this.#isRejected)
-      if (acceptance !== undefined) counts.add(this.#clock.now(), acceptance === 'accepted')
+      if (acceptance !== undefined) counts.add(this.#clock.now(), acceptance)
     })
   }
 
@@ -124,7 +146,8 @@ export class AdaptiveThrottle {
     return { requests: counts.requests, accepts: counts.accepts, rejection: this.#rejection(counts) }
   }
 
-  #rejection({ requests, accepts }: RollingCounts): number {
+  #rejection({ requests, accepts, rejections }: RollingCounts): number {
+    if (rejections < this.#minRejections) return 0
     return Math.min(this.#maxRejection, Math.max(0, (requests - this.#k * accepts) / (requests + 1)))
   }
 
