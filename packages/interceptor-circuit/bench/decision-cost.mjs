@@ -14,7 +14,13 @@ const work = () => Promise.resolve(OK)
 
 function interceptor(policy) {
   const breaker = circuitBreaker({ policy })
-  const method = { path: '/shop.v1.Catalog/Get', service: 'shop.v1.Catalog', responseStream: false, registered: true }
+  const method = {
+    path: '/shop.v1.Catalog/Get',
+    service: 'shop.v1.Catalog',
+    pattern: 'unary',
+    responseStream: false,
+    registered: true,
+  }
   let tap
   const call = {
     side: 'client',

@@ -74,7 +74,8 @@ export function circuitBreaker(options: CircuitBreakerOptions = {}): CircuitBrea
     if (budgetMs <= 0) return next()
     const { key, circuit, times } = entryOf(call)
     const facts = { method: call.method, budgetMs, slowMs: settings.policy.slowMs, times }
-    const permit = circuit.acquire(settings.isFailure === undefined && !canFail(facts))
+    const weak = circuit.state() !== 'closed' && settings.isFailure === undefined && !canFail(facts)
+    const permit = circuit.acquire(weak)
     if (permit === undefined) {
       const retryInMs = circuit.retryInMs()
       events.emit('refusal', () => ({ key, call, retryInMs }))
@@ -107,13 +108,16 @@ export function circuitBreaker(options: CircuitBreakerOptions = {}): CircuitBrea
 
 /** Tells the circuit what comes of the call. Hears the status without a promise of its own. */
 function watch(call: ClientCall, circuit: Circuit, permit: Permit, facts: CallFacts, settings: Settings): void {
-  const byDefault = (status: Status): Verdict => {
-    const now = settings.clock.now()
-    return verdictOf(status, facts, now - permit.since, now)
-  }
   call.onStatus((status) => {
-    if (!permit.spent) circuit.settle(permit, judge(status, call, settings, byDefault))
+    if (!permit.spent) circuit.settle(permit, judge(status, call, permit, facts, settings))
   })
+  // Callers choose how fast they send. A server may answer a client stream only when its caller has ended it.
+  if (call.method.pattern === 'clientStream') permit.slowSince = undefined
+  if (call.method.pattern === 'bidi' && facts.slowMs !== undefined) {
+    call.onRequest(() => {
+      permit.slowSince = settings.clock.now()
+    })
+  }
   if (!call.method.responseStream) return
   call.onResponse(() => {
     if (!permit.spent) circuit.settle(permit, 'success')
@@ -123,10 +127,11 @@ function watch(call: ClientCall, circuit: Circuit, permit: Permit, facts: CallFa
 function judge(
   status: Status,
   call: ClientCall,
-  { isFailure }: Settings,
-  byDefault: (status: Status) => Verdict,
+  permit: Permit,
+  facts: CallFacts,
+  { isFailure, clock }: Settings,
 ): Verdict {
-  if (isFailure === undefined) return byDefault(status)
+  if (isFailure === undefined) return verdictOf(status, facts, permit.since, clock)
   if (saysNothing(status)) return 'nothing'
   try {
     const failed = isFailure(status, call)
@@ -134,7 +139,7 @@ function judge(
     return failed ? 'failure' : 'success'
   } catch (error) {
     warn('isFailure', error)
-    return byDefault(status)
+    return verdictOf(status, facts, permit.since, clock)
   }
 }
 

@@ -11,6 +11,8 @@ export interface Permit {
   readonly generation: number
   /** When it was given. */
   readonly since: number
+  /** From when on the server makes the call slow; undefined: nothing does. */
+  slowSince: number | undefined
   /** The call may succeed, but its end cannot show that the server fails: it has little time, or is a stream with a deadline. */
   readonly weak: boolean
   /** It was used, or taken back. */
@@ -120,7 +122,7 @@ export class Circuit {
     if (verdict === 'nothing') return
     const failed = verdict === 'failure'
     const { clock, slowMs } = this.#settings
-    const slow = slowMs !== undefined && clock.now() - permit.since > slowMs
+    const slow = slowMs !== undefined && permit.slowSince !== undefined && clock.now() - permit.slowSince > slowMs
     if (this.#state === 'closed') {
       if (this.#window.record(failed, slow, clock)) this.#open('failures')
     } else if (failed || slow) this.#open('probe-failed')
@@ -189,7 +191,7 @@ export class Circuit {
   }
 
   #permit(since: number, weak: boolean): Permit {
-    return { generation: this.#generation, since, weak, spent: false }
+    return { generation: this.#generation, since, slowSince: since, weak, spent: false }
   }
 
   #open(reason: ChangeReason): void {

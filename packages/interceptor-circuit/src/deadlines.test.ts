@@ -10,6 +10,7 @@ import {
   startTestServer,
   type TestClient,
   type TestServer,
+  unserializable,
 } from '@grpc-stack/grpc-testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type CircuitBreakerOptions, circuitBreaker, consecutive, countWindow, timeWindow } from './index.ts'
@@ -137,9 +138,38 @@ describe('probes that cannot show that the server fails', () => {
   })
 })
 
+describe('how slowly the caller sends', () => {
+  const slow = () => setUp({ policy: countWindow({ size: 1, slowMs: 100 }) })
+
+  it('makes no clientStream slow', async () => {
+    const { clock, breaker, client } = slow()
+    const at = server.calls.length
+    const rpc = startRpc(client, 'clientStream')
+    await server.received(at)
+    await rpc.write({ n: 1 })
+    clock.jump(1000)
+    await rpc.write({ n: 1 })
+    clock.jump(1000)
+    rpc.end()
+    expect((await rpc.done).status?.code).toBe(Code.OK)
+    expect(breaker.snapshot(SERVICE)).toMatchObject({ state: 'closed', calls: 1, slow: 0 })
+  })
+
+  it('makes no bidi slow: its time runs from the latest request message', async () => {
+    const { clock, breaker, client } = slow()
+    const at = server.calls.length
+    const rpc = startRpc(client, 'bidi')
+    await server.received(at)
+    clock.jump(1000)
+    await rpc.write({ n: 1 })
+    rpc.end()
+    expect((await rpc.done).status?.code).toBe(Code.OK)
+    expect(breaker.snapshot(SERVICE)).toMatchObject({ state: 'closed', calls: 1, slow: 0 })
+  })
+})
+
 describe('a message that the caller cannot send', () => {
   it('is no failure of the server', async () => {
-    const { unserializable } = await import('@grpc-stack/grpc-testing')
     for (const pattern of patterns) {
       const { breaker, client } = setUp({ policy: consecutive(1) })
       await runRpc(client, pattern, { requests: [unserializable] })

@@ -32,7 +32,8 @@ export interface RateOptions {
   /** Calls that must be in the window before rates mean anything. */
   readonly minCalls?: number
   /**
-   * Calls that take longer are slow, ms; for a response stream: until the first message. Default: none is. Set it below the
+   * Calls that take longer are slow, ms; for a response stream: until the first message, of a bidi from the latest request
+   * message on. A client stream never is, since its caller chooses how long it takes. Default: none is. Set it below the
    * deadlines of callers: unary calls that reach a deadline of their own are failures if they had more time than this, and
    * nothing if they had less.
    */

@@ -3,6 +3,7 @@ import type { ClientCall, Status } from '@grpc-stack/grpc-core'
 import { AnswerTimes } from './answer-times.ts'
 import type { Verdict } from './circuit.ts'
 import type { Entry } from './circuits.ts'
+import type { Clock } from './clock.ts'
 
 /**
  * What a status says about the server. A server that answers with an error of the caller's is well. Exhaustion is about a
@@ -48,13 +49,14 @@ export interface CallFacts {
  *                                   they keep one open, and when they
  *                                   send
  */
-export function verdictOf(status: Status, facts: CallFacts, tookMs: number, nowMs: number): Verdict {
+export function verdictOf(status: Status, facts: CallFacts, sinceMs: number, clock: Clock): Verdict {
   if (saysNothing(status)) return 'nothing'
   const { method, budgetMs, slowMs } = facts
   const expired = status.code === Code.DEADLINE_EXCEEDED
   if (expired && canFail(facts)) return 'failure'
   if (slowMs === undefined && method.pattern === 'unary' && (expired || status.code === Code.OK)) {
-    timesOf(facts).note(budgetMs, expired ? budgetMs : tookMs, nowMs)
+    const now = clock.now()
+    timesOf(facts).note(budgetMs, expired ? budgetMs : now - sinceMs, now)
   }
   return expired ? 'nothing' : (VERDICTS.get(status.code) ?? 'success')
 }

@@ -12,8 +12,8 @@ export interface AdaptiveThrottleOptions {
    */
   readonly k?: number
   /**
-   * How far back is counted, in milliseconds. Default: 10 000. The book counts two minutes, at backends with thousands of
-   * calls per second. With that, a client would go on holding back most calls for minutes after an outage has ended.
+   * How far back is counted, in milliseconds. Default: 10 000. The book counts two minutes; with that, a client
+   * would go on holding back most calls for minutes after an outage has ended.
    */
   readonly windowMs?: number
   /**
