@@ -86,6 +86,14 @@ describe.each([1, 2, 3])('the recommended client stack with all defaults, seed %
     expect(failed(await stack.callsUntil(3000))).toEqual([])
   })
 
+  it('lets the quota of one caller refuse none of the others', async () => {
+    const exhausted = endWith({ code: Code.RESOURCE_EXHAUSTED, details: 'quota of one user' })
+    await using stack = await startStack(seed, (_now, attempt) => (attempt < 60 ? exhausted : echo))
+    const outcomes = await stack.callsUntil(12_000)
+    expect(failed(outcomes)).toHaveLength(60)
+    expect(outcomes.filter(({ refusedBy }) => refusedBy !== undefined)).toEqual([])
+  })
+
   it('holds back no call to a server that is down for a moment now and then', async () => {
     // 300 ms of every 5 s
     await using stack = await startStack(seed, (now) => (now % 5000 < 300 ? down : echo))
