@@ -97,12 +97,18 @@ export interface Call {
   respond(message: unknown): Promise<void>
 }
 
-/** Bounds of the request messages a replayable call keeps. */
+/** What a replayable call keeps of its request messages, and until when. */
 export interface ReplayLimits {
   /** Serialized bytes of a request stream. A single request is kept by reference, copies nothing and is not counted. */
   readonly maxBytes: number
   /** Messages of a request stream. */
   readonly maxMessages: number
+  /**
+   * What commits the call, so that there is no further attempt. `headers`: response headers, as gRFC A6 has it. `message`: the first
+   * response message, where the request is a single one; response headers are held back until then, so a client and a server
+   * of which one waits for the headers and the other for what follows them wait for each other for ever. Default: `headers`.
+   */
+  readonly commit?: 'headers' | 'message'
   /** Bytes that several calls share: a message that finds no room in it is not kept either. */
   readonly pool?: ReplayPool
 }
@@ -145,8 +151,13 @@ export interface ClientCall extends Call {
    * not tell.
    */
   readonly channelOptions: Readonly<ChannelOptions> | undefined
-  /** Whether anything of a response was handed to the application: no further attempt is possible. */
+  /** Whether anything of a response was given to the application: no further attempt is possible. */
   readonly committed: boolean
+  /**
+   * Milliseconds until what is inside ends with DEADLINE_EXCEEDED, unless the call is committed by then: it chooses between attempts
+   * and cuts no stream that flows. Set it before `next()`; it holds for that one. Default: none.
+   */
+  attemptTimeoutMs: number | undefined
   /**
    * Keeps the request messages so that the caller of this method may call `next()` again. Call it before the first
    * `next()`. The state of the call at this interceptor is kept too: what inner ones set during one attempt is gone in the next.

@@ -295,19 +295,29 @@ describe('invariant 6: a committed call is not repeated', () => {
         },
       })
       const rpc = await runRpc(server.client(interceptor), pattern, whole(pattern))
-      const holdsHeaders = pattern === 'unary' // headers alone do not commit a call with one request and no answer yet
-      if (holdsHeaders) {
-        expect(server.calls.length).toBe(2)
-        expect(statuses.map(({ code }) => code)).toEqual([Code.UNAVAILABLE, Code.UNAVAILABLE])
-        expect(rpc.headers?.get('early')).toEqual(['yes'])
-        expect(rpc.events.filter((event) => event === 'metadata').length).toBe(1)
-      } else {
-        expect(server.calls.length).toBe(1)
-        expect(statuses.map(({ code }) => code)).toEqual([Code.UNAVAILABLE, Code.INTERNAL])
-        expect(statuses[1]?.details).toContain('committed')
-      }
+      expect(rpc.headers?.get('early')).toEqual(['yes'])
+      expect(server.calls.length).toBe(1)
+      expect(statuses.map(({ code }) => code)).toEqual([Code.UNAVAILABLE, Code.INTERNAL])
+      expect(statuses[1]?.details).toContain('committed')
     },
   )
+
+  it.each(patterns)('response headers are shown as they come: %s', async (pattern) => {
+    const { interceptor } = repeating(2)
+    let acted = false
+    await using server = await startTestServer({
+      behaviour: async (rpc) => {
+        rpc.sendHeaders({ subscribed: 'yes' })
+        await until(() => acted, 'the client acting on the headers')
+        await echo(rpc)
+      },
+    })
+    const rpc = startRpc(server.client(interceptor), pattern, whole(pattern))
+    await rpc.headersSeen
+    acted = true
+    await rpc.done
+    expect(rpc.status?.code).toBe(Code.OK)
+  })
 
   it('call.committed tells', async () => {
     const seen: boolean[] = []
@@ -470,23 +480,26 @@ describe('invariant 6: the end of a replayable call', () => {
     expect(Reflect.ownKeys(rpc.error ?? {}).sort()).toEqual(['code', 'details', 'message', 'metadata', 'stack'])
   })
 
-  it.each(['unary', 'serverStream'] as const)('headers of attempts that failed never show: %s', async (pattern) => {
-    let n = 0
-    const { interceptor } = repeating(3)
-    await using server = await startTestServer({
-      behaviour: async (rpc) => {
-        rpc.sendHeaders({ attempt: String(++n) })
-        await rpc.readAll()
-        if (n < 3) rpc.end({ code: Code.UNAVAILABLE })
-        else {
-          await rpc.write({ text: 'at last' })
-          rpc.end()
-        }
-      },
-    })
-    const rpc = await runRpc(server.client(interceptor), pattern, whole(pattern))
-    expect(rpc.headers?.get('attempt')).toEqual(['3'])
-    expect(rpc.events.filter((event) => event === 'metadata').length).toBe(1)
-    expect(rpc.messages).toEqual([{ text: 'at last' }])
-  })
+  it.each(['unary', 'serverStream'] as const)(
+    'with commit: message, headers of failed attempts never show: %s',
+    async (pattern) => {
+      let n = 0
+      const { interceptor } = repeating(3, { ...roomy, commit: 'message' })
+      await using server = await startTestServer({
+        behaviour: async (rpc) => {
+          rpc.sendHeaders({ attempt: String(++n) })
+          await rpc.readAll()
+          if (n < 3) rpc.end({ code: Code.UNAVAILABLE })
+          else {
+            await rpc.write({ text: 'at last' })
+            rpc.end()
+          }
+        },
+      })
+      const rpc = await runRpc(server.client(interceptor), pattern, whole(pattern))
+      expect(rpc.headers?.get('attempt')).toEqual(['3'])
+      expect(rpc.events.filter((event) => event === 'metadata').length).toBe(1)
+      expect(rpc.messages).toEqual([{ text: 'at last' }])
+    },
+  )
 })

@@ -2,6 +2,7 @@ import { status as Code, type InterceptorOptions, type Metadata, type NextCall, 
 import type { ClientCall, StatusTap } from '../../contract/call.ts'
 import { LocalStatus, receivedStatus, type Status } from '../../contract/status.ts'
 import { type ChannelFacts, isIntercepted } from '../../grpc-js/channel-facts.ts'
+import { takeBytes } from '../../grpc-js/serialized-request.ts'
 import { show } from '../../runtime/show.ts'
 import { abandoned, tapStatus } from '../answer.ts'
 import { announce, type ScopedTap } from '../attempt-taps.ts'
@@ -20,6 +21,8 @@ interface RunnerOwner extends ClientCall {
   complete(status: Status): Status
   /** Settings belong to one attempt: what is added to its metadata must not be there in the next. */
   readonly repeatable: boolean
+  /** The call is committed. */
+  onCommit(): void
   /** The attempt could not be started. */
   startFailed(error: unknown): void
   /** The attempt has ended, and interceptors have heard so. */
@@ -77,7 +80,7 @@ export class AttemptRunner {
 
   /** Begins an attempt, in place of one that still runs. Resolves to its status. */
   begin(): Promise<Status> {
-    const { run, settings, application } = this.#owner
+    const { run, settings, application, requests, method } = this.#owner
     this.silence()
     const outcome = new Promise<Status>((resolve) => {
       this.#resolve = resolve
@@ -88,6 +91,7 @@ export class AttemptRunner {
     this.#atOnce = undefined
     try {
       attempt.call = this.#facts.open(this.#nextCall, settings.applyTo(this.#options))
+      if (method.requestStream || requests.hasBytes) attempt.takesBytes = takeBytes(attempt.call)
       // As without interceptors: an HTTP/2 stream keeps the context it was made in, and with it what interceptors entered.
       application.runInAsyncScope(() => this.#start(attempt))
     } catch (error) {
@@ -151,6 +155,7 @@ export class AttemptRunner {
   commit(): void {
     if (this.committed) return
     this.committed = true
+    this.#owner.onCommit()
     this.#owner.requests.release()
     if (this.heldHeaders !== undefined) {
       this.#owner.application.metadata(this.heldHeaders)
@@ -166,14 +171,19 @@ export class AttemptRunner {
 
   /** A tap of an interceptor threw: the attempt ends with what that says, whatever grpc-js makes of the cancellation. */
   fail(attempt: Attempt, error: unknown): void {
-    attempt.failure ??= tapStatus(error, 'client')
+    this.endWith(attempt, tapStatus(error, 'client'))
+  }
+
+  /** This side breaks a running attempt off. */
+  endWith(attempt: Attempt, status: Status): void {
+    attempt.failure ??= status
     attempt.call.cancelWithStatus(attempt.failure.code, attempt.failure.details ?? '')
   }
 
   // ── What attempts say, until they end ─────────────────────────────────────────────────────────────────────────
 
   receiveMetadata(attempt: Attempt, metadata: Metadata): void {
-    const { run, requests, method, application } = this.#owner
+    const { run, requests, application } = this.#owner
     let tapped: Metadata
     try {
       tapped = run.taps?.seeMetadata ? run.taps.metadata(metadata) : metadata
@@ -181,7 +191,7 @@ export class AttemptRunner {
       this.fail(attempt, error)
       return
     }
-    if (requests.keeping && !method.requestStream) this.heldHeaders = tapped
+    if (requests.holdsHeaders && requests.keeping) this.heldHeaders = tapped
     else {
       this.commit()
       application.metadata(tapped)

@@ -1,7 +1,7 @@
 import { status as Code } from '@grpc/grpc-js'
 import { type Status, UnattemptedStatus } from '../../contract/status.ts'
 import { newMetadata } from '../../grpc-js/metadata.ts'
-import { type DeadlineTimer, startDeadlineTimer } from '../../runtime/deadline.ts'
+import { type DeadlineTimer, startDeadlineTimer, startTimer } from '../../runtime/deadline.ts'
 import { abortReason, type CallAbort } from '../intercepted-call.ts'
 import type { CallSettings } from './call-settings.ts'
 
@@ -12,6 +12,8 @@ interface Scope {
   readonly deadline: number
   readonly controller: CallAbort | undefined
   readonly timer: DeadlineTimer | undefined
+  /** Of what is inside, until the call is committed. */
+  readonly attemptTimer: DeadlineTimer | undefined
   expired: boolean
 }
 
@@ -23,6 +25,8 @@ interface ScopeOwner {
   controller: CallAbort | undefined
   /** The deadline of the scope at this index has passed. */
   scopeExpired(index: number): void
+  /** What is inside this index takes longer than its attempt timeout. */
+  attemptTimedOut(index: number): void
 }
 
 /**
@@ -48,7 +52,7 @@ export class AttemptScopes {
 
   open(index: number): void {
     const owner = this.#owner
-    const { deadline } = owner.settings
+    const { deadline, attemptTimeoutMs } = owner.settings
     const bounded = deadline < owner.scopeDeadline
     const scope: Scope = {
       index,
@@ -56,8 +60,13 @@ export class AttemptScopes {
       deadline: owner.scopeDeadline,
       controller: owner.controller,
       timer: bounded ? startDeadlineTimer(deadline, () => this.#expire(scope)) : undefined,
+      attemptTimer:
+        attemptTimeoutMs === undefined ? undefined : startTimer(attemptTimeoutMs, () => owner.attemptTimedOut(index)),
       expired: false,
     }
+    owner.settings.attemptTimeoutMs = undefined
+    // A later attempt must find them as they are.
+    owner.settings.keep()
     owner.settings = owner.settings.copy()
     owner.controller = undefined
     owner.scopeDeadline = deadline
@@ -71,6 +80,7 @@ export class AttemptScopes {
     for (let scope = open.at(-1); scope !== undefined && scope.index >= index; scope = open.at(-1)) {
       open.pop()
       scope.timer?.stop()
+      scope.attemptTimer?.stop()
       this.#owner.settings = scope.settings
       this.#owner.scopeDeadline = scope.deadline
       this.#owner.controller = scope.controller
@@ -96,6 +106,11 @@ export class AttemptScopes {
 
   stopTimers(): void {
     for (const scope of this.#open) scope.timer?.stop()
+    this.stopAttemptTimers()
+  }
+
+  stopAttemptTimers(): void {
+    for (const scope of this.#open) scope.attemptTimer?.stop()
   }
 }
 

@@ -29,6 +29,8 @@ export class Attempt implements InterceptingListener {
   /** The message, where it is kept. */
   entry: RequestEntry | undefined
   halfClosed = false
+  /** Requests may be given to grpc-js in bytes. */
+  takesBytes = false
   /** A response message has come. */
   received = false
   /** The status it must end with, set when this side broke it off. */

@@ -16,6 +16,7 @@ export class CallSettings {
   #deadline: number
   #credentials: CallCredentials | undefined
   #compression: Compression | undefined
+  #attemptTimeoutMs: number | undefined
 
   constructor(facts: ChannelFacts, given: Metadata, deadline: number, credentials: CallCredentials | undefined) {
     this.#facts = facts
@@ -43,6 +44,11 @@ export class CallSettings {
   get metadata(): Metadata {
     this.#own ??= this.#given.clone()
     return this.#own
+  }
+
+  /** From now on the caller may change what it gave: another attempt, or the first, is yet to be sent as it is now. */
+  keep(): void {
+    this.#own ??= this.#given.clone()
   }
 
   set metadata(metadata: Metadata) {
@@ -75,6 +81,17 @@ export class CallSettings {
 
   set waitForReady(wait: boolean) {
     this.metadata.setOptions({ ...this.metadata.getOptions(), waitForReady: wait })
+  }
+
+  get attemptTimeoutMs(): number | undefined {
+    return this.#attemptTimeoutMs
+  }
+
+  set attemptTimeoutMs(timeoutMs: number | undefined) {
+    if (timeoutMs !== undefined && !(typeof timeoutMs === 'number' && timeoutMs >= 0)) {
+      throw new TypeError(`call.attemptTimeoutMs: expected milliseconds or undefined, got ${show(timeoutMs)}`)
+    }
+    this.#attemptTimeoutMs = timeoutMs
   }
 
   get compression(): Compression | undefined {

@@ -141,6 +141,14 @@ export class InterceptedClientCall extends InterceptedCall implements ClientCall
     return this.#attempts.committed
   }
 
+  get attemptTimeoutMs(): number | undefined {
+    return this.settings.attemptTimeoutMs
+  }
+
+  set attemptTimeoutMs(timeoutMs: number | undefined) {
+    this.settings.attemptTimeoutMs = timeoutMs
+  }
+
   option<T>(key: CallOption<T>): T | undefined {
     return key.in(this.#options)
   }
@@ -155,6 +163,10 @@ export class InterceptedClientCall extends InterceptedCall implements ClientCall
       if (typeof limit !== 'number' || !(limit >= 0)) {
         throw new TypeError(`makeReplayable: ${name} must be a number ≥ 0, got ${show(limit)}`)
       }
+    }
+    const commit: unknown = limits.commit
+    if (commit !== undefined && commit !== 'headers' && commit !== 'message') {
+      throw new TypeError(`makeReplayable: commit must be 'headers' or 'message', got ${show(commit)}`)
     }
     // An interceptor that an outer one runs again asks again; what it needs is being kept.
     if (this.attempt !== undefined && !this.requests.keeping) {
@@ -200,6 +212,7 @@ export class InterceptedClientCall extends InterceptedCall implements ClientCall
       storage.run(this.rpcContext, () => this.run.start())
     }
     this.#starting = false
+    if (this.attempt === undefined && !this.run.finished) this.settings.keep()
     if (this.#startError !== undefined) {
       // A closed channel throws out of the stub's method, with interceptors as without.
       this.application.closed = true
@@ -277,7 +290,7 @@ export class InterceptedClientCall extends InterceptedCall implements ClientCall
       this.requests.again(index)
       this.run.taps?.dropDeeperThan(index)
     }
-    if (repeats || this.settings.deadline < this.scopeDeadline) {
+    if (repeats || this.settings.deadline < this.scopeDeadline || this.settings.attemptTimeoutMs !== undefined) {
       this.#scopes ??= new AttemptScopes(this)
       this.#scopes.open(index)
     }
@@ -334,11 +347,24 @@ export class InterceptedClientCall extends InterceptedCall implements ClientCall
     this.#attempts.commit()
   }
 
+  /** Nothing is attempted any more, so there is nothing to choose between. */
+  onCommit(): void {
+    this.#scopes?.stopAttemptTimers()
+  }
+
+  attemptTimedOut(index: number): void {
+    if (this.committed || this.run.block !== undefined) return
+    const status = deadlineExceeded()
+    const attempt = this.#attempts.running
+    if (attempt === undefined) this.run.decide(status, index)
+    else this.#attempts.endWith(attempt, status)
+  }
+
   failAttempt(attempt: Attempt, error: unknown): void {
     this.#attempts.fail(attempt, error)
   }
 
-  serialize(message: unknown): Uint8Array {
+  serialize(message: unknown): Buffer {
     return this.#options.method_definition.requestSerialize(message)
   }
 

@@ -3,6 +3,8 @@ import type { ReplayLimits } from '../../contract/call.ts'
 /** One request message on its way, and what is needed to send it again. */
 export interface RequestEntry {
   readonly message: unknown
+  /** What it came to when it was written: the application may use the object again. Undefined if it does not serialize. */
+  readonly bytes: Buffer | undefined
   readonly flags: number | undefined
   /** Tells the application that the message was written; undefined once told. */
   written: (() => void) | undefined

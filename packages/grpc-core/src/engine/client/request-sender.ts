@@ -1,6 +1,7 @@
 import type { NextCall } from '@grpc/grpc-js'
 import type { ReplayLimits } from '../../contract/call.ts'
 import type { MethodInfo } from '../../contract/method.ts'
+import { SerializedRequest } from '../../grpc-js/serialized-request.ts'
 import type { StackRun } from '../stack-run.ts'
 import type { ApplicationSide } from './application-side.ts'
 import type { Attempt } from './attempt.ts'
@@ -17,8 +18,7 @@ interface SenderOwner {
   readonly run: StackRun
   readonly settings: CallSettings
   readonly application: ApplicationSide
-  /** The bytes of a request, to know what keeping it takes. */
-  serialize(message: unknown): Uint8Array
+  serialize(message: unknown): Buffer
   /** Running or ended; undefined before the first. */
   readonly attempt: Attempt | undefined
   failAttempt(attempt: Attempt, error: unknown): void
@@ -37,6 +37,8 @@ export class RequestSender {
   /** Indexes of the interceptors that may run the call again, outermost first. */
   #replayPoints: number[] | undefined
   #halfClosed = false
+  /** Response headers wait for the first message. */
+  holdsHeaders = false
 
   constructor(owner: SenderOwner) {
     this.#owner = owner
@@ -58,6 +60,7 @@ export class RequestSender {
       this.#replayPoints.push(index)
       this.#replayPoints.sort((a, b) => a - b)
     }
+    if (limits.commit === 'message' && !this.#owner.method.requestStream) this.holdsHeaders = true
     this.#log ??= new RequestLog()
     this.#log.keep(this.#owner.method.requestStream ? limits : SINGLE_REQUEST)
   }
@@ -73,8 +76,9 @@ export class RequestSender {
       return
     }
     this.#log ??= new RequestLog()
-    const entry: RequestEntry = { message, flags: context.flags, written: context.callback, stages: undefined }
-    const fits = this.#log.add(entry, this.#sizeOf(message))
+    const bytes = this.#serialized(message)
+    const entry: RequestEntry = { message, bytes, flags: context.flags, written: context.callback, stages: undefined }
+    const fits = this.#log.add(entry, this.#owner.method.requestStream && this.#log.keeping ? (bytes?.length ?? 0) : 0)
     // Between attempts everything is still there, so the next attempt may start; it is then the last.
     if (!fits && !attempt?.ended) this.#owner.commit()
     this.#pump()
@@ -86,6 +90,11 @@ export class RequestSender {
   }
 
   // ── What attempts call ────────────────────────────────────────────────────────────────────────────────────────
+
+  /** There are messages to be sent in the bytes they had when they were written. */
+  get hasBytes(): boolean {
+    return this.#log !== undefined && this.#log.entries.length > 0
+  }
 
   /** A new attempt has begun: it gets all that is kept, and what comes. */
   begin(): void {
@@ -155,6 +164,8 @@ export class RequestSender {
         return
       }
     }
+    if (tapped === message && entry?.bytes !== undefined && attempt.takesBytes)
+      tapped = new SerializedRequest(entry.bytes)
     const marks = this.#owner.settings.compression === 'identity' ? (flags ?? 0) | NO_COMPRESS : flags
     if (!this.#owner.method.requestStream) {
       // One message, written at once: its callback has no one to wait for it, and half-close may follow directly.
@@ -190,17 +201,17 @@ export class RequestSender {
     if (written !== undefined) process.nextTick(() => this.#owner.application.runInAsyncScope(written))
   }
 
-  #sizeOf(message: unknown): number {
-    if (!this.#owner.method.requestStream || !this.#log?.keeping) return 0
+  /** grpc-js serializes a message when it is written; one that has to wait must be as it was then. */
+  #serialized(message: unknown): Buffer | undefined {
     try {
-      return this.#owner.serialize(message).length
+      return this.#owner.serialize(message)
     } catch {
-      return 0 // grpc-js will end the RPC over it
+      return undefined // grpc-js will end the RPC over it
     }
   }
 }
 
-/** It is kept by reference and costs nothing: no limit is meant for it. */
+/** A single request counts for no limit. */
 const SINGLE_REQUEST: ReplayLimits = { maxBytes: Number.POSITIVE_INFINITY, maxMessages: Number.POSITIVE_INFINITY }
 
 function messageContext(flags: number | undefined, callback: (() => void) | undefined): MessageContext {
