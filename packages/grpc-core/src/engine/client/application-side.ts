@@ -47,6 +47,7 @@ export class ApplicationSide extends AsyncResource {
 
   /** Queues a message of an interceptor's own. Resolves when the application has read it. */
   answer(message: unknown): Promise<void> {
+    if (this.closed) return Promise.resolve()
     return new Promise((taken) => {
       this.#answers ??= []
       this.#answers.push({ message, taken })
@@ -68,7 +69,7 @@ export class ApplicationSide extends AsyncResource {
   /** Ends the call in place of an end that still waits for answers to be read. */
   cutShort(status: StatusObject): void {
     if (this.closed || this.#ending === undefined) return
-    this.#answers = undefined
+    this.dropAnswers()
     this.end({ headers: undefined, response: undefined, status })
     this.deliverSoon()
   }
@@ -90,6 +91,13 @@ export class ApplicationSide extends AsyncResource {
   /** From a promise: what the application's callback throws must surface as its own exception, not as a rejection. */
   deliverSoon(): void {
     process.nextTick(() => this.deliver())
+  }
+
+  /** Answers of interceptors are read no more: those who gave them go on. */
+  dropAnswers(): void {
+    const answers = this.#answers
+    this.#answers = undefined
+    if (answers !== undefined) for (const { taken } of answers) taken()
   }
 
   #deliverAnswer(): boolean {

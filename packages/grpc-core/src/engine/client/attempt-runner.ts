@@ -25,6 +25,8 @@ interface RunnerOwner extends ClientCall {
   onCommit(): void
   /** The attempt could not be started. */
   startFailed(error: unknown): void
+  /** grpc-js says that a deadline has passed, of this side or of the peer. */
+  deadlineReported(status: Status): void
   /** The attempt has ended, and interceptors have heard so. */
   attemptEnded(status: Status): void
 }
@@ -229,6 +231,7 @@ export class AttemptRunner {
     const resolve = this.#resolve // a tap may start the next attempt
     const status = attempt.failure ?? this.#owner.complete(receivedStatus(raw))
     this.#raw = { status, object: raw }
+    if (status.code === Code.DEADLINE_EXCEEDED) this.#owner.deadlineReported(status)
     attempt.tellEnd(status)
     if (this.#beginning) {
       this.#atOnce = status

@@ -19,7 +19,7 @@ import { type ChannelFacts, channelBelow, secureBelow } from '../../grpc-js/chan
 import { newMetadata } from '../../grpc-js/metadata.ts'
 import { type DeadlineTimer, startDeadlineTimer, toEpochMs } from '../../runtime/deadline.ts'
 import { show } from '../../runtime/show.ts'
-import { InterceptedCall } from '../intercepted-call.ts'
+import { abortReason, InterceptedCall } from '../intercepted-call.ts'
 import { ApplicationSide } from './application-side.ts'
 import type { Attempt } from './attempt.ts'
 import { AttemptRunner } from './attempt-runner.ts'
@@ -328,6 +328,8 @@ export class InterceptedClientCall extends InterceptedCall implements ClientCall
     this.#forgetParent?.()
     this.requests.end(attempts.current)
     attempts.silence()
+    // Cancel and deadline do not wait until answers of interceptors are read.
+    if (this.run.block?.outside === -1) this.application.dropAnswers()
     const response = status.code === Code.OK && !this.method.responseStream ? attempts.response : undefined
     this.application.end({ headers: attempts.heldHeaders, response, status: attempts.rawOf(status) })
     if (!inEvent) this.application.deliverSoon()
@@ -370,6 +372,13 @@ export class InterceptedClientCall extends InterceptedCall implements ClientCall
 
   startFailed(error: unknown): void {
     if (this.#starting) this.#startError = { error }
+  }
+
+  deadlineReported(status: Status): void {
+    // grpc-js's own timer may be a moment early.
+    const passed = Date.now() + 10
+    if (passed >= this.#entryDeadline) this.abortInside(-1, status)
+    else if (passed >= this.scopeDeadline) this.controller?.abort(abortReason(status))
   }
 
   /** A cancel or a deadline that came while the attempt ran is left to speak for the layers that still wait. */

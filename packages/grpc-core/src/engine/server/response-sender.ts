@@ -9,6 +9,8 @@ import type { ServerWire } from './server-wire.ts'
 interface SenderOwner {
   readonly method: MethodInfo
   readonly run: StackRun
+  /** The handler answers an RPC with one response that an interceptor has answered. */
+  answeredTwice(): void
   /** A tap of an interceptor threw; nothing was sent. */
   tapThrew(error: unknown): void
 }
@@ -64,7 +66,12 @@ export class ResponseSender {
 
   /** A message of the handler's. Returns whether its callback is due already. */
   send(message: unknown, callback: () => void): boolean {
-    const { taps } = this.#owner.run
+    const { run, method } = this.#owner
+    if (this.answered && !method.responseStream) {
+      this.#owner.answeredTwice()
+      return false
+    }
+    const { taps } = run
     let tapped: unknown = message
     if (taps?.seeResponses) {
       try {
@@ -76,7 +83,7 @@ export class ResponseSender {
     }
     this.#sendHeadersIfAny()
     this.answered = true
-    if (this.#owner.method.responseStream) {
+    if (method.responseStream) {
       this.#base.sendMessage(tapped, callback)
       return false
     }

@@ -296,6 +296,10 @@ export class InterceptedServerCall
     this.#resolveOutcome?.(status)
   }
 
+  answeredTwice(): void {
+    this.#settle(internalStatus('server', `${this.method.path}: an interceptor has responded, and its next() did too`))
+  }
+
   tapThrew(error: unknown): void {
     this.#settle(tapStatus(error, 'server'))
   }
