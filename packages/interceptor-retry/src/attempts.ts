@@ -14,9 +14,9 @@ const PREVIOUS_ATTEMPTS = 'grpc-previous-rpc-attempts'
 type Retry = Extract<Decision, { readonly retry: true }>
 type GivenUp = Extract<Decision, { readonly retry: false }> & { readonly problem?: unknown }
 
-/** Bounds the next attempt. By wall time, as deadlines are. */
-export function limitAttempt(call: ClientCall, plan: Plan, deadline: number): void {
-  if (plan.perAttemptTimeoutMs !== undefined) call.deadline = Math.min(deadline, Date.now() + plan.perAttemptTimeoutMs)
+/** Bounds the next attempt until the call is committed. */
+export function limitAttempt(call: ClientCall, plan: Plan): void {
+  call.attemptTimeoutMs = plan.perAttemptTimeoutMs
 }
 
 /** The attempts of one call. */
@@ -102,7 +102,7 @@ export class Attempts {
     }
     call.metadata.set(PREVIOUS_ATTEMPTS, String(report.attempts))
     report.attempts++
-    limitAttempt(call, this.#plan, this.#deadline)
+    limitAttempt(call, this.#plan)
     return this.#next()
   }
 
@@ -123,8 +123,12 @@ export class Attempts {
     } catch (problem) {
       return { retry: false, reason: 'error', problem }
     }
+    // Made on this side: a server's own DEADLINE_EXCEEDED says nothing of how long the attempt took.
     const timedOut =
-      code === Code.DEADLINE_EXCEEDED && plan.perAttemptTimeoutMs !== undefined && refusedBy === undefined
+      code === Code.DEADLINE_EXCEEDED &&
+      plan.perAttemptTimeoutMs !== undefined &&
+      origin === 'local' &&
+      refusedBy === undefined
     const failure: Failure = {
       code,
       attempts: report.attempts,

@@ -34,8 +34,8 @@ export class ChannelBudgets {
   }
 
   #with(budget: Allowance | undefined): ChannelBudget {
-    const { maxReplayBytes: maxBytes, maxReplayMessages: maxMessages } = this.#settings
+    const { maxReplayBytes: maxBytes, maxReplayMessages: maxMessages, commit } = this.#settings
     const pool = budget?.buffer
-    return { budget, limits: { maxBytes, maxMessages, ...(pool && { pool }) } }
+    return { budget, limits: { maxBytes, maxMessages, commit, ...(pool && { pool }) } }
   }
 }

@@ -55,8 +55,9 @@ export interface RetryOptions {
    */
   readonly retryableStatusCodes?: readonly Code[]
   /**
-   * Time for one attempt, ms. An attempt that uses it up ends with DEADLINE_EXCEEDED, which is retried where the method
-   * is `idempotent`: the server may have done the work. Default: none.
+   * Time for one attempt until its response begins, ms. An attempt that uses it up ends with DEADLINE_EXCEEDED, which is retried
+   * where the method is `idempotent`: the server may have done the work. It chooses between attempts, so a stream that flows is not
+   * cut. Default: none.
    */
   readonly perAttemptTimeoutMs?: number
   /** Methods that may be executed twice. Default: none. */
@@ -83,6 +84,12 @@ export interface RetryOptions {
   readonly budget?: Allowance | false
   /** Longest wait to accept from a server, ms; a longer one ends the call. Default: 2^31-1, all that gRFC A6 allows. */
   readonly maxPushbackMs?: number
+  /**
+   * What commits a call, so that it is not retried any more: `headers`, as gRFC A6 has it, or where the request is a single message
+   * the first response `message`. With `message` response headers are held back until then: a server that sends headers and waits for
+   * the client to act on them waits for ever. Default `headers`.
+   */
+  readonly commit?: 'headers' | 'message'
   /** Bytes of a request stream to keep for replay, per call. More commits the call. Default 1 MiB, as in grpc-js. */
   readonly maxReplayBytes?: number
   /** Messages of a request stream to keep for replay, per call. More commits the call. Default 1000. */

@@ -25,6 +25,7 @@ const NAMES = [
   'maxPushbackMs',
   'maxReplayBytes',
   'maxReplayMessages',
+  'commit',
   'serviceConfig',
   'onRetry',
   'onGiveUp',
@@ -56,6 +57,7 @@ export interface Settings {
   readonly budget: Allowance | undefined
   readonly maxReplayBytes: number
   readonly maxReplayMessages: number
+  readonly commit: 'headers' | 'message'
   readonly retryIf: RetryOptions['retryIf']
   readonly backoff: RetryOptions['backoff']
   readonly onRetry: RetryOptions['onRetry']
@@ -70,9 +72,16 @@ const LONGEST_TIMER = 2 ** 31 - 1
 /** @throws TypeError naming the option that is unknown or wrong. */
 export function readOptions(options: RetryOptions): Settings {
   checkNames(WHERE, options, NAMES)
-  const { maxReplayBytes = 1024 * 1024, maxReplayMessages = 1000, clock = systemClock, random = Math.random } = options
+  const {
+    maxReplayBytes = 1024 * 1024,
+    maxReplayMessages = 1000,
+    commit = 'headers',
+    clock = systemClock,
+    random = Math.random,
+  } = options
   checkNumber(WHERE, 'maxReplayBytes', maxReplayBytes, 'a number ≥ 0', (n) => n >= 0)
   checkNumber(WHERE, 'maxReplayMessages', maxReplayMessages, 'a number ≥ 0', (n) => n >= 0)
+  if (commit !== 'headers' && commit !== 'message') throw invalid(WHERE, 'commit', '"headers" or "message"', commit)
   for (const name of ['retryIf', 'backoff', 'onRetry', 'onGiveUp', 'random'] as const) {
     const value = options[name]
     if (value !== undefined && typeof value !== 'function') throw invalid(WHERE, name, 'a function', value)
@@ -91,6 +100,7 @@ export function readOptions(options: RetryOptions): Settings {
     ...readBudget(options.budget, config, clock),
     maxReplayBytes,
     maxReplayMessages,
+    commit,
     retryIf: options.retryIf,
     backoff: options.backoff,
     onRetry: options.onRetry,

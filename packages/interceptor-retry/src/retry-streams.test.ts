@@ -266,7 +266,7 @@ describe.each(requestStreams)('replay, %s', (pattern) => {
 })
 
 describe.each(singleRequests)('single request, %s', (pattern) => {
-  it('headers alone do not commit: they are held back until a message comes', async () => {
+  it('with commit: message, headers alone do not commit: they are held back until a message comes', async () => {
     const behaviour = attempts(
       (rpc) => {
         rpc.sendHeaders({ attempt: 'one' })
@@ -277,9 +277,25 @@ describe.each(singleRequests)('single request, %s', (pattern) => {
         await echo(rpc)
       },
     )
-    const rpc = await runRpc(server.client(quick()), pattern, { metadata: server.behave(behaviour) })
+    const rpc = await runRpc(server.client(quick({ commit: 'message' })), pattern, {
+      metadata: server.behave(behaviour),
+    })
     expect(rpc.events.filter((event) => event === 'metadata')).toHaveLength(1)
     expect(rpc.headers?.get('attempt')).toEqual(['two'])
+    expect(rpc.status?.code).toBe(Code.OK)
+  })
+
+  it('headers commit the call and are shown as they come, though the server waits for what the client does about them', async () => {
+    let acted = false
+    const behaviour: Behaviour = async (rpc) => {
+      rpc.sendHeaders({ subscribed: 'yes' })
+      while (!acted) await settle(1)
+      await echo(rpc)
+    }
+    const rpc = startRpc(server.client(quick()), pattern, { metadata: server.behave(behaviour) })
+    await rpc.headersSeen
+    acted = true
+    await rpc.done
     expect(rpc.status?.code).toBe(Code.OK)
   })
 

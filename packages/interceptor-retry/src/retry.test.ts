@@ -146,6 +146,24 @@ describe.each(patterns)('retry, %s', (pattern) => {
     expect(behaviour.seen).toHaveLength(1)
   })
 
+  it.each(['serverStream', 'bidi'] as const)('cuts no stream that flows: %s', async (pattern) => {
+    const behaviour: Behaviour = async (rpc) => {
+      await rpc.write({ text: 'begun' })
+      await new Promise((resolve) => setTimeout(resolve, 400))
+      rpc.end()
+    }
+    const client = server.client(retry({ perAttemptTimeoutMs: 250, idempotent: '*' }))
+    const rpc = await runRpc(client, pattern, { metadata: server.behave(behaviour) })
+    expect([rpc.status?.code, rpc.messages.length]).toEqual([Code.OK, 1])
+  })
+
+  it("does not take a server's own DEADLINE_EXCEEDED for an attempt that took too long", async () => {
+    const behaviour = attempts(fail(Code.DEADLINE_EXCEEDED), echo)
+    const client = server.client(retry({ perAttemptTimeoutMs: 60_000, idempotent: '*', initialBackoffMs: 0 }))
+    const rpc = await runRpc(client, 'unary', { metadata: server.behave(behaviour) })
+    expect([rpc.status?.code, behaviour.seen.length]).toEqual([Code.DEADLINE_EXCEEDED, 1])
+  })
+
   it('does not let an attempt outlive the deadline of the call', async () => {
     const behaviour = attempts(manual)
     const client = server.client(retry({ perAttemptTimeoutMs: 60_000, idempotent: '*' }))

@@ -59,7 +59,7 @@ function createRetry(options: RetryOptions = {}): Interceptor<ClientCall> {
     const overrides = call.option(PER_CALL)
     if (overrides !== undefined) plan = override(plan, overrides)
     const { deadline } = call
-    limitAttempt(call, plan, deadline)
+    limitAttempt(call, plan)
     if (plan.maxAttempts === 1) return next()
     const { budget, limits } = budgets.of(call.target)
     budget?.started()

@@ -31,7 +31,6 @@ interceptorSuite('a replayable call', () => ({
     call.makeReplayable({ maxBytes: 1e6, maxMessages: 100 })
     return next()
   },
-  replayable: true,
 }))
 
 /** The tests of a suite, run by hand: for each whose name starts so, what it failed with. */

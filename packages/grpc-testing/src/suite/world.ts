@@ -16,8 +16,8 @@ export interface SuiteSubject {
   /** Metadata keys that the interceptors add on purpose, in whichever direction. They are not compared. */
   readonly adds?: readonly string[]
   /**
-   * The client interceptors use `makeReplayable`: where the request is a single message, response headers come with the
-   * first response message, so the suite does not wait for them alone. Default: false.
+   * The client interceptors hold response headers back until the first message, so the suite does not wait for headers alone.
+   * Default: false.
    */
   readonly replayable?: boolean
 }
