@@ -24,6 +24,10 @@ export interface CallHandle {
 /** A call with a single response: await it for the response, or an `RpcError`. */
 export interface UnaryCall<R> extends CallHandle, PromiseLike<R> {
   readonly response: Promise<R>
+  /** As that of the response's promise. */
+  catch<B = never>(onError?: ((error: unknown) => B | PromiseLike<B>) | null): Promise<R | B>
+  /** As that of the response's promise. */
+  finally(onEnd?: (() => void) | null): Promise<R>
 }
 
 /**
@@ -207,6 +211,14 @@ export class SingleResponse<R> extends OpenedCall implements UnaryCall<R> {
     onError?: ((error: unknown) => B | PromiseLike<B>) | null,
   ): Promise<A | B> {
     return this.response.then(onResponse, onError)
+  }
+
+  catch<B = never>(onError?: ((error: unknown) => B | PromiseLike<B>) | null): Promise<R | B> {
+    return this.response.catch(onError)
+  }
+
+  finally(onEnd?: (() => void) | null): Promise<R> {
+    return this.response.finally(onEnd)
   }
 
   protected settled(): void {

@@ -47,7 +47,10 @@ export function createClient<D extends ServiceDefinition>(
     if (typeof method?.path !== 'string' || typeof method.requestSerialize !== 'function') {
       throw new TypeError(`createClient: "${name}" is not a method definition`)
     }
-    const call = (input: unknown, options: ClientCallOptions = {}) => start(stub, method, input, options)
+    const call = (input: unknown, options: ClientCallOptions = {}, ...more: unknown[]) => {
+      checkArguments(method.path, options, more)
+      return start(stub, method, input, options)
+    }
     methods[name] = call
     methods[name.charAt(0).toLowerCase() + name.slice(1)] = call
   }
@@ -72,12 +75,44 @@ function start(
   return openCall(stub, method, input, metadata, options, signal)
 }
 
+const OPTIONS = new Set([
+  'metadata',
+  'timeoutMs',
+  'deadline',
+  'signal',
+  'interceptors',
+  // grpc-js: CallOptions
+  'host',
+  'parent',
+  'propagate_flags',
+  'credentials',
+])
+
+/** A stock stub takes metadata and a callback in places of their own: what is meant for one must not get lost here. */
+function checkArguments(path: string, options: unknown, more: readonly unknown[]): void {
+  if (isMetadata(options)) throw new TypeError(`${path}: pass metadata as an option: { metadata }`)
+  if (typeof options === 'function' || more.some((argument) => typeof argument === 'function')) {
+    throw new TypeError(`${path}: takes no callback: await the call, or iterate it where responses stream`)
+  }
+  if (more.length > 0) throw new TypeError(`${path}: takes a request and options, got ${2 + more.length} arguments`)
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
+    throw new TypeError(`${path}: options must be an object such as { timeoutMs: 500 }, got ${show(options)}`)
+  }
+  for (const name of Object.keys(options)) {
+    if (OPTIONS.has(name)) continue
+    const hint = name === 'timeout' ? '; did you mean "timeoutMs"?' : ''
+    throw new TypeError(`${path}: unknown option "${name}"${hint} Known are ${[...OPTIONS].join(', ')}`)
+  }
+}
+
 function earliest(path: string, timeoutMs: number | undefined, deadline: Date | number | undefined): number {
   if (timeoutMs !== undefined && (typeof timeoutMs !== 'number' || Number.isNaN(timeoutMs))) {
     throw new TypeError(`${path}: option "timeoutMs" must be a number of milliseconds, got ${show(timeoutMs)}`)
   }
+  if (deadline !== undefined && Number.isNaN(deadline instanceof Date ? deadline.getTime() : deadline)) {
+    throw new TypeError(`${path}: option "deadline" must be a Date or epoch milliseconds, got ${show(deadline)}`)
+  }
   const at = toEpochMs(deadline)
-  if (Number.isNaN(at)) throw new TypeError(`${path}: option "deadline" must be a Date or epoch milliseconds`)
   return Math.min(at, timeoutMs === undefined ? Number.POSITIVE_INFINITY : Date.now() + timeoutMs)
 }
 

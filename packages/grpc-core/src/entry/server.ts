@@ -108,6 +108,14 @@ export function createServer(options: CreateServerOptions = {}): StackServer {
     throw new TypeError(`createServer: options must be an object such as { interceptors: [] }, got ${show(options)}`)
   }
   const { interceptors = [], maxResponseMetadataBytes = DEFAULT_MAX_METADATA_BYTES, ...grpcOptions } = options
+  // A name one letter short would leave authentication out.
+  for (const name of Object.keys(grpcOptions)) {
+    if (/^grpc(-node)?\./.test(name)) continue
+    throw new TypeError(
+      `createServer: unknown option "${name}". Known are "interceptors", "maxResponseMetadataBytes" and those of grpc-js, ` +
+        'which begin with "grpc."',
+    )
+  }
   if (!Array.isArray(interceptors)) {
     throw new TypeError(`createServer: option "interceptors" must be a list, got ${show(interceptors)}`)
   }
