@@ -177,6 +177,11 @@ export interface ServerCall extends Call {
   readonly authContext: ReturnType<ServerUnaryCall<unknown, unknown>['getAuthContext']>
   /** The `:authority` the client asked for. */
   readonly host: string
+  /**
+   * Aborts when the server begins to drain: a stream that would go on for long can end by itself, with OK. On a server without
+   * `drain(graceMs)` it never aborts.
+   */
+  readonly draining: AbortSignal
   /** Sent with the response headers, merged over the handler's; with the trailers when there are no headers. */
   readonly responseMetadata: Metadata
   /** Sent with the status, merged over the handler's. */

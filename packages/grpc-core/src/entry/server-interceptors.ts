@@ -30,15 +30,17 @@ export function serverInterceptors(...interceptors: readonly ServerInterceptorLi
 /**
  * One grpc-js interceptor for a whole server stack.
  * @param active holds the calls in progress, for a server that wants to end them
+ * @param draining aborts when that server begins to drain
  * @param maxMetadataBytes what response headers, and trailers with the status, may take
  */
 export function fuseServer(
   list: readonly Interceptor[],
   active?: LinkedList<InterceptedServerCall>,
   maxMetadataBytes: number = DEFAULT_MAX_METADATA_BYTES,
+  draining?: AbortSignal,
 ): grpc.ServerInterceptor {
   const plans = new Map<string, ServerPlan>()
-  const shared = { active, scope: new AsyncResource('GRPC_STACK_SERVER') }
+  const shared = { active, draining, scope: new AsyncResource('GRPC_STACK_SERVER') }
   return (definition, call) => {
     let plan = plans.get(definition.path)
     if (plan === undefined) {
@@ -63,7 +65,8 @@ function openCall(
   shared: SharedByCalls,
 ): grpc.ServerInterceptingCallInterface {
   if (plan.layers.length > 0) return openLayeredCall(plan, base, shared)
-  if (plan.stack.length === 0 && contextStorage() === undefined) return base
+  // A server that drains has to know all its calls.
+  if (plan.stack.length === 0 && shared.active === undefined && contextStorage() === undefined) return base
   const call = new InterceptedServerCall(plan.method, plan.stack, base, shared)
   const link = new HandlerLink(base, call)
   call.link = link

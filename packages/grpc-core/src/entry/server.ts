@@ -39,12 +39,19 @@ export interface CreateServerOptions extends ChannelOptions, Omit<ServerOptions,
  */
 export class StackServer extends Server {
   readonly #active: LinkedList<InterceptedServerCall>
+  readonly #drain: AbortController
   #draining: Promise<void> | undefined
 
   /** Use `createServer`. */
-  constructor(options: ServerOptions, active: LinkedList<InterceptedServerCall>) {
+  constructor(options: ServerOptions, active: LinkedList<InterceptedServerCall>, drain: AbortController) {
     super(options)
     this.#active = active
+    this.#drain = drain
+  }
+
+  /** Aborts when the server begins to drain: what serves long streams can end them, with OK. Calls have the same signal. */
+  get draining(): AbortSignal {
+    return this.#drain.signal
   }
 
   /** @throws Error as grpc-js does, for a method registered before. */
@@ -66,9 +73,9 @@ export class StackServer extends Server {
   }
 
   /**
-   * Stops accepting, lets calls finish for up to `graceMs` milliseconds, then ends the rest with UNAVAILABLE (calls no
-   * interceptor applies to: by closing their connection). Resolves when the last connection is closed. A second call
-   * returns the same promise.
+   * Stops accepting, lets calls finish for up to `graceMs` milliseconds, then ends the rest with UNAVAILABLE. `draining` aborts at
+   * once. Watches of the health service are told NOT_SERVING and ended at once, since they would never finish. Resolves when the
+   * last connection is closed. A second call returns the same promise.
    * @throws TypeError if `graceMs` is not a number ≥ 0.
    */
   override drain(graceMs: number): Promise<void>
@@ -80,6 +87,8 @@ export class StackServer extends Server {
       throw new TypeError(`server.drain: graceMs must be a number of milliseconds ≥ 0, got ${show(graceMs)}`)
     }
     this.#draining ??= new Promise((resolve) => {
+      this.#drain.abort(new Error('The server is draining'))
+      for (const call of this.#active.snapshot()) if (call.method.path === HEALTH_WATCH) call.endAfter(NOT_SERVING)
       let timer = graceMs < 2 ** 31 ? setTimeout(() => end(), graceMs) : undefined
       const end = (): void => {
         for (const call of this.#active.snapshot())
@@ -122,10 +131,16 @@ export function createServer(options: CreateServerOptions = {}): StackServer {
   const list = validateInterceptors(interceptors, 'createServer: option "interceptors"', 'server')
   const limit = checkMetadataLimit(maxResponseMetadataBytes, 'createServer: option "maxResponseMetadataBytes"')
   const active = new LinkedList<InterceptedServerCall>()
-  const server = new StackServer({ ...grpcOptions, interceptors: [fuseServer(list, active, limit)] }, active)
+  const drain = new AbortController()
+  const interceptor = fuseServer(list, active, limit, drain.signal)
+  const server = new StackServer({ ...grpcOptions, interceptors: [interceptor] }, active, drain)
   showUnregistered(server)
   return server
 }
+
+const HEALTH_WATCH = '/grpc.health.v1.Health/Watch'
+/** grpc.health.v1.HealthCheckResponse.ServingStatus */
+const NOT_SERVING = { status: 2 }
 
 /** How long a peer has to take the last status before its connection is closed under it. */
 const LAST_WORD_MS = 250

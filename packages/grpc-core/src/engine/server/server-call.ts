@@ -23,7 +23,11 @@ export interface SharedByCalls {
   readonly scope: AsyncResource
   /** The calls in progress, for a server that wants to end them. */
   readonly active: LinkedList<InterceptedServerCall> | undefined
+  /** Aborts when the server begins to drain. */
+  readonly draining: AbortSignal | undefined
 }
+
+const NEVER_DRAINING = new AbortController().signal
 
 /**
  * One server RPC: grpc-js's call interface towards the handler, its listener towards the connection, and the
@@ -112,6 +116,10 @@ export class InterceptedServerCall
 
   get host(): string {
     return this.#base.getHost()
+  }
+
+  get draining(): AbortSignal {
+    return this.#shared?.draining ?? this.#within?.draining ?? NEVER_DRAINING
   }
 
   get responseMetadata(): Metadata {
@@ -204,6 +212,16 @@ export class InterceptedServerCall
   /** Ends the RPC with this status, whatever is still working. */
   end(status: Status): void {
     this.#refuse(new RemoteStatus(status.code, status.details, status.metadata))
+  }
+
+  /** Sends a last message and ends the RPC with OK. */
+  endAfter(message: unknown): void {
+    try {
+      this.#response.respond(message, () => undefined)
+    } catch {
+      // A tap threw: the end says enough.
+    }
+    this.end({ code: Code.OK })
   }
 
   /** Ends the RPC over the head of the handler and of interceptors that are still working. */
