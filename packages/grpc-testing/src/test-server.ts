@@ -37,7 +37,7 @@ export interface TestServerOptions {
 /** A running server with the test service, and its clients. */
 export class TestServer {
   readonly server: Server
-  /** `127.0.0.1:port` */
+  /** `127.0.0.1:port`, with encryption `localhost:port`: stock stubs reach no IP address over TLS on Node 26. */
   readonly address: string
   readonly definition: typeof testService = testService
   /** Every RPC whose handler was started, in order. */
@@ -49,7 +49,7 @@ export class TestServer {
 
   /** Made by `startTestServer`. */
   constructor(server: Server, port: number, shared: Shared, channelCredentials: ChannelCredentials) {
-    const address = `127.0.0.1:${port}`
+    const address = `${channelCredentials._isSecure() ? 'localhost' : '127.0.0.1'}:${port}`
     this.#connections = watchConnections(port)
     this.server = server
     this.address = address

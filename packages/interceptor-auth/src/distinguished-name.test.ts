@@ -10,7 +10,7 @@ let server: TestServer | undefined
 afterEach(() => server?.stop())
 
 const authority = createAuthority()
-const machine = authority.issue({ commonName: 'localhost', ip: ['127.0.0.1'] })
+const machine = authority.issue({ commonName: 'localhost', dns: ['localhost'], ip: ['127.0.0.1'] })
 
 const O = '2.5.4.10'
 const OU = '2.5.4.11'

@@ -14,7 +14,7 @@ import { createAuthority } from '../test/certificates.ts'
 import { clientAuth } from './index.ts'
 
 const authority = createAuthority()
-const { cert, key } = authority.issue({ commonName: 'localhost', ip: ['127.0.0.1'] })
+const { cert, key } = authority.issue({ commonName: 'localhost', dns: ['localhost'], ip: ['127.0.0.1'] })
 const TLS = {
   credentials: ServerCredentials.createSsl(null, [{ cert_chain: cert, private_key: key }]),
   channelCredentials: credentials.createSsl(authority.cert),

@@ -10,7 +10,7 @@ import { type JwtOptions, jwt } from './jwt.ts'
 import { clientCredentials } from './oauth2.ts'
 
 const authority = createAuthority()
-const machine = authority.issue({ commonName: 'localhost', ip: ['127.0.0.1'] })
+const machine = authority.issue({ commonName: 'localhost', dns: ['localhost'], ip: ['127.0.0.1'] })
 const serverCredentials = ServerCredentials.createSsl(null, [{ cert_chain: machine.cert, private_key: machine.key }])
 const channelCredentials = credentials.createSsl(authority.cert)
 

@@ -8,7 +8,7 @@ let server: TestServer
 afterEach(() => server?.stop())
 
 const authority = createAuthority()
-const machine = authority.issue({ commonName: 'localhost', ip: ['127.0.0.1'] })
+const machine = authority.issue({ commonName: 'localhost', dns: ['localhost'], ip: ['127.0.0.1'] })
 
 /** Makes a call with this client certificate; gives the principal the handler saw, or the code. */
 async function callWith(

@@ -13,6 +13,7 @@ import { type ClientInterceptorLike, validateInterceptors } from '../compose/com
 import type { Interceptor } from '../contract/call.ts'
 import { openBelow } from '../grpc-js/bound-credentials.ts'
 import type { ChannelFacts } from '../grpc-js/channel-facts.ts'
+import { withoutIpServerName } from '../grpc-js/ip-server-name.ts'
 import { show } from '../runtime/show.ts'
 import { fuseClient, stackOf } from './client-interceptors.ts'
 
@@ -41,11 +42,12 @@ export interface Channel extends ChannelInterface {
 export type StubOptions = Pick<ClientOptions, 'callInvocationTransformer'>
 
 /**
- * A channel like `new grpc.Channel(…)`, ready for `interceptChannel`, `client` and `createClient`.
+ * A channel like `new grpc.Channel(…)`, ready for `interceptChannel`, `client` and `createClient`. Over TLS the target may
+ * be an IP address on every Node version, which on Node 26 and newer grpc-js's own channel cannot reach.
  * @param options grpc-js channel options
  */
 export function createChannel(target: string, credentials: ChannelCredentials, options: ChannelOptions = {}): Channel {
-  const base = new GrpcChannel(target, credentials, options)
+  const base = new GrpcChannel(target, withoutIpServerName(credentials), options)
   const facts = { secure: credentials._isSecure(), compression: compressionOf(options) }
   return new StackChannel(base, facts, [])
 }
