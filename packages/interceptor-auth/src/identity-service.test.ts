@@ -121,7 +121,12 @@ const authority = createAuthority()
 const OK = 'HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}'
 
 function tlsService(notAfter?: number): Promise<string> {
-  const names = { commonName: 'localhost', dns: ['localhost'], ip: ['127.0.0.1'], ...(notAfter !== undefined && { notAfter }) }
+  const names = {
+    commonName: 'localhost',
+    dns: ['localhost'],
+    ip: ['127.0.0.1'],
+    ...(notAfter !== undefined && { notAfter }),
+  }
   return listening(createTlsServer(authority.issue(names), (socket) => socket.on('error', () => {}).end(OK)))
 }
 

@@ -1,6 +1,6 @@
 import { status as Code } from '@grpc/grpc-js'
 import { type Interceptor, type Next, RpcError, type ServerCall, type Status } from '@grpc-stack/grpc-core'
-import { Attempts } from './attempt.ts'
+import { Attempts } from './attempts.ts'
 import { callAt } from './clock.ts'
 import { MISSING, type Outcome, type Refusal, type Refused, worse } from './outcome.ts'
 import { type Principal, principalVar } from './principal.ts'

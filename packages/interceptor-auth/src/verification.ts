@@ -1,6 +1,7 @@
 import { hash } from 'node:crypto'
 import type { ServerCall } from '@grpc-stack/grpc-core'
-import type { Attempt, Attempts } from './attempt.ts'
+import type { Attempt } from './attempt.ts'
+import type { Attempts } from './attempts.ts'
 import type { Authenticator } from './authenticator.ts'
 import { malformed } from './authorization-header.ts'
 import type { Clock } from './clock.ts'
