@@ -106,6 +106,7 @@ describe('a stack of every concern against a gRPC Python server', () => {
   })
 
   for (const code of Object.values(Code).filter((value): value is Code => typeof value === 'number' && value > 0)) {
+    // reference: symbol 33
     it(`status ${Code[code]} arrives whole, trailers included, in all four patterns`, async ({ skip }) => {
       if (missingPython) skip(missingPython)
       for (const call of Object.values(everyPattern({ code }))) {

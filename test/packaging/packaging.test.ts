@@ -90,6 +90,7 @@ describe.each(packages)('$name', ({ name, dir, manifest }) => {
     beforeAll(() => installWith(`${short}-required`, requiredPeers), 2 * minute)
 
     for (const runtime of runtimeNames) {
+      // reference: sentence 49
       it(
         `loads its main entry point as ESM and by require() on Node (${runtime})`,
         ({ skip }) => {

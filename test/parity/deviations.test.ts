@@ -3,6 +3,7 @@ import { createClient } from '@grpc-stack/grpc-core'
 import { startTestServer, testService } from '@grpc-stack/grpc-testing'
 import { expect, it } from 'vitest'
 
+// reference: deviation 3
 it('a plain value answers a stream of requests, too', async () => {
   await using server = await startTestServer()
   const plain = { interceptStreamUnary: () => ({ text: 'cached' }) }

@@ -79,7 +79,8 @@ function serverStack() {
 }
 
 describe('the recommended client stack', () => {
-  it.each(patterns)('flaw 88: one record for a %s call, a fresh token for each attempt', async (pattern) => {
+  // reference: flaw 28, flaw 88, sentence 2, sentence 21
+  it.each(patterns)('one record for a %s call, a fresh token for each attempt', async (pattern) => {
     const { clock, records, recorder, breaker, interceptors } = clientStack()
     await using server = await startTestServer({
       behaviour: (rpc) => (server.calls.length < 3 ? unavailable(rpc) : echo(rpc)),
@@ -98,7 +99,8 @@ describe('the recommended client stack', () => {
     expect(breaker.snapshot(circuit)).toMatchObject({ state: 'closed', calls: 3, failures: 2 })
   })
 
-  it('flaw 88: the breaker judges attempts: it opens in the midst of a call', async () => {
+  // reference: flaw 79, flaw 88
+  it('the breaker judges attempts: it opens in the midst of a call', async () => {
     const { clock, records, breaker, interceptors } = clientStack(consecutive(2))
     const opened: string[] = []
     breaker.on('stateChange', ({ from, to }) => opened.push(`${from} → ${to}`))
@@ -114,7 +116,8 @@ describe('the recommended client stack', () => {
 })
 
 describe('the recommended server stack', () => {
-  it('flaw 89: every refused call is logged and counted, whoever refuses it', async () => {
+  // reference: flaw 65, flaw 89, symbol 47
+  it('every refused call is logged and counted, whoever refuses it', async () => {
     const { records, recorder, verified, interceptors } = serverStack()
     await using server = await startTestServer({ interceptors })
     const client = server.client()
@@ -153,7 +156,8 @@ describe('the recommended server stack', () => {
 const timers = (): number => process.getActiveResourcesInfo().filter((resource) => resource === 'Timeout').length
 
 describe('an orderly end', () => {
-  it('flaw 90: calls that are cancelled leave no timer of a client stack, and a token fetch ends by itself', async () => {
+  // reference: flaw 90
+  it('calls that are cancelled leave no timer of a client stack, and a token fetch ends by itself', async () => {
     const { clock, interceptors } = clientStack()
     const fetching = new Gate()
     const signals: AbortSignal[] = []
@@ -193,7 +197,8 @@ describe('an orderly end', () => {
     expect(timers()).toBeLessThanOrEqual(before)
   })
 
-  it('flaw 90: drain ends what is still going on, and leaves no timer of a server stack, and a verification ends by itself', async () => {
+  // reference: flaw 90
+  it('drain ends what is still going on, and leaves no timer of a server stack, and a verification ends by itself', async () => {
     const clock = new FakeClock()
     const { records, logger } = recording()
     const verifying = new Gate()
@@ -240,7 +245,8 @@ describe('an orderly end', () => {
     }
   })
 
-  it('flaw 90: a call after close fails at once, with a status', async () => {
+  // reference: flaw 90
+  it('a call after close fails at once, with a status', async () => {
     const { interceptors } = clientStack()
     await using server = await startTestServer()
     const channel = server.channel(...interceptors)

@@ -62,6 +62,7 @@ function recording() {
 }
 
 describe('the composed server and the intercepted channel', () => {
+  // reference: sentence 37, symbol 50, symbol 59, symbol 66
   it('by hand: logged, authenticated, limited; handlers read the context variables', async () => {
     const lines: string[] = []
     const validator = {
@@ -94,6 +95,7 @@ describe('the composed server and the intercepted channel', () => {
     expect(lines.filter((line) => line.includes('Processing')).length).toBe(4)
   })
 
+  // reference: symbol 80
   it('by hand: a refusal comes at once, whatever the client does', async () => {
     const validator = { validateToken: () => Promise.reject(new InvalidTokenError()) }
     const target = await listen(serverByHand(validator, () => undefined))
@@ -107,6 +109,7 @@ describe('the composed server and the intercepted channel', () => {
     }
   })
 
+  // reference: sentence 21, symbol 66, symbol 71, symbol 80
   it('with the packages: the same, for all four patterns', async () => {
     const server = recording()
     const client = recording()
@@ -139,6 +142,7 @@ describe('the retry interceptor', () => {
     return { target: await listen(server), calls: () => calls }
   }
 
+  // reference: symbol 62
   it('by hand: retries UNAVAILABLE, and gives up after its retries', async () => {
     const { target, calls } = await flaky(2)
     const open = (to: string) =>
@@ -159,6 +163,7 @@ describe('the retry interceptor', () => {
 })
 
 describe('the logging client interceptor', () => {
+  // reference: sentence 16, symbol 55, symbol 56
   it('by hand: says failed for what failed, in all four patterns', async () => {
     const lines: string[] = []
     const target = await listen(createServer())
@@ -177,6 +182,7 @@ describe('the logging client interceptor', () => {
 })
 
 describe('the rate limiting server interceptor', () => {
+  // reference: symbol 76
   it('by hand: admits a minute of calls at once, refuses the next, and lets them in again as time passes', async () => {
     let now = 0
     const server = createServer({ interceptors: [new RateLimitingServerInterceptor(3, () => now)] })
@@ -212,6 +218,7 @@ describe('the circuit breaker', () => {
     }
   }
 
+  // reference: symbol 82
   it('by hand: opens after five failures, probes after its timeout, closes on success', async () => {
     const { channel, calls, mend } = await broken()
     let now = 0
@@ -227,6 +234,7 @@ describe('the circuit breaker', () => {
     expect(breaker.state('reference.v1.MyService')).toBe('closed')
   })
 
+  // reference: symbol 83
   it('with the package: the same, told apart by who refused', async () => {
     const { channel, calls, mend } = await broken()
     const clock = new FakeClock()
@@ -267,6 +275,7 @@ describe('metrics', () => {
   const unary = '/reference.v1.MyService/MyMethod'
   const stream = '/reference.v1.MyService/MyStream'
 
+  // reference: symbol 89
   it('by hand: counts requests and errors of every pattern, and averages what it timed', async () => {
     const interceptor = new MetricsInterceptor()
     const server = createServer({ interceptors: [interceptor] })
@@ -278,6 +287,7 @@ describe('metrics', () => {
     expect(averageLatencyMs[stream]).toBeGreaterThan(0)
   })
 
+  // reference: symbol 90, symbol 91
   it('with the package: the same, and by code', async () => {
     const { server, recorder } = createMeasuredServer()
     server.addService(MyService, handlers)

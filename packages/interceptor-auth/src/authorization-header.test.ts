@@ -17,7 +17,8 @@ import { bearer } from './index.ts'
 let server: TestServer
 afterEach(stopAuthServers)
 
-describe('flaw 48: more than one authorization value is none', () => {
+// reference: flaw 48, symbol 45
+describe('more than one authorization value is none', () => {
   const twice: ServerInterceptorLike = function twice(call: ServerCall, next) {
     call.metadata.add('authorization', 'Bearer good')
     return next()
@@ -44,7 +45,8 @@ describe('flaw 48: more than one authorization value is none', () => {
   })
 })
 
-describe('flaw 49: the header is read as RFC 9110 has it', () => {
+// reference: flaw 49
+describe('the header is read as RFC 9110 has it', () => {
   const taken = ['Bearer good', 'bearer good', 'BEARER good', 'bEaReR   good']
   const refused = [
     ...['', ' ', 'Bearer', 'Bearer ', 'Bearer   ', 'good', 'Bearergood', 'Bearer: good', 'Basic good', 'Bearer good x'],

@@ -30,7 +30,8 @@ const lasting = (token: string) => ({ token, expiresAt: Date.now() + 3_600_000 }
 
 describe('clientAuth', () => {
   for (const pattern of patterns) {
-    it(`flaw 23: authenticates calls of every pattern: ${pattern}`, async () => {
+    // reference: flaw 23, sentence 17, symbol 59
+    it(`authenticates calls of every pattern: ${pattern}`, async () => {
       const client = server.client(clientAuth({ token: 'secret' }))
       expect((await runRpc(client, pattern)).status?.code).toBe(Code.OK)
       expect(authorization(server.calls[0])).toEqual(['Bearer secret'])
@@ -69,7 +70,8 @@ describe('a token that has expired when the provider returns it', () => {
   }
 })
 
-describe('flaw 25: there is one header, and none is overwritten silently', () => {
+// reference: flaw 25, symbol 61
+describe('there is one header, and none is overwritten silently', () => {
   const metadata = metadataOf({ authorization: 'Basic own' })
 
   it('keeps what the caller set, and asks for no token', async () => {
@@ -86,7 +88,8 @@ describe('flaw 25: there is one header, and none is overwritten silently', () =>
   })
 })
 
-describe('flaw 26: waiting for a token', () => {
+// reference: flaw 26
+describe('waiting for a token', () => {
   it('ends at the deadline of the call', async () => {
     const client = server.client(clientAuth({ token: () => new Promise<string>(() => undefined) }))
     const rpc = await runRpc(client, 'unary', { options: { deadline: Date.now() + 50 } })
@@ -166,7 +169,8 @@ describe('flaw 26: waiting for a token', () => {
   })
 })
 
-describe('flaw 27: a token the server refuses', () => {
+// reference: flaw 27
+describe('a token the server refuses', () => {
   /** A server that takes this token only. */
   async function serverTaking(valid: () => string): Promise<void> {
     await server.stop()
@@ -327,7 +331,8 @@ describe('flaw 27: a token the server refuses', () => {
   })
 })
 
-it('flaw 28: inside a retrying interceptor, each attempt has the token of its time', async () => {
+// reference: flaw 28, sentence 18
+it('inside a retrying interceptor, each attempt has the token of its time', async () => {
   const retryOnce: Interceptor<ClientCall> = async function retryOnce(call, next) {
     call.makeReplayable({ maxBytes: 1000, maxMessages: 10 })
     const status = await next()
@@ -340,7 +345,8 @@ it('flaw 28: inside a retrying interceptor, each attempt has the token of its ti
   expect(server.calls.map(authorization)).toEqual([['Bearer t1'], ['Bearer t2']])
 })
 
-describe('flaw 29: a token goes to whom it is for', () => {
+// reference: flaw 29
+describe('a token goes to whom it is for', () => {
   const token = async ({ audience }: TokenRequest) => lasting(`for-${audience}`)
 
   it('one token per audience, each fetched once', async () => {

@@ -45,7 +45,8 @@ const providers = {
   'an asynchronous provider': async () => ({ token: 'secret', expiresAt: Date.now() + 3_600_000 }),
 }
 
-describe('flaw 24: credentials are not sent over plaintext', () => {
+// reference: deviation 30, flaw 24, symbol 61
+describe('credentials are not sent over plaintext', () => {
   const stubs: Record<string, (server: TestServer, options: Parameters<typeof clientAuth>[0]) => TestClient> = {
     'a stock stub': (server, options) => server.client(clientAuth(options)),
     'a channel of ours': (server, options) => server.channel(clientAuth(options)).client(TestClient),
@@ -133,7 +134,8 @@ describe('flaw 24: credentials are not sent over plaintext', () => {
     expect(asked).toBe(0)
   })
 
-  it("flaw 25: the caller's own header is the only one over TLS", async () => {
+  // reference: flaw 25
+  it("the caller's own header is the only one over TLS", async () => {
     const metadata = metadataOf({ authorization: 'Basic own' })
     for (const client of [
       tls.client(clientAuth({ token: 'secret' })),
@@ -153,7 +155,8 @@ describe('flaw 24: credentials are not sent over plaintext', () => {
   })
 
   for (const pattern of patterns) {
-    it(`flaw 27: a token that is replaced does not leave over TLS beside the new one: ${pattern}`, async () => {
+    // reference: flaw 27
+    it(`a token that is replaced does not leave over TLS beside the new one: ${pattern}`, async () => {
       let asked = 0
       const client = tls.client(clientAuth({ token: async () => ({ token: `t${++asked}`, expiresAt: Infinity }) }))
       const metadata = tls.behave((rpc) =>

@@ -79,7 +79,8 @@ describe('on the wire', () => {
 
   // Node keeps the first of two authorization headers and drops the others (lib/internal/http2/util.js), and grpc-js
   // sees no more than that. Fails when that changes: then two can be told from one here as well.
-  it('flaw 48: of two authorization headers only the first is ever looked at', async () => {
+  // reference: flaw 48
+  it('of two authorization headers only the first is ever looked at', async () => {
     const asked: string[] = []
     await start({
       verify: (token) => {

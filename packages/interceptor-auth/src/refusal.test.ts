@@ -27,7 +27,8 @@ import { type Decision, type ServerAuthOptions, serverAuth, shareable } from './
 let server: TestServer
 afterEach(stopAuthServers)
 
-describe('flaw 46: a refusal is the same for every kind of call and of client', () => {
+// reference: flaw 46, symbol 71
+describe('a refusal is the same for every kind of call and of client', () => {
   const clients = {
     'sends nothing and is done': { requests: [] },
     'sends nothing and waits': {},
@@ -68,7 +69,8 @@ describe('flaw 46: a refusal is the same for every kind of call and of client', 
   })
 })
 
-describe('flaw 52: refusals tell nothing, the audit log tells all, and guessing is bounded', () => {
+// reference: flaw 52
+describe('refusals tell nothing, the audit log tells all, and guessing is bounded', () => {
   it('has one text for every credential that fails, and none of it is the credential', async () => {
     server = await startAuthServer({ verify })
     const answers = [undefined, '', 'Basic x', 'Bearer', 'Bearer bad', 'Bearer a b', `Bearer ${'x'.repeat(9000)}`]
@@ -148,7 +150,8 @@ describe('flaw 52: refusals tell nothing, the audit log tells all, and guessing 
   })
 })
 
-describe('flaw 53: methods nobody registered', () => {
+// reference: flaw 53
+describe('methods nobody registered', () => {
   it('are UNAUTHENTICATED first, and UNIMPLEMENTED only for who may know', async () => {
     const unknown = createServer({ interceptors: [serverAuth({ verify })] })
     const bind = promisify(unknown.bindAsync.bind(unknown))

@@ -27,7 +27,8 @@ import { type Principal, principalVar, type ServerAuthOptions, serverAuth } from
 let server: TestServer
 afterEach(stopAuthServers)
 
-describe('flaw 51: public methods, a principal with claims, and permission', () => {
+// reference: flaw 51
+describe('public methods, a principal with claims, and permission', () => {
   it('denies by default: health checks and reflection, too', async () => {
     server = await startAuthServer({ verify })
     expect(await answerTo(server)).toBe(REFUSED)
@@ -65,6 +66,7 @@ describe('flaw 51: public methods, a principal with claims, and permission', () 
   })
 
   for (const pattern of patterns) {
+    // reference: symbol 68
     it(`shows handlers and inner interceptors the principal, frozen: ${pattern}`, async () => {
       const seen: unknown[] = []
       const inner: Interceptor = async function inner(_call, next) {
@@ -220,7 +222,8 @@ describe('flaw 51: public methods, a principal with claims, and permission', () 
   }
 })
 
-describe('flaw 54: streams whose credential expires', () => {
+// reference: flaw 54
+describe('streams whose credential expires', () => {
   for (const pattern of ['clientStream', 'serverStream', 'bidi'] as const) {
     it(`end with UNAUTHENTICATED when asked to: ${pattern}`, async () => {
       const clock = new FakeClock(Date.now())

@@ -60,7 +60,8 @@ function failureNow(get: () => unknown): RpcError {
 }
 
 describe('a token with an expiry', () => {
-  it('flaw 26: is fetched once for a thousand calls at once, and for all after', async () => {
+  // reference: flaw 26, symbol 60
+  it('is fetched once for a thousand calls at once, and for all after', async () => {
     const { provider, requests } = manual()
     const cache = cacheOf(provider)
     const waiting = Array.from({ length: 1000 }, () => cache.get())
@@ -88,6 +89,7 @@ describe('a token with an expiry', () => {
     expect(cache.get()).toBe('two')
   })
 
+  // reference: sentence 18
   it('is not used in its last half minute: calls wait for the next one', async () => {
     const { provider, requests } = manual()
     const cache = cacheOf(provider)
@@ -307,7 +309,8 @@ describe('a provider that fails', () => {
     ['NaN for an expiry', { token: 'a', expiresAt: Number.NaN }],
   ]
   for (const [what, given] of rubbish) {
-    it(`flaw 29: ${what} is no token, and its text is not repeated`, async () => {
+    // reference: flaw 29
+    it(`${what} is no token, and its text is not repeated`, async () => {
       const error = await failure(cacheOf(async () => given as string).get())
       expect(error.code).toBe(Code.UNAUTHENTICATED)
       if (typeof given === 'string' && given !== '') expect(error.details).not.toContain(given)

@@ -37,7 +37,9 @@ import {
 let server: TestServer
 afterEach(stopAuthServers)
 
-describe('flaw 47: verifying one token holds nobody else up', () => {
+// reference: flaw 47, sentence 31, symbol 72
+describe('verifying one token holds nobody else up', () => {
+  // reference: deviation 6, flaw 12
   it('other calls go on while one verification hangs', async () => {
     server = await startAuthServer({
       verify: (token) => (token === 'slow' ? new Promise(() => undefined) : verify(token)),

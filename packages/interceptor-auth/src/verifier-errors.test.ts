@@ -8,7 +8,8 @@ import { InvalidTokenError, type Principal, shareable, VerifierUnavailableError 
 let server: TestServer
 afterEach(stopAuthServers)
 
-describe('flaw 50: what is not about the credential is not reported as such', () => {
+// reference: flaw 50, symbol 73
+describe('what is not about the credential is not reported as such', () => {
   it('an InvalidTokenError thrown further in is an error of the handler', async () => {
     const inner: Interceptor = function inner() {
       throw new InvalidTokenError('of something else')

@@ -31,6 +31,7 @@ const down = endWith({ code: Code.UNAVAILABLE, details: 'down' })
 const opensAfter = (failures: number) => ({ policy: consecutive(failures), openJitter: 0 })
 
 describe.each(patterns)('circuitBreaker, %s', (pattern) => {
+  // reference: sentence 40
   it('opens, refuses without a call to the server, probes, and closes', async () => {
     const clock = new FakeClock()
     const breaker = circuitBreaker({ ...opensAfter(3), openMs: 1000, halfOpenPermits: 2, clock })
@@ -263,6 +264,7 @@ describe.each(['serverStream', 'bidi'] as const)('response stream, %s', (pattern
 })
 
 describe('keys', () => {
+  // reference: symbol 87
   it('are target and service by default, target and path per method; the target where it is known', async () => {
     const byService = circuitBreaker()
     const byMethod = circuitBreaker({ key: 'method' })
@@ -436,6 +438,7 @@ describe('controls', () => {
 })
 
 describe('circuitBreaker', () => {
+  // reference: sentence 41
   it('admits exactly its permits among calls made at once', async () => {
     const clock = new FakeClock()
     const breaker = circuitBreaker({ ...opensAfter(1), openMs: 10, halfOpenPermits: 4, clock })
@@ -472,6 +475,7 @@ describe('circuitBreaker', () => {
     await hung.done
   })
 
+  // reference: symbol 84
   it('opens for 10 s by default, less chance, then 20, 40 and at most 60', async () => {
     const clock = new FakeClock()
     const openings = async (random: () => number) => {
@@ -490,6 +494,7 @@ describe('circuitBreaker', () => {
     expect(await openings(() => 1)).toEqual([8000, 16_000, 32_000, 48_000, 48_000])
   })
 
+  // reference: deviation 32
   it('judges by the default policy: half of at least 20 calls of 10 s', async () => {
     const breaker = circuitBreaker({ clock: new FakeClock() })
     const client = server.client(breaker)

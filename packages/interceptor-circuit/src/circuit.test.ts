@@ -41,6 +41,7 @@ function table(change: Partial<CircuitSettings> = {}, policy = consecutive(3)) {
 }
 
 describe('Circuit', () => {
+  // reference: symbol 81
   it('closed: lets calls through, and opens when the window says so', () => {
     const t = table()
     t.calls('failure', 'failure', 'success', 'failure', 'failure')
@@ -50,6 +51,7 @@ describe('Circuit', () => {
     expect(t.changes).toEqual([{ from: 'closed', to: 'open', reason: 'failures' }])
   })
 
+  // reference: sentence 39
   it('open: refuses until its time is over', () => {
     const t = table()
     t.trip()
@@ -62,6 +64,7 @@ describe('Circuit', () => {
     expect(t.changes.at(-1)).toEqual({ from: 'open', to: 'half-open', reason: 'waited' })
   })
 
+  // reference: symbol 81, symbol 85
   it('half-open: has so many probes at once, and no more among a thousand calls', () => {
     const t = table()
     t.trip()
@@ -74,6 +77,7 @@ describe('Circuit', () => {
     expect(t.acquire()).toBeUndefined()
   })
 
+  // reference: sentence 42
   it('half-open: closes after several successes, not the first', () => {
     const t = table()
     t.trip()

@@ -30,14 +30,16 @@ const SERVICE = 'grpcstack.testing.Test'
 const down = endWith({ code: Code.UNAVAILABLE, details: 'down' })
 
 describe.each(patterns)('%s', (pattern) => {
-  it('flaw 71: failures are counted, and the circuit opens', async () => {
+  // reference: flaw 71, sentence 43, symbol 82
+  it('failures are counted, and the circuit opens', async () => {
     const breaker = circuitBreaker({ policy: consecutive(5) })
     const client = server.client(breaker)
     for (let i = 0; i < 5; i++) await runRpc(client, pattern, { metadata: server.behave(down) })
     expect(breaker.state(SERVICE)).toBe('open')
   })
 
-  it('flaw 72: a refusal is a whole status, told apart from the server’s, for the application and for outer interceptors', async () => {
+  // reference: flaw 72, symbol 88
+  it('a refusal is a whole status, told apart from the server’s, for the application and for outer interceptors', async () => {
     const seen: unknown[] = []
     const outer: Interceptor<ClientCall> = async (_call, next) => {
       const status = await next()
@@ -64,7 +66,8 @@ describe.each(patterns)('%s', (pattern) => {
     ])
   })
 
-  it('flaw 73: half-open is no dead end: probes that end oddly, or never, give their place back', async () => {
+  // reference: flaw 73
+  it('half-open is no dead end: probes that end oddly, or never, give their place back', async () => {
     const clock = new FakeClock()
     const breaker = circuitBreaker({
       policy: consecutive(1),
@@ -93,7 +96,8 @@ describe.each(patterns)('%s', (pattern) => {
     await Promise.all(hung.map((rpc) => rpc.done))
   })
 
-  it('flaw 78: all four patterns are guarded', async () => {
+  // reference: flaw 78
+  it('all four patterns are guarded', async () => {
     const breaker = circuitBreaker({ policy: consecutive(1) })
     const client = server.client(breaker)
     await runRpc(client, pattern, { metadata: server.behave(down) })
@@ -105,7 +109,8 @@ describe('circuitBreaker', () => {
   const call = async (client: TestClient, behaviour: Behaviour = echo) =>
     (await runRpc(client, 'unary', { metadata: server.behave(behaviour) })).status?.code
 
-  it('flaw 74: one success does not close it while other probes are in flight', async () => {
+  // reference: flaw 74
+  it('one success does not close it while other probes are in flight', async () => {
     const clock = new FakeClock()
     const breaker = circuitBreaker({ policy: consecutive(1), openMs: 0, halfOpenPermits: 2, clock })
     const client = server.client(breaker)
@@ -120,7 +125,8 @@ describe('circuitBreaker', () => {
     expect(breaker.snapshot(SERVICE)?.openings).toBe(2)
   })
 
-  it('flaw 75: errors of the caller do not open it, and a cancel says nothing', async () => {
+  // reference: flaw 75
+  it('errors of the caller do not open it, and a cancel says nothing', async () => {
     const breaker = circuitBreaker({ policy: consecutive(3) })
     const client = server.client(breaker)
     for (const code of [Code.INVALID_ARGUMENT, Code.NOT_FOUND, Code.PERMISSION_DENIED, Code.UNAUTHENTICATED]) {
@@ -136,7 +142,8 @@ describe('circuitBreaker', () => {
     expect(breaker.snapshot(SERVICE)).toMatchObject({ state: 'closed', failures: 0 })
   })
 
-  it('flaw 76: a slow call from before changes nothing, neither its failure nor its success', async () => {
+  // reference: flaw 76
+  it('a slow call from before changes nothing, neither its failure nor its success', async () => {
     for (const [late, expected] of [
       [down, 'half-open'],
       [echo, 'half-open'],
@@ -158,7 +165,8 @@ describe('circuitBreaker', () => {
     }
   })
 
-  it('flaw 77: failures far apart do not open it, and half of all calls failing does', async () => {
+  // reference: flaw 77, symbol 83
+  it('failures far apart do not open it, and half of all calls failing does', async () => {
     const clock = new FakeClock()
     const breaker = circuitBreaker({ policy: timeWindow({ minCalls: 5 }), clock })
     const client = server.client(breaker)
@@ -180,7 +188,8 @@ describe('circuitBreaker', () => {
     expect(byCount.state(SERVICE)).toBe('open')
   })
 
-  it('flaw 78: the key is target and service, or method, or one’s own; time is monotonic; open time grows, with jitter', async () => {
+  // reference: flaw 78
+  it('the key is target and service, or method, or one’s own; time is monotonic; open time grows, with jitter', async () => {
     const byMethod = circuitBreaker({ key: 'method' })
     await call(server.channel(byMethod).client(TestClient))
     expect(byMethod.keys()).toEqual([`${server.channel().getTarget()}/${SERVICE}/Unary`])
@@ -192,7 +201,8 @@ describe('circuitBreaker', () => {
     expect(wait).toBeLessThanOrEqual(750)
   })
 
-  it('flaw 79: its changes can be heard, its numbers read, its state set by hand', async () => {
+  // reference: flaw 79, symbol 86
+  it('its changes can be heard, its numbers read, its state set by hand', async () => {
     const breaker = circuitBreaker({ policy: consecutive(2) })
     const heard: string[] = []
     breaker.on('stateChange', ({ key, from, to, reason }) => heard.push(`${key}: ${from} → ${to}, ${reason}`))
@@ -211,7 +221,8 @@ describe('circuitBreaker', () => {
     ])
   })
 
-  it('flaw 80: keys are bounded', async () => {
+  // reference: flaw 80
+  it('keys are bounded', async () => {
     let n = 0
     const breaker = circuitBreaker({ key: () => `key ${n++}`, maxKeys: 16 })
     const client = server.client(breaker)

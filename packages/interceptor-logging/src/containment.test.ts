@@ -50,7 +50,8 @@ describe('nothing it calls can hurt an RPC', () => {
     onFailure: { levels: explode, onFailure: explode },
   }
 
-  it.each(Object.keys(broken) as (keyof typeof broken)[])('flaw 22: %s', async (what) => {
+  // reference: flaw 22
+  it.each(Object.keys(broken) as (keyof typeof broken)[])('%s', async (what) => {
     const logger = new RecordingLogger()
     const warnings: unknown[] = []
     const options = { logger, start: true, onFailure: (error: unknown) => void warnings.push(error), ...broken[what] }

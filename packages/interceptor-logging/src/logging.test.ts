@@ -68,7 +68,8 @@ interceptorSuite('logging() of all there is to log', () =>
 )
 
 describe('one record per RPC on a client', () => {
-  it('flaw 18: a failed call is never logged as completed', async () => {
+  // reference: flaw 18
+  it('a failed call is never logged as completed', async () => {
     const logger = new RecordingLogger()
     const server = await start()
     const client = server.client(logging({ logger }), failing(1, { code: Code.UNAVAILABLE, details: 'no' }))
@@ -84,7 +85,8 @@ describe('one record per RPC on a client', () => {
     ])
   })
 
-  it('flaw 18: nothing is logged before the call has ended', async () => {
+  // reference: flaw 18
+  it('nothing is logged before the call has ended', async () => {
     const logger = new RecordingLogger()
     const server = await start({ behaviour: manual })
     const rpc = startRpc(server.client(logging({ logger })), 'unary', { requests: [{}] })
@@ -104,7 +106,8 @@ describe('one record per RPC on a client', () => {
     expect(seen).toBe(1)
   })
 
-  it.each(patterns)('flaw 19: %s calls are logged', async (pattern) => {
+  // reference: flaw 19, sentence 15, symbol 55
+  it.each(patterns)('%s calls are logged', async (pattern) => {
     const logger = new RecordingLogger()
     const server = await start()
     await runRpc(server.client(logging({ logger })), pattern)
@@ -126,7 +129,8 @@ describe('one record per RPC on a client', () => {
     })
   })
 
-  it.each(patterns)('flaw 20: a cancelled %s call is logged once, as cancelled', async (pattern) => {
+  // reference: flaw 20
+  it.each(patterns)('a cancelled %s call is logged once, as cancelled', async (pattern) => {
     const logger = new RecordingLogger()
     const server = await start({ behaviour: manual })
     const rpc = startRpc(server.client(logging({ logger })), pattern)
@@ -137,14 +141,16 @@ describe('one record per RPC on a client', () => {
     expect(logger.records.map(({ fields }) => fields['grpc.code'])).toEqual(['CANCELLED'])
   })
 
-  it.each(patterns)('flaw 20: a %s call that runs into its deadline is logged once', async (pattern) => {
+  // reference: flaw 20
+  it.each(patterns)('a %s call that runs into its deadline is logged once', async (pattern) => {
     const logger = new RecordingLogger()
     const server = await start({ behaviour: manual })
     await startRpc(server.client(logging({ logger })), pattern, { options: { deadline: Date.now() + 30 } }).done
     expect(logger.records.map(({ fields }) => fields['grpc.code'])).toEqual(['DEADLINE_EXCEEDED'])
   })
 
-  it.each(['serverStream', 'bidi'] as const)('flaw 20: an abandoned %s call is logged once', async (pattern) => {
+  // reference: flaw 20
+  it.each(['serverStream', 'bidi'] as const)('an abandoned %s call is logged once', async (pattern) => {
     const logger = new RecordingLogger()
     const server = await start({ behaviour: manual })
     const client = createClient(testService, server.channel(logging({ logger })))
@@ -198,7 +204,8 @@ describe('one record per RPC on a client', () => {
 })
 
 describe('one record per RPC on a server', () => {
-  it.each(patterns)('flaw 55: %s calls are logged', async (pattern) => {
+  // reference: flaw 55, symbol 74
+  it.each(patterns)('%s calls are logged', async (pattern) => {
     const logger = new RecordingLogger()
     const server = await start({ interceptors: [logging({ logger })] })
     await runRpc(server.client(), pattern)
@@ -218,7 +225,8 @@ describe('one record per RPC on a server', () => {
     })
   })
 
-  it.each(patterns)('flaw 56: a %s handler that ends with a code is logged with that code', async (pattern) => {
+  // reference: flaw 56
+  it.each(patterns)('a %s handler that ends with a code is logged with that code', async (pattern) => {
     const logger = new RecordingLogger()
     const server = await start({ interceptors: [logging({ logger })] })
     const metadata = server.behave(endWith({ code: Code.NOT_FOUND, details: 'no such thing' }))
@@ -229,7 +237,8 @@ describe('one record per RPC on a server', () => {
     ])
   })
 
-  it('flaw 57: a handler that aborts is logged with code, details and cause, the cause not being sent', async () => {
+  // reference: flaw 57
+  it('a handler that aborts is logged with code, details and cause, the cause not being sent', async () => {
     const logger = new RecordingLogger()
     const cause = new Error('the disk is full')
     const abort: Interceptor = function store() {
@@ -247,7 +256,8 @@ describe('one record per RPC on a server', () => {
     })
   })
 
-  it('flaw 57: the error behind an INTERNAL is logged and not sent', async () => {
+  // reference: flaw 57
+  it('the error behind an INTERNAL is logged and not sent', async () => {
     const logger = new RecordingLogger()
     const broken: Interceptor = () => {
       throw new Error('the password of the database is hunter2')
@@ -259,7 +269,8 @@ describe('one record per RPC on a server', () => {
     expect(record?.fields.err).toMatchObject({ message: 'the password of the database is hunter2' })
   })
 
-  it.each(patterns)('flaw 58: a %s call its client cancels is logged once', async (pattern) => {
+  // reference: flaw 58
+  it.each(patterns)('a %s call its client cancels is logged once', async (pattern) => {
     const logger = new RecordingLogger()
     const server = await start({ behaviour: manual, interceptors: [logging({ logger })] })
     const rpc = startRpc(server.client(), pattern)
@@ -271,7 +282,8 @@ describe('one record per RPC on a server', () => {
     expect(logger.records.map(({ fields }) => fields['grpc.code'])).toEqual(['CANCELLED'])
   })
 
-  it.each(patterns)('flaw 58: a %s call that outlives its deadline is logged once', async (pattern) => {
+  // reference: flaw 58
+  it.each(patterns)('a %s call that outlives its deadline is logged once', async (pattern) => {
     const logger = new RecordingLogger()
     const server = await start({ behaviour: manual, interceptors: [logging({ logger })] })
     await startRpc(server.client(), pattern, { options: { deadline: Date.now() + 50 } }).done
@@ -283,7 +295,8 @@ describe('one record per RPC on a server', () => {
     expect(records[0]?.fields['grpc.deadline_left_ms']).toBeLessThan(40)
   })
 
-  it('flaw 58: a call whose connection breaks is logged once', async () => {
+  // reference: flaw 58
+  it('a call whose connection breaks is logged once', async () => {
     const logger = new RecordingLogger()
     const server = await start({ behaviour: manual, interceptors: [logging({ logger })] })
     const rpc = startRpc(server.client(), 'bidi')
@@ -296,7 +309,8 @@ describe('one record per RPC on a server', () => {
     expect(logger.records[0]?.fields['grpc.code']).toBe('CANCELLED')
   })
 
-  it.each(patterns)('flaw 59: a %s call another interceptor refuses is logged', async (pattern) => {
+  // reference: flaw 59, sentence 33
+  it.each(patterns)('a %s call another interceptor refuses is logged', async (pattern) => {
     const logger = new RecordingLogger()
     const serverAuth: Interceptor = async function serverAuth() {
       return { code: Code.UNAUTHENTICATED, details: 'no token' }
@@ -308,7 +322,8 @@ describe('one record per RPC on a server', () => {
     expect(records[0]?.fields).toMatchObject({ 'grpc.code': 'UNAUTHENTICATED', 'grpc.refused_by': 'serverAuth' })
   })
 
-  it('flaw 59: a request that cannot be read is logged', async () => {
+  // reference: flaw 59
+  it('a request that cannot be read is logged', async () => {
     const logger = new RecordingLogger()
     const server = await start({ interceptors: [logging({ logger })] })
     const rpc = await runRpc(server.client(), 'unary', { requests: [unparsable] })
@@ -318,7 +333,8 @@ describe('one record per RPC on a server', () => {
     expect(records[0]?.fields['grpc.code']).toBe('INTERNAL')
   })
 
-  it('flaw 59: a call to a method nobody registered is logged, its name cleaned', async () => {
+  // reference: flaw 59
+  it('a call to a method nobody registered is logged, its name cleaned', async () => {
     const logger = new RecordingLogger()
     const server = createServer({ interceptors: [logging({ logger })] })
     server.addService(testService, {
@@ -352,7 +368,8 @@ describe('one record per RPC on a server', () => {
     }
   })
 
-  it('flaw 60: a handler of any style is logged, because none is wrapped', async () => {
+  // reference: flaw 60, symbol 75
+  it('a handler of any style is logged, because none is wrapped', async () => {
     const logger = new RecordingLogger()
     const server = createServer({ interceptors: [logging({ logger })] })
     server.addService(testService, {
@@ -389,7 +406,8 @@ describe('one record per RPC on a server', () => {
     }
   })
 
-  it('flaw 61: the duration includes what comes before and after the handler', async () => {
+  // reference: flaw 61
+  it('the duration includes what comes before and after the handler', async () => {
     const clock = new FakeClock()
     const logger = new RecordingLogger()
     const slowAuth: Interceptor = async function slowAuth(_call, next) {
@@ -409,7 +427,8 @@ describe('one record per RPC on a server', () => {
     expect(record?.fields['grpc.time_ms']).toBe(142.5)
   })
 
-  it('flaw 61: a wall clock that is set back does not make a call take negative time', async () => {
+  // reference: flaw 61, symbol 58
+  it('a wall clock that is set back does not make a call take negative time', async () => {
     const logger = new RecordingLogger()
     const server = await start({ interceptors: [logging({ logger })] })
     const now = Date.now

@@ -31,7 +31,8 @@ afterEach(async () => {
 const methodNames = { unary: 'Unary', clientStream: 'ClientStream', serverStream: 'ServerStream', bidi: 'Bidi' }
 
 describe('what a record says', () => {
-  it('flaw 21: code, peer, attempt, deadline and request id', async () => {
+  // reference: flaw 21, symbol 57
+  it('code, peer, attempt, deadline and request id', async () => {
     const logger = new RecordingLogger()
     const server = await start({ interceptors: [requestId(), logging({ logger })] })
     const deadline = Date.now() + 60_000
@@ -49,7 +50,8 @@ describe('what a record says', () => {
     expect(Date.parse(String(record?.fields['grpc.request.deadline']))).toBeGreaterThan(deadline - 1000)
   })
 
-  it('flaw 21: how many attempts were made, around what makes them, and which one this is, inside', async () => {
+  // reference: flaw 21
+  it('how many attempts were made, around what makes them, and which one this is, inside', async () => {
     const logger = new RecordingLogger()
     const retry: Interceptor<ClientCall> = async function retry(call, next) {
       call.makeReplayable({ maxBytes: 1e6, maxMessages: 10 })
@@ -106,6 +108,7 @@ describe('what a record says', () => {
     ])
   })
 
+  // reference: flaw 42
   it('the trace of the traceparent, on both sides', async () => {
     const logger = new RecordingLogger()
     const server = await start({ interceptors: [logging({ logger })] })
@@ -127,6 +130,7 @@ describe('what a record says', () => {
     expect(logger.records[0]?.fields).toMatchObject({ trace_id: 'a'.repeat(32), span_id: 'b'.repeat(16) })
   })
 
+  // reference: symbol 56
   it('message counts of streams, and sizes for who can tell them', async () => {
     const logger = new RecordingLogger()
     const sizeOf = (message: unknown) => JSON.stringify(message).length
@@ -162,7 +166,8 @@ describe('what a record says', () => {
     }
   })
 
-  it('flaw 21: nothing from outside can break a line or drive a terminal', async () => {
+  // reference: flaw 21
+  it('nothing from outside can break a line or drive a terminal', async () => {
     const logger = new RecordingLogger()
     const server = await start({ interceptors: [logging({ logger, metadata: ['x-note'] })] })
     const details = 'no\n{"level":"info","msg":"all is well"}\r\u001b[2K\u202e'
@@ -205,6 +210,7 @@ describe('where a record is written', () => {
 })
 
 describe('how much is logged', () => {
+  // reference: flaw 21
   it('levels per code by default, and as configured', async () => {
     const logger = new RecordingLogger()
     const server = await start()
@@ -225,6 +231,7 @@ describe('how much is logged', () => {
     expect(await seen({ levels }, Code.NOT_FOUND)).toBe('debug')
   })
 
+  // reference: flaw 21
   it('samples successes, never failures and slow calls', async () => {
     const clock = new FakeClock()
     const logger = new RecordingLogger()

@@ -43,14 +43,16 @@ describe('requestId() on a server', () => {
     return { seen, behaviour }
   }
 
-  it.each(patterns)('flaw 42: takes the id that came with a %s call', async (pattern) => {
+  // reference: flaw 42, sentence 30, symbol 67
+  it.each(patterns)('takes the id that came with a %s call', async (pattern) => {
     const { seen, behaviour } = recorded()
     const server = await start({ interceptors: [requestId()], behaviour })
     await runRpc(server.client(), pattern, { metadata: metadataOf({ 'x-request-id': 'order-17' }) })
     expect(seen).toEqual([{ id: 'order-17', header: ['order-17'] }])
   })
 
-  it.each(patterns)('flaw 42: makes one for a %s call without', async (pattern) => {
+  // reference: flaw 42, symbol 69, symbol 70
+  it.each(patterns)('makes one for a %s call without', async (pattern) => {
     const { seen, behaviour } = recorded()
     const server = await start({ interceptors: [requestId()], behaviour })
     await runRpc(server.client(), pattern)
@@ -60,20 +62,23 @@ describe('requestId() on a server', () => {
     expect(seen[1]?.id).not.toBe(seen[0]?.id)
   })
 
-  it.each(patterns)('flaw 43: sends the id of a %s call back in the response metadata', async (pattern) => {
+  // reference: flaw 43, symbol 69
+  it.each(patterns)('sends the id of a %s call back in the response metadata', async (pattern) => {
     const server = await start({ interceptors: [requestId()] })
     const rpc = await runRpc(server.client(), pattern, { metadata: metadataOf({ 'x-request-id': 'order-17' }) })
     expect(rpc.headers?.get('x-request-id')).toEqual(['order-17'])
   })
 
-  it('flaw 43: a call that is refused gets its id back too', async () => {
+  // reference: flaw 43
+  it('a call that is refused gets its id back too', async () => {
     const refuse: Interceptor = () => ({ code: Code.UNAUTHENTICATED })
     const server = await start({ interceptors: [requestId(), refuse] })
     const rpc = await runRpc(server.client(), 'unary', { metadata: metadataOf({ 'x-request-id': 'order-17' }) })
     expect(rpc.status?.metadata.get('x-request-id') ?? rpc.headers?.get('x-request-id')).toEqual(['order-17'])
   })
 
-  it('flaw 44: the id goes along with the calls the handler makes', async () => {
+  // reference: flaw 44
+  it('the id goes along with the calls the handler makes', async () => {
     const back = await start({ interceptors: [requestId()] })
     const inner = back.client(requestId())
     const front = await start({
@@ -91,7 +96,8 @@ describe('requestId() on a server', () => {
     expect(back.calls.map(({ metadata }) => metadata.get('x-request-id')[0]).sort()).toEqual(ids)
   })
 
-  it('flaw 44: also while a stream is being handled', async () => {
+  // reference: flaw 44
+  it('also while a stream is being handled', async () => {
     const back = await start()
     const inner = back.client(requestId())
     const front = await start({
@@ -108,13 +114,14 @@ describe('requestId() on a server', () => {
     expect(back.calls.map(({ metadata }) => metadata.get('x-request-id'))).toEqual([['order-17'], ['order-17']])
   })
 
+  // reference: flaw 45
   it.each([
     ['too long', 'x'.repeat(129)],
     ['with a space', 'a b'],
     ['with quotes', '"a"'],
     ['with a brace', '{a}'],
     ['empty', ''],
-  ])('flaw 45: an id %s is replaced', async (_what, id) => {
+  ])('an id %s is replaced', async (_what, id) => {
     const { seen, behaviour } = recorded()
     const server = await start({ interceptors: [requestId()], behaviour })
     await runRpc(server.client(), 'unary', { metadata: metadataOf({ 'x-request-id': id }) })
@@ -122,14 +129,16 @@ describe('requestId() on a server', () => {
     expect(seen[0]?.header).toEqual([seen[0]?.id])
   })
 
-  it('flaw 45: an id of 128 characters is not', async () => {
+  // reference: flaw 45
+  it('an id of 128 characters is not', async () => {
     const { seen, behaviour } = recorded()
     const server = await start({ interceptors: [requestId()], behaviour })
     await runRpc(server.client(), 'unary', { metadata: metadataOf({ 'x-request-id': 'x'.repeat(128) }) })
     expect(seen[0]?.id).toBe('x'.repeat(128))
   })
 
-  it('flaw 45: two ids are no id', async () => {
+  // reference: flaw 45
+  it('two ids are no id', async () => {
     const { seen, behaviour } = recorded()
     const server = await start({ interceptors: [requestId()], behaviour })
     const metadata = metadataOf({ 'x-request-id': 'one' })

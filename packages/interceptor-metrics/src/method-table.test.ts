@@ -24,7 +24,8 @@ describe('MethodTable', () => {
     process.off('warning', onWarning)
   })
 
-  it('flaw 86: keeps what comes after the last free place together, and says so once', async () => {
+  // reference: flaw 86
+  it('keeps what comes after the last free place together, and says so once', async () => {
     const table = new MethodTable(2, false, ({ path, service }) => ({ path, service }))
     const first = table.get(method('/a/A'))
     table.get(method('/a/B'))

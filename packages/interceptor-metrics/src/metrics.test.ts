@@ -55,27 +55,26 @@ async function ended(server: TestServer): Promise<void> {
 }
 
 describe('metrics()', () => {
-  it.each(patterns)(
-    'flaw 81: the latency of a %s call is that of the whole call, and its failure counts',
-    async (pattern) => {
-      const clock = new FakeClock()
-      const recorder = inMemory()
-      const gate = new Gate()
-      const server = await start({ behaviour: heldBy(gate), interceptors: [metrics({ recorder, clock })] })
-      const rpc = startRpc(server.client(), pattern, { requests: [{ n: 2 }] })
-      await server.received(0)
-      await clock.advance(300)
-      gate.open()
-      await rpc.done
-      await runRpc(server.client(), pattern, { metadata: server.behave(endWith({ code: Code.ABORTED })) })
-      await ended(server)
-      const snapshot = recorder.snapshot()
-      expect(snapshot.averageLatencyMs[paths[pattern]]).toBe(150)
-      expect(snapshot.errors[paths[pattern]]).toBe(1)
-    },
-  )
+  // reference: flaw 81, sentence 44
+  it.each(patterns)('the latency of a %s call is that of the whole call, and its failure counts', async (pattern) => {
+    const clock = new FakeClock()
+    const recorder = inMemory()
+    const gate = new Gate()
+    const server = await start({ behaviour: heldBy(gate), interceptors: [metrics({ recorder, clock })] })
+    const rpc = startRpc(server.client(), pattern, { requests: [{ n: 2 }] })
+    await server.received(0)
+    await clock.advance(300)
+    gate.open()
+    await rpc.done
+    await runRpc(server.client(), pattern, { metadata: server.behave(endWith({ code: Code.ABORTED })) })
+    await ended(server)
+    const snapshot = recorder.snapshot()
+    expect(snapshot.averageLatencyMs[paths[pattern]]).toBe(150)
+    expect(snapshot.errors[paths[pattern]]).toBe(1)
+  })
 
-  it('flaw 81: an endless stream is not read to its end', async () => {
+  // reference: flaw 81
+  it('an endless stream is not read to its end', async () => {
     const recorder = inMemory()
     const server = await start({ behaviour: manual, interceptors: [metrics({ recorder })] })
     const rpc = startRpc(server.client(), 'serverStream', { requests: [{}] })
@@ -90,7 +89,8 @@ describe('metrics()', () => {
     expect([method?.inFlight, method?.byCode.CANCELLED?.count, method?.messagesSent]).toEqual([0, 1, 3])
   })
 
-  it.each(patterns)('flaw 82: %s calls are counted, on both sides', async (pattern) => {
+  // reference: flaw 82, sentence 3, symbol 89
+  it.each(patterns)('%s calls are counted, on both sides', async (pattern) => {
     const recorder = inMemory()
     const server = await start({ interceptors: [metrics({ recorder })] })
     const client = server.client(metrics({ recorder }))
@@ -106,28 +106,28 @@ describe('metrics()', () => {
     expect(recorder.snapshot().requests).toEqual({ [paths[pattern]]: 4 })
   })
 
-  it.each(patterns)(
-    'flaw 82: a %s call another interceptor refuses is counted, with who refused it',
-    async (pattern) => {
-      const recorder = inMemory()
-      const rateLimit: Interceptor = function rateLimit() {
-        return { code: Code.RESOURCE_EXHAUSTED }
-      }
-      const server = await start({ interceptors: [metrics({ recorder }), rateLimit] })
-      await runRpc(server.client(), pattern)
-      expect(recorder.snapshot().byCode).toEqual({ [paths[pattern]]: { RESOURCE_EXHAUSTED: 1 } })
-      expect(recorder.snapshot().methods[0]?.refusals).toEqual({ rateLimit: 1 })
-    },
-  )
+  // reference: flaw 82
+  it.each(patterns)('a %s call another interceptor refuses is counted, with who refused it', async (pattern) => {
+    const recorder = inMemory()
+    const rateLimit: Interceptor = function rateLimit() {
+      return { code: Code.RESOURCE_EXHAUSTED }
+    }
+    const server = await start({ interceptors: [metrics({ recorder }), rateLimit] })
+    await runRpc(server.client(), pattern)
+    expect(recorder.snapshot().byCode).toEqual({ [paths[pattern]]: { RESOURCE_EXHAUSTED: 1 } })
+    expect(recorder.snapshot().methods[0]?.refusals).toEqual({ rateLimit: 1 })
+  })
 
-  it('flaw 82: a request that cannot be read is counted', async () => {
+  // reference: flaw 82
+  it('a request that cannot be read is counted', async () => {
     const recorder = inMemory()
     const server = await start({ interceptors: [metrics({ recorder })] })
     await runRpc(server.client(), 'unary', { requests: [unparsable] })
     expect(recorder.snapshot().byCode).toEqual({ [paths.unary]: { INTERNAL: 1 } })
   })
 
-  it('flaw 83: errors are told apart by code: a status, an abort, a bug', async () => {
+  // reference: flaw 83, symbol 91
+  it('errors are told apart by code: a status, an abort, a bug', async () => {
     const recorder = inMemory()
     const server = await start({ interceptors: [metrics({ recorder })] })
     const client = server.client()
@@ -166,7 +166,8 @@ describe('metrics()', () => {
     expect(snapshot.errors[paths.unary]).toBe(5)
   })
 
-  it('flaw 84: failed calls weigh in the average like any other, and each code has its own latencies', async () => {
+  // reference: deviation 33, flaw 84, symbol 92
+  it('failed calls weigh in the average like any other, and each code has its own latencies', async () => {
     const clock = new FakeClock()
     const recorder = inMemory()
     const waits = [10, 20, 90]
@@ -186,7 +187,8 @@ describe('metrics()', () => {
     expect(method?.latency.buckets.at(-1)).toEqual({ leMs: Number.POSITIVE_INFINITY, count: 3 })
   })
 
-  it.each(patterns)('flaw 85: %s calls in progress, cancelled and late', async (pattern) => {
+  // reference: flaw 85
+  it.each(patterns)('%s calls in progress, cancelled and late', async (pattern) => {
     const recorder = inMemory()
     const server = await start({ behaviour: manual, interceptors: [metrics({ recorder })] })
     const client = server.client(metrics({ recorder }))
@@ -204,7 +206,8 @@ describe('metrics()', () => {
     expect(CANCELLED + DEADLINE_EXCEEDED).toBe(2)
   })
 
-  it('flaw 85: messages are counted each way', async () => {
+  // reference: flaw 85
+  it('messages are counted each way', async () => {
     const recorder = inMemory()
     const server = await start({ interceptors: [metrics({ recorder })] })
     const client = server.client(metrics({ recorder }))
@@ -229,7 +232,8 @@ describe('metrics()', () => {
     ])
   })
 
-  it('flaw 85: a unary call that is refused has no request, one that fails has no response', async () => {
+  // reference: flaw 85
+  it('a unary call that is refused has no request, one that fails has no response', async () => {
     const recorder = inMemory()
     const refusals = failing(1)
     const server = await start({ interceptors: [metrics({ recorder }), refusals] })
@@ -242,7 +246,8 @@ describe('metrics()', () => {
     expect([counts('client'), counts('server')]).toEqual([[[2, 0]], [[0, 1]]])
   })
 
-  it('flaw 85: sizes and attempts, for recorders that have a place for them', async () => {
+  // reference: flaw 85
+  it('sizes and attempts, for recorders that have a place for them', async () => {
     const sizes: unknown[] = []
     const methods: unknown[] = []
     const recorder: Recorder = {
@@ -272,7 +277,8 @@ describe('metrics()', () => {
     expect(inner.snapshot({ per: 'attempt' }).byCode).toEqual({ [paths.clientStream]: { UNAVAILABLE: 1, OK: 1 } })
   })
 
-  it('flaw 86: methods nobody registered are one series, whatever they are called', async () => {
+  // reference: flaw 86
+  it('methods nobody registered are one series, whatever they are called', async () => {
     const recorder = inMemory()
     const server = createServer({ interceptors: [metrics({ recorder })] })
     server.addService(testService, {
@@ -309,7 +315,8 @@ describe('metrics()', () => {
     ])
   })
 
-  it('flaw 87: started is what ended and what is in progress, under many mixed calls', async () => {
+  // reference: flaw 87
+  it('started is what ended and what is in progress, under many mixed calls', async () => {
     const recorder = inMemory()
     const gate = new Gate()
     const server = await start({ interceptors: [metrics({ recorder })] })

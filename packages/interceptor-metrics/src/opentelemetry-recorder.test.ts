@@ -69,7 +69,8 @@ interceptorSuite('metrics() for OpenTelemetry', () =>
 const method = 'grpcstack.testing.Test/Unary'
 
 describe('by the semantic conventions', () => {
-  it('flaw 87: the duration of calls, on both sides, with attributes, unit and buckets', async () => {
+  // reference: flaw 87
+  it('the duration of calls, on both sides, with attributes, unit and buckets', async () => {
     const { meterProvider, read } = sdk()
     const clock = new FakeClock()
     const recorder = openTelemetry({ meterProvider })
@@ -140,7 +141,8 @@ describe('by the semantic conventions', () => {
     expect(pointsOf(all.get('rpc.server.call.duration'))[0]?.attributes['error.type']).toBe('NOT_FOUND')
   })
 
-  it('flaw 86: methods nobody registered are _OTHER', async () => {
+  // reference: flaw 86
+  it('methods nobody registered are _OTHER', async () => {
     const { meterProvider, read } = sdk()
     const server = createServer({ interceptors: [metrics({ recorder: openTelemetry({ meterProvider }) })] })
     server.addService(testService, {

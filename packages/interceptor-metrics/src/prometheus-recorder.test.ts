@@ -40,7 +40,8 @@ const lines = (text: string, start = ''): string[] =>
 const service = 'grpc_service="grpcstack.testing.Test"'
 
 describe('what Prometheus scrapes', () => {
-  it('flaw 87: exactly the names, labels and codes of go-grpc-prometheus', async () => {
+  // reference: flaw 87
+  it('exactly the names, labels and codes of go-grpc-prometheus', async () => {
     const registry = new Registry()
     const recorder = prometheus({ registry })
     const server = await start({ interceptors: [metrics({ recorder })] })

@@ -22,7 +22,8 @@ import { type RefusedEvent, rateLimit } from './rate-limit.ts'
 const spent = (clock: FakeClock, more = {}) => rateLimit({ rate: 1, perMs: 60_000, key: () => 'one', clock, ...more })
 
 describe('flaws of the reference', () => {
-  it('flaw 62: no edge of a window lets more than the bound through', async () => {
+  // reference: deviation 31, flaw 62, symbol 76, symbol 77
+  it('no edge of a window lets more than the bound through', async () => {
     // 60 a minute, asked for around the turn of the minute: the reference admits 120 within 20 ms.
     const clock = new FakeClock(59_990)
     const limit = rateLimit({ rate: 60, perMs: 60_000, clock })
@@ -36,7 +37,8 @@ describe('flaws of the reference', () => {
     expect(admitted).toBe(60)
   })
 
-  it('flaw 63: a call costs the same whatever number of keys is known, and the number is bounded', () => {
+  // reference: flaw 63
+  it('a call costs the same whatever number of keys is known, and the number is bounded', () => {
     // The reference walks all keys on every request: 1.7 ms each at 100 000 keys.
     const clock = new FakeClock()
     const store = memoryStore({ clock, maxKeys: 100_000 })
@@ -57,7 +59,8 @@ describe('flaws of the reference', () => {
     expect(many).toBeLessThan(Math.max(20, few * 10)) // walking would make it 1700
   })
 
-  it('flaw 64: callers without credentials do not share a bucket', async () => {
+  // reference: flaw 64, sentence 35
+  it('callers without credentials do not share a bucket', async () => {
     await using server = await startTestServer({ interceptors: [rateLimit({ rate: 2, perMs: 60_000 })] })
     await using elsewhere = await connectFrom('127.0.0.2', server.address)
     const abuser = server.client()
@@ -71,7 +74,8 @@ describe('flaws of the reference', () => {
     }
   })
 
-  it('flaw 65: floods of bad tokens are refused before they cost a validation, and good callers by who they are', async () => {
+  // reference: flaw 65
+  it('floods of bad tokens are refused before they cost a validation, and good callers by who they are', async () => {
     const principalVar = new ContextVar<{ subject: string }>('principal')
     let validations = 0
     const auth: Interceptor = (call, next) => {
@@ -96,7 +100,8 @@ describe('flaws of the reference', () => {
     expect(validations).toBe(10)
   })
 
-  it('flaw 66: a refusal is the same for all four patterns', async () => {
+  // reference: flaw 66
+  it('a refusal is the same for all four patterns', async () => {
     await using server = await startTestServer({ interceptors: [spent(new FakeClock())] })
     const client = server.client()
     await runRpc(client, 'unary')
@@ -110,7 +115,8 @@ describe('flaws of the reference', () => {
     for (const status of statuses) expect(status).toEqual(statuses[0])
   })
 
-  it('flaw 67: a refusal tells when to come back, and coming back then is enough', async () => {
+  // reference: flaw 67
+  it('a refusal tells when to come back, and coming back then is enough', async () => {
     const clock = new FakeClock()
     await using server = await startTestServer({ interceptors: [rateLimit({ rate: 7, perMs: 1000, burst: 1, clock })] })
     const client = server.client()
@@ -125,7 +131,8 @@ describe('flaws of the reference', () => {
     }
   })
 
-  it('flaw 68: the messages of a stream can be limited, and streams at the same time', async () => {
+  // reference: flaw 68
+  it('the messages of a stream can be limited, and streams at the same time', async () => {
     const clock = new FakeClock()
     const perMessage = rateLimit({ rate: 10, perMs: 60_000, clock, perMessage: { rate: 3, perMs: 60_000 } })
     await using server = await startTestServer({ interceptors: [concurrencyLimit({ limit: 1 }), perMessage] })
@@ -141,7 +148,8 @@ describe('flaws of the reference', () => {
     expect(server.calls[0]?.requests).toHaveLength(3)
   })
 
-  it('flaw 69: limits differ by method and by cost', async () => {
+  // reference: flaw 69
+  it('limits differ by method and by cost', async () => {
     const limit = rateLimit({
       clock: new FakeClock(),
       rate: 10,
@@ -160,7 +168,8 @@ describe('flaws of the reference', () => {
     expect(admitted).toEqual({ unary: 10, bidi: 2 })
   })
 
-  it('flaw 69: a clock that steps backwards neither opens nor blocks', async () => {
+  // reference: flaw 69
+  it('a clock that steps backwards neither opens nor blocks', async () => {
     const clock = new FakeClock(1e9)
     await using server = await startTestServer({ interceptors: [rateLimit({ rate: 1, perMs: 1000, clock })] })
     const client = server.client()
@@ -174,7 +183,8 @@ describe('flaws of the reference', () => {
     expect(await code()).toBe(Code.OK)
   })
 
-  it('flaw 70: calls to methods nobody registered use up no quota of those that are', async () => {
+  // reference: flaw 70
+  it('calls to methods nobody registered use up no quota of those that are', async () => {
     const limit = rateLimit({ rate: 1, perMs: 60_000, clock: new FakeClock() })
     const server = createServer({ interceptors: [limit] })
     const bytes = (buffer: Buffer): Buffer => buffer
@@ -209,7 +219,8 @@ describe('flaws of the reference', () => {
     }
   })
 
-  it('flaw 70: shadow mode decides, counts and tells, and refuses nobody', async () => {
+  // reference: flaw 70
+  it('shadow mode decides, counts and tells, and refuses nobody', async () => {
     const limit = spent(new FakeClock(), { shadow: true, name: 'trial' })
     const events: RefusedEvent[] = []
     const stop = limit.on('refused', (event) => events.push(event))

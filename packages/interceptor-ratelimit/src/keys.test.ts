@@ -89,6 +89,7 @@ describe('byPeer', () => {
     expect(await keyOf(key, metadataOf({ 'x-real-ip': '203.0.113.9' }))).toBe('203.0.113.9')
   })
 
+  // reference: flaw 64
   it('reads a bounded part of a header made of trusted addresses', async () => {
     const key = byPeer({ trustedProxies: ['127.0.0.1', '10.0.0.0/8'] })
     expect(await keyOf(key, forwarded(`203.0.113.9${', 10.0.0.1'.repeat(500)}`))).toBe('10.0.0.1')
@@ -167,6 +168,7 @@ describe('byPrincipal', () => {
   const principalVar = new ContextVar<{ subject: string; claims?: object }>('principal')
   const key = byPrincipal(principalVar, { otherwise: () => 'nobody' })
 
+  // reference: sentence 35
   it('is the subject an outer interceptor has set', async () => {
     expect(await keyOf(key, undefined, () => principalVar.set({ subject: 'shop' }))).toBe('subject=shop')
     expect(await keyOf(key, undefined, (call) => call.context.set(principalVar, { subject: 'shop' }))).toBe(

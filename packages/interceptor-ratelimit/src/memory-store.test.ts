@@ -131,6 +131,7 @@ describe('memoryStore', () => {
     expect(() => store.open([{ ...limit, quota: other }])).toThrow('limit "shared" is already there with other numbers')
   })
 
+  // reference: sentence 36
   it('forgets keys that owe nothing, without a timer', () => {
     const clock = new FakeClock()
     const { store, take } = open(10, 1000, 1, { clock })
@@ -143,6 +144,7 @@ describe('memoryStore', () => {
     expect(clock.pending).toBe(0)
   })
 
+  // reference: symbol 78
   it('never holds more than maxKeys, and those in use are not forgotten for a flood of others', () => {
     const clock = new FakeClock()
     const { store, take } = open(1, 60_000, 2, { clock, maxKeys: 100 })

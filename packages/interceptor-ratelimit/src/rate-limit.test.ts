@@ -263,6 +263,7 @@ describe('ratelimit headers', () => {
     return { server, client: server.client() }
   }
 
+  // reference: flaw 67
   it('tell callers where they stand: in response headers, and with a refusal', async () => {
     const clock = new FakeClock()
     const limit = rateLimit({ rate: 3, perMs: 10_000, clock, headers: true, name: 'per-peer' })

@@ -61,7 +61,8 @@ class Load {
 }
 
 describe('several processes', () => {
-  it('share one limit within its exact bound, and flaw 69: it is not one limit per process', async () => {
+  // reference: flaw 69, symbol 78
+  it('share one limit within its exact bound, instead of one per process', async () => {
     await using redis = await RedisServer.start()
     const options = JSON.stringify({ rate: 20, burst: 20, storeTimeoutMs: 5000 })
     const script = fileURLToPath(new URL('../test/limited-server.mjs', import.meta.url))

@@ -95,7 +95,8 @@ describe('the script', () => {
     expect(limits[0]?.waitMs).toBeLessThanOrEqual(60_000)
   })
 
-  it('flaw 69: a server clock that stepped back neither opens nor blocks', async () => {
+  // reference: flaw 69
+  it('a server clock that stepped back neither opens nor blocks', async () => {
     const name = randomUUID()
     const limiter = redisStore(redis).open([limit(name, 1, 1000, 1)])
     await limiter.take(['k'], [1])
@@ -156,6 +157,7 @@ const clients: [string, () => Promise<{ client: RedisClient; close(): unknown }>
 ]
 
 describe.each(clients)('with %s', (_name, connect) => {
+  // reference: symbol 79
   it('keeps its bound under calls at once', async () => {
     const { client, close } = await connect()
     try {

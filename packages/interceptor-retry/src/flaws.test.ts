@@ -26,7 +26,8 @@ beforeAll(async () => {
 afterAll(() => server.stop())
 
 describe.each(patterns)('against a real server, %s', (pattern) => {
-  it('flaw 30: a call that fails is really tried again', async () => {
+  // reference: flaw 30, symbol 62
+  it('a call that fails is really tried again', async () => {
     const behaviour = attempts(unavailable, unavailable, echo)
     const rpc = await runRpc(server.client(retry({ initialBackoffMs: 0 })), pattern, {
       metadata: server.behave(behaviour),
@@ -34,7 +35,8 @@ describe.each(patterns)('against a real server, %s', (pattern) => {
     expect([rpc.status?.code, behaviour.seen.length]).toEqual([Code.OK, 3])
   })
 
-  it('flaw 40: no retry once headers or messages were delivered', async () => {
+  // reference: flaw 40
+  it('no retry once headers or messages were delivered', async () => {
     const behaviour = attempts(async (rpc) => {
       rpc.sendHeaders({ early: 'yes' })
       if (rpc.pattern === 'serverStream' || rpc.pattern === 'bidi') await rpc.write({ text: 'once' })
@@ -52,7 +54,8 @@ describe.each(patterns)('against a real server, %s', (pattern) => {
 })
 
 describe('retry', () => {
-  it('flaw 31: backoffs are spread by chance, and capped', async () => {
+  // reference: flaw 31, symbol 64
+  it('backoffs are spread by chance, and capped', async () => {
     const waits = async (random: () => number) => {
       const clock = new FakeClock()
       const options = { clock, random, maxAttempts: 4, initialBackoffMs: 100, backoffMultiplier: 10, maxBackoffMs: 500 }
@@ -69,7 +72,8 @@ describe('retry', () => {
     expect(await waits(() => 0.3)).toEqual([30, 150, 150])
   })
 
-  it('flaw 32: all attempts and backoffs fit the one deadline, and a wait that cannot fit is not begun', async () => {
+  // reference: flaw 32
+  it('all attempts and backoffs fit the one deadline, and a wait that cannot fit is not begun', async () => {
     const clock = new FakeClock()
     const behaviour = attempts(unavailable)
     const deadline = Date.now() + 5000
@@ -84,7 +88,8 @@ describe('retry', () => {
     for (const attempt of behaviour.seen) expect(Math.abs(attempt.deadline - deadline)).toBeLessThan(1000)
   })
 
-  it('flaw 33: DEADLINE_EXCEEDED is not retried, neither a server’s nor the caller’s own', async () => {
+  // reference: deviation 29, flaw 33, sentence 20
+  it('DEADLINE_EXCEEDED is not retried, neither a server’s nor the caller’s own', async () => {
     const client = server.client(retry({ initialBackoffMs: 0, idempotent: '*' }))
     const theirs = attempts(fail(Code.DEADLINE_EXCEEDED), echo)
     await runRpc(client, 'unary', { metadata: server.behave(theirs) })
@@ -93,7 +98,8 @@ describe('retry', () => {
     expect([theirs.seen.length, ours.seen.length]).toEqual([1, 1])
   })
 
-  it('flaw 34: an ambiguous failure is retried only for methods that say they are idempotent', async () => {
+  // reference: deviation 29, flaw 34
+  it('an ambiguous failure is retried only for methods that say they are idempotent', async () => {
     const client = server.client(
       retry({ initialBackoffMs: 0, perAttemptTimeoutMs: 250, idempotent: { pattern: 'serverStream' } }),
     )
@@ -106,7 +112,8 @@ describe('retry', () => {
     expect([await tries('unary'), await tries('serverStream')]).toEqual([1, 2])
   })
 
-  it('flaw 35: an outage does not multiply the load: retries have a budget, shared by the calls of a channel', async () => {
+  // reference: flaw 35
+  it('an outage does not multiply the load: retries have a budget, shared by the calls of a channel', async () => {
     const clock = new FakeClock()
     const load = async (budget: RetryBudget | false | undefined) => {
       const behaviour = attempts(unavailable)
@@ -125,7 +132,8 @@ describe('retry', () => {
     expect(await load(undefined)).toBeLessThanOrEqual(100 + 100 + 20)
   })
 
-  it('flaw 36: pushback is obeyed; a negative or unreadable one means no', async () => {
+  // reference: flaw 36
+  it('pushback is obeyed; a negative or unreadable one means no', async () => {
     const clock = new FakeClock()
     const behaviour = attempts(pushedBack('77'), pushedBack('-1'), echo)
     const rpc = startRpc(server.client(retry({ clock })), 'unary', { metadata: server.behave(behaviour) })
@@ -137,13 +145,15 @@ describe('retry', () => {
     expect([behaviour.seen.length, unreadable.seen.length]).toEqual([2, 1])
   })
 
-  it('flaw 37: each retry says how many attempts came before', async () => {
+  // reference: flaw 37
+  it('each retry says how many attempts came before', async () => {
     const behaviour = attempts(unavailable, unavailable, echo)
     await runRpc(server.client(retry({ initialBackoffMs: 0 })), 'bidi', { metadata: server.behave(behaviour) })
     expect(behaviour.announced).toEqual([[], ['1'], ['2']])
   })
 
-  it('flaw 38: a backoff blocks nobody and ends at once when the call is cancelled', async () => {
+  // reference: flaw 38, symbol 65
+  it('a backoff blocks nobody and ends at once when the call is cancelled', async () => {
     const clock = new FakeClock()
     const client = server.client(retry({ clock }))
     const waiting = startRpc(client, 'unary', { metadata: server.behave(unavailable) })
@@ -154,7 +164,8 @@ describe('retry', () => {
     expect(clock.pending).toBe(0)
   })
 
-  it('flaw 39: a retry policy of the channel underneath is noticed', async () => {
+  // reference: flaw 39
+  it('a retry policy of the channel underneath is noticed', async () => {
     const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
     const methodConfig = [
       {
@@ -179,7 +190,8 @@ describe('retry', () => {
     })
   })
 
-  it('flaw 41: the last error keeps the earlier ones, each attempt can be observed, and attempts are what is counted', async () => {
+  // reference: flaw 41, sentence 19
+  it('the last error keeps the earlier ones, each attempt can be observed, and attempts are what is counted', async () => {
     const events: RetryEvent[] = []
     const reports: unknown[] = []
     const client = server.client(
@@ -208,7 +220,8 @@ describe('retry', () => {
     expect(reports).toEqual([3])
   })
 
-  it('flaw 41: an exception that is no status fails the call and is not retried', async () => {
+  // reference: flaw 41
+  it('an exception that is no status fails the call and is not retried', async () => {
     let runs = 0
     const client = server.client(retry({ initialBackoffMs: 0 }), () => {
       runs++

@@ -54,6 +54,7 @@ const answer = async (rpc: ServerRpc, text: string) => {
 }
 
 describe.each(singleRequests)('hedge, %s', (pattern) => {
+  // reference: flaw 41, sentence 38
   it('starts another attempt each time the delay passes; the first answer wins and the others are cancelled', async () => {
     const { clock, rpc, seen, announced, started } = hedged(pattern, {}, manual)
     await started(1)

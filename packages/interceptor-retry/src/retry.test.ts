@@ -23,6 +23,7 @@ beforeAll(async () => {
 afterAll(() => server.stop())
 
 describe.each(patterns)('retry, %s', (pattern) => {
+  // reference: symbol 63
   it('tries a call again that failed with UNAVAILABLE, three times in all', async () => {
     const behaviour = attempts(unavailable, unavailable, echo)
     const client = server.client(retry({ initialBackoffMs: 1 }))
@@ -52,6 +53,7 @@ describe.each(patterns)('retry, %s', (pattern) => {
     expect(behaviour.seen).toHaveLength(3)
   })
 
+  // reference: sentence 20
   it('does not try again what is not retryable', async () => {
     const behaviour = attempts(fail(Code.INTERNAL), echo)
     const rpc = await runRpc(server.client(retry()), pattern, { metadata: server.behave(behaviour) })

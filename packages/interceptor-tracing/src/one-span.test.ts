@@ -74,6 +74,7 @@ const refuse = (code: Code): Interceptor =>
     return { code, details: 'not today' }
   }
 
+// reference: sentence 2
 describe.each(patterns)('exactly one span per RPC and side: %s', (pattern: TestPattern) => {
   it.each([
     ['a channel and a server of grpc-core', false],

@@ -157,6 +157,7 @@ async function settled(value: () => number): Promise<number> {
 }
 
 describe('a call with a single response', () => {
+  // reference: deviation 18, symbol 14
   it('is awaited for the response and tells headers, trailers, status and peer', async () => {
     const call = unary(service.one, { text: 'hello' })
     expect(await call).toEqual({ text: 'hello' })
@@ -281,6 +282,7 @@ describe('a call with a single response', () => {
 })
 
 describe('a stream of responses', () => {
+  // reference: symbol 15
   it('yields every message and then is done for good', async () => {
     const call = stream(service.list, { text: '3' })
     const responses = call[Symbol.asyncIterator]()

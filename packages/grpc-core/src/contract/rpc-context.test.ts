@@ -22,6 +22,7 @@ const entering: Interceptor = (call, next) => {
 }
 
 describe('a ContextVar in a server RPC', () => {
+  // reference: sentence 4, sentence 22, symbol 51
   it.each(patterns)(
     'is seen by inner interceptors, the handler, its events and timers, and by nobody else: %s',
     async (pattern) => {
@@ -89,6 +90,7 @@ describe('a ContextVar in a server RPC', () => {
     },
   )
 
+  // reference: deviation 10, sentence 26
   it('starts empty, whoever starts the server or calls it in the same process', async () => {
     const seen: string[] = []
     await using server = await startTestServer({
@@ -118,6 +120,7 @@ describe('a ContextVar in a server RPC', () => {
     expect(tenant.get('nobody')).toBe('nobody')
   })
 
+  // reference: symbol 52
   it('reset() restores what was before set(), once, and only with a token of its own', async () => {
     const seen: unknown[] = []
     const errors: unknown[] = []
@@ -154,6 +157,7 @@ describe('a ContextVar in a server RPC', () => {
     ])
   })
 
+  // reference: symbol 53
   it('has its default where nothing was set, and a fallback before it', () => {
     expect(hops.get()).toBe(0)
     expect(hops.get(5)).toBe(5)
@@ -164,6 +168,7 @@ describe('a ContextVar in a server RPC', () => {
     expect(() => new ContextVar(7 as never)).toThrow(TypeError)
   })
 
+  // reference: symbol 54
   it('is also there as call.context, without asking the current flow', async () => {
     const seen: unknown[] = []
     await using server = await startTestServer({
@@ -184,6 +189,7 @@ describe('a ContextVar in a server RPC', () => {
 })
 
 describe('a ContextVar on a client', () => {
+  // reference: deviation 10
   it('interceptors see the caller’s values; what they set stays in that RPC', async () => {
     const seen: unknown[] = []
     const counting: Interceptor = async (_call, next) => {

@@ -14,6 +14,7 @@ import {
 } from './status.ts'
 
 describe('RpcError', () => {
+  // reference: symbol 31
   it('is an Error with the shape of grpc-js’s own', () => {
     const metadata = metadataOf({ a: 'b' })
     const cause = new Error('below')
@@ -34,8 +35,9 @@ describe('RpcError', () => {
     expect('cause' in error).toBe(false)
   })
 
+  // reference: flaw 6, symbol 32
   it.each([undefined, null, 0, 17, -1, 1.5, Number.NaN, '5', 'NOT_FOUND', {}])(
-    'flaw 6: cannot be made without a code: %j',
+    'cannot be made without a code: %j',
     (code) => {
       expect(() => new RpcError(code as never)).toThrow(TypeError)
     },

@@ -86,6 +86,7 @@ describe.each([true, false])('response metadata and trailers of interceptors, st
     expect(rpc.headers?.get('handler')).toEqual([])
   })
 
+  // reference: deviation 24
   it('the status may be changed on its way out, code, details and trailers', async () => {
     const mapping: Interceptor = async (_call, next) => {
       const status = await next()
@@ -99,7 +100,8 @@ describe.each([true, false])('response metadata and trailers of interceptors, st
 })
 
 describe('a server call', () => {
-  it.each(patterns)('flaw 13: tells method, peer, host, deadline, metadata and encryption: %s', async (pattern) => {
+  // reference: flaw 13
+  it.each(patterns)('tells method, peer, host, deadline, metadata and encryption: %s', async (pattern) => {
     const seen: ServerCall[] = []
     const looking = (call: ServerCall, next: Next): Promise<Status> => {
       seen.push(call)
@@ -136,6 +138,7 @@ describe('a server call', () => {
     expect(after).toMatch(/^127\.0\.0\.1:\d+$/)
   })
 
+  // reference: sentence 22
   it.each(patterns)('metadata changed or assigned before next() is what the handler gets: %s', async (pattern) => {
     const changing: Interceptor = (call, next) => {
       call.metadata.set('added', '1')
@@ -153,6 +156,7 @@ describe('a server call', () => {
     expect(server.calls[0]?.metadata.getMap()).toMatchObject({ added: '1', assigned: '1' })
   })
 
+  // reference: sentence 2
   it.each(patterns)('requests and responses may be replaced by taps, outermost first and last: %s', async (pattern) => {
     const marking =
       (mark: string): Interceptor =>

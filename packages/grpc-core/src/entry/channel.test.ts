@@ -23,6 +23,7 @@ function logging() {
 }
 
 describe('interceptChannel', () => {
+  // reference: symbol 28
   it('without interceptors returns the very same channel', async () => {
     await using server = await startTestServer()
     const channel = server.channel()
@@ -32,6 +33,7 @@ describe('interceptChannel', () => {
     stock.close()
   })
 
+  // reference: symbol 28
   it.each(patterns)('of an intercepted channel puts the last wrap outermost: %s', async (pattern) => {
     const { log, named } = logging()
     await using server = await startTestServer()
@@ -57,6 +59,7 @@ describe('interceptChannel', () => {
     channel.close()
   })
 
+  // reference: symbol 27
   it('is a grpc-js channel: target, state, channelz, close', async () => {
     await using server = await startTestServer()
     const channel = server.channel((_call, next) => next())
@@ -74,6 +77,7 @@ describe('interceptChannel', () => {
 })
 
 describe('channel.client', () => {
+  // reference: symbol 29
   it('stubs share the connection', async () => {
     await using server = await startTestServer()
     const channel = server.channel()
@@ -134,6 +138,7 @@ describe('what interceptors know of the channel', () => {
     secure.close()
   })
 
+  // reference: symbol 23
   it('the algorithm a channel has can be named, and switched off per call; another cannot be had', async () => {
     const refusals: unknown[] = []
     await using server = await startTestServer()
@@ -154,6 +159,7 @@ describe('what interceptors know of the channel', () => {
     expect(refusals[0]).toBeInstanceOf(TypeError)
   })
 
+  // reference: symbol 22
   it.each(patterns)('waitForReady waits for a server that is not there yet: %s', async (pattern) => {
     await using server = await startTestServer()
     // Nobody listens there, and nobody comes to: the port of a server that is gone another test may be given.

@@ -44,6 +44,7 @@ async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
 }
 
 describe('createClient', () => {
+  // reference: symbol 29, symbol 30
   it('serves the four kinds of method with promises and async iterables', async () => {
     const client = createClient(Greeter, channel)
     expect(await client.greet({ name: 'you' })).toEqual({ text: 'Hello you' })

@@ -64,10 +64,12 @@ const failureOf = (call: PromiseLike<unknown>): Promise<unknown> =>
   )
 
 describe('createServer', () => {
+  // reference: symbol 46
   it('is a grpc-js Server', () => {
     expect(createServer()).toBeInstanceOf(Server)
   })
 
+  // reference: sentence 1, symbol 48, symbol 49
   it('takes callback handlers, async handlers, plain returns and generators', async () => {
     const { channel } = await serve({
       greet: (call, callback) => callback(null, { text: `callback ${call.request.name}` }),
@@ -125,6 +127,7 @@ describe('createServer', () => {
   }
 
   for (const [what, handlers] of Object.entries(failing)) {
+    // reference: deviation 8
     it(`turns ${what} into INTERNAL without its text, on all four patterns; observers get the cause`, async () => {
       const { channel, seen } = await serve(handlers)
       const client = createClient(Greeter, channel)
@@ -264,6 +267,7 @@ describe('createServer', () => {
       expect(seen.map(({ status }) => status.code)).toEqual([code, code, code, code])
     })
 
+    // reference: deviation 25
     it('request unreadable', async () => {
       const { channel, seen } = await serve({ greet: async () => ({ text: '' }) })
       const broken = { ...Greeter, greet: { ...Greeter.greet, requestSerialize: () => Buffer.from('not JSON') } }
@@ -332,6 +336,7 @@ describe('server.drain', () => {
     await drained
   })
 
+  // reference: deviation 23
   it('ends what is left after the grace with UNAVAILABLE', async () => {
     let arrived: () => void = () => undefined
     const started = new Promise<void>((resolve) => {

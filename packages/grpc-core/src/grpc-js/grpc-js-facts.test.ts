@@ -176,6 +176,7 @@ describe('what grpc-js does, and what becomes of it', () => {
     }
   })
 
+  // reference: deviation 28
   it.each(patterns)(
     'fact 8: paths nobody registered pass a stock server’s interceptors by, not createServer’s: %s',
     async (pattern) => {

@@ -197,6 +197,7 @@ describe('invariant 2: cancel and deadline win over an interceptor that is still
     expect(outer.codes).toEqual([Code.CANCELLED])
   })
 
+  // reference: deviation 4
   it('the deadline is fixed when the call is made, and covers the time of interceptors and every attempt', async () => {
     const deadline = Date.now() + 60_000
     const slow = async (call: ClientCall, next: Next): Promise<Status> => {

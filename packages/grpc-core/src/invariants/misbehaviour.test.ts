@@ -188,6 +188,7 @@ describe('invariant 3: an interceptor that misbehaves ends its RPC with INTERNAL
       else expect(rpc.error).toMatchObject({ refusedBy: 'quota', cause: secret })
     })
 
+    // reference: symbol 43
     it('abort() is short for it', async () => {
       const aborting: Interceptor = () => abort(Code.OUT_OF_RANGE, 'too far', metadataOf({ limit: '9' }))
       await using server = await startTestServer({ interceptors: side === 'server' ? [aborting] : [] })
@@ -196,6 +197,7 @@ describe('invariant 3: an interceptor that misbehaves ends its RPC with INTERNAL
       expect(rpc.status?.metadata.get('limit')).toEqual(['9'])
     })
 
+    // reference: deviation 26
     it.each(patterns)('an onStatus tap that throws changes nothing, and is reported: %s', async (pattern) => {
       const warnings = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
       const throwing: Interceptor = (call, next) => {
@@ -225,6 +227,7 @@ describe('invariant 3: an interceptor that misbehaves ends its RPC with INTERNAL
     expect(server.calls).toEqual([])
   })
 
+  // reference: deviation 21
   it.each(patterns)('on a server next() runs an RPC once: a second time is INTERNAL: %s', async (pattern) => {
     const outer = awaiting()
     const second: unknown[] = []

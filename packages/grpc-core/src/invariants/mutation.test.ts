@@ -35,6 +35,7 @@ const meddling = async (call: ClientCall, next: Next): Promise<Status> => {
 }
 
 describe('invariant 8: the caller’s metadata, options and messages are never mutated', () => {
+  // reference: deviation 9
   it.each(patterns)('whatever client interceptors change: %s', async (pattern) => {
     const metadata = new Metadata({ idempotentRequest: false })
     metadata.set('mine', 'yes')

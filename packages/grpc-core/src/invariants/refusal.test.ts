@@ -76,6 +76,7 @@ async function listen(server: Server): Promise<TestClient> {
   return new TestClient(`127.0.0.1:${port}`, credentials.createInsecure(), { 'grpc.use_local_subchannel_pool': 1 })
 }
 
+// reference: sentence 24
 describe('invariant 4: a refusal happens at metadata time, is trailers-only, reads nothing, and is the same everywhere', () => {
   describe.each(refusals)('refused %s', (_name, refusing) => {
     describe.each(Object.entries(habits))('a client that %s', (_habit, act) => {

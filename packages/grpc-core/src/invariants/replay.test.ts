@@ -52,6 +52,7 @@ function failingAfterReading(times: number): Behaviour {
 }
 
 describe('invariant 6: next() again starts a fresh attempt', () => {
+  // reference: deviation 15
   it.each(patterns)(
     'request messages are replayed, in order, and the application sees one call: %s',
     async (pattern) => {

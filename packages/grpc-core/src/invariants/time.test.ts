@@ -67,6 +67,7 @@ describe('invariant 2: a deadline of its own for what is inside an interceptor',
     expect(server.calls[0]?.cancelled).toBe(true)
   })
 
+  // reference: deviation 5
   it.each(patterns)('bounds inner interceptors that hang, and their signals: %s', async (pattern) => {
     let signal: AbortSignal | undefined
     let outerSignal: AbortSignal | undefined

@@ -53,6 +53,7 @@ describe('invariant 11: work per call is O(interceptors), work per message is O(
     expect(stacked).toBeLessThan(bare + (many - few) / 4)
   })
 
+  // reference: deviation 27
   it('eight that hand on make no promise of their own per call: one between them all', async () => {
     const count = async (interceptors: readonly Interceptor[]): Promise<number> => {
       await using server = await startTestServer()

@@ -30,6 +30,7 @@ const wait: Ask = { name: 'wait' }
 const hello: Answer = { text: 'Hello Ada' }
 
 describe('the details', () => {
+  // reference: sentence 10, sentence 45, sentence 46, symbol 16, symbol 17
   it('are frozen, say what the application asked for, and are changed by copies', async () => {
     let seen: ClientCallDetails | undefined
     const client = clientWith((continuation, details, request) => {
@@ -93,6 +94,7 @@ describe('the details', () => {
     expect(sent).toEqual([['1'], ['2']])
   })
 
+  // reference: deviation 5, symbol 19
   it('cannot outlast the deadline of the application', async () => {
     const client = clientWith((continuation, details) =>
       continuation(details.with({ deadline: Date.now() + 60_000, timeoutMs: undefined }), wait),
@@ -102,6 +104,7 @@ describe('the details', () => {
     expect(performance.now() - start).toBeLessThan(2000)
   })
 
+  // reference: symbol 22
   it('can turn waitForReady on: the call then waits for a server that is not there yet', async () => {
     const first = createServer()
     const address = (await connectAndClose(first)).replace(/^dns:/, '')
@@ -128,6 +131,7 @@ describe('the details', () => {
     }
   })
 
+  // reference: deviation 11, symbol 23
   it('cannot choose a compression the channel does not have', async () => {
     const zip: InterceptGreet = (continuation, details, request) =>
       continuation(details.with({ compression: 'gzip' }), request)

@@ -35,6 +35,7 @@ const wait: Ask = { name: 'wait' }
 const hello: Answer = { text: 'Hello Ada' }
 
 describe('the continuation', () => {
+  // reference: symbol 11
   it('may be called several times at once: the first answer wins and the others are cancelled', async () => {
     const [opened, closed] = [greeter.counts.open, greeter.counts.closed]
     const client = clientWith(async (continuation, details, request) => {
@@ -47,6 +48,7 @@ describe('the continuation', () => {
     expect(greeter.greeted).toEqual(['wait', 'Ada'])
   })
 
+  // reference: symbol 11
   it('may be called again after a failure, and the application sees only what is returned', async () => {
     const failures: unknown[] = []
     const client = clientWith(async (continuation, details, request) => {
@@ -131,11 +133,13 @@ describe('what an interceptor answers', () => {
     })
   }
 
+  // reference: sentence 14
   it('may be a list where responses stream', async () => {
     const client = greeter.with({ interceptUnaryStream: () => [{ text: 'a' }, { text: 'b' }] })
     expect(await collect(client.greetMany(ada))).toEqual([{ text: 'a' }, { text: 'b' }])
   })
 
+  // reference: sentence 5
   it('may be another response than the one it got', async () => {
     const client = clientWith(async (continuation, details, request) => {
       const { text } = await continuation(details, { name: `${request.name}!` })
@@ -208,6 +212,7 @@ describe('a failure that is handed on', () => {
 describe('the requests of a stream', () => {
   const three: readonly Ask[] = [{ name: 'a' }, { name: 'b' }, { name: 'c' }]
 
+  // reference: deviation 15, symbol 13
   it('can be iterated once: a second attempt with them fails instead of sending an empty stream', async () => {
     const again: StreamUnaryClientInterceptor<Ask, Answer> = {
       interceptStreamUnary: async (continuation, details, requests) => {
@@ -219,6 +224,7 @@ describe('the requests of a stream', () => {
     expect(error).toMatchObject({ code: Code.INTERNAL, details: expect.stringContaining('can be iterated once') })
   })
 
+  // reference: symbol 13
   it('can be kept and sent again', async () => {
     const again: StreamUnaryClientInterceptor<Ask, Answer> = {
       interceptStreamUnary: async (continuation, details, requests) => {
@@ -338,6 +344,7 @@ describe('cancel and deadline', () => {
     await until(() => closed === 2, 'the end of the second stream')
   })
 
+  // reference: deviation 22
   it('end every call an interceptor has made', async () => {
     const [opened, closed] = [greeter.counts.open, greeter.counts.closed]
     const client = clientWith(async (continuation, details) => {
@@ -395,6 +402,7 @@ describe('an interceptor object', () => {
     expect(clientInterceptors(named('stub'))).toHaveLength(1)
   })
 
+  // reference: sentence 6
   it('that serves other kinds of calls is not there for the rest', async () => {
     const calls: unknown[] = []
     const look: Interceptor = (call, next) => {

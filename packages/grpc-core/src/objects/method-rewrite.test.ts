@@ -49,6 +49,7 @@ const ada: Ask = { name: 'Ada' }
 const v2: Answer = { text: 'v2' }
 
 describe('another method in the details', () => {
+  // reference: deviation 14, symbol 18
   it('is what is called on a channel of this library, for every kind of call', async () => {
     const client = createClient(Greeter, interceptChannel(greeter.channel, rewriting))
     expect(await client.greet(ada)).toEqual(v2)
@@ -109,6 +110,7 @@ describe('another method in the details', () => {
     expect((await failureOf(client.greet(ada))).code).toBe(Code.UNIMPLEMENTED)
   })
 
+  // reference: deviation 14
   it('is refused on a stub with a channel of its own', async () => {
     const address = greeter.channel.getTarget().replace(/^dns:/, '')
     const stub = new TestClient(address, credentials.createInsecure(), { interceptors: clientInterceptors(rewriting) })

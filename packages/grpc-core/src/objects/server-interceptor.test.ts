@@ -78,6 +78,7 @@ function watching(): { interceptor: Interceptor; statuses: Status[] } {
 }
 
 describe('what interceptService answers', () => {
+  // reference: sentence 32, symbol 44
   it('may be abortHandler: any kind of call gets the status at once, and nothing of it is read', async () => {
     const trailers = new Metadata()
     trailers.set('why', 'no token')
@@ -105,6 +106,7 @@ describe('what interceptService answers', () => {
   })
 
   for (const nothing of [null, undefined]) {
+    // reference: sentence 29, symbol 37
     it(`may be ${nothing}: the method is not found`, async () => {
       const client = await start(service(() => nothing))
       for (const call of waitingCalls(client)) {
@@ -119,6 +121,7 @@ describe('what interceptService answers', () => {
     ['an object', { behavior: () => undefined }],
     ['a status', { code: Code.OK }],
   ] as const) {
+    // reference: deviation 16
     it(`must not be ${what}: INTERNAL, and the server lives on`, async () => {
       const watch = watching()
       let rubbishNow = true
@@ -193,6 +196,7 @@ describe('what interceptService answers', () => {
 })
 
 describe('the continuation', () => {
+  // reference: deviation 20, sentence 27, symbol 35
   it('asks inner interceptor objects at once, in order; plain interceptors run when the handler does', async () => {
     const order: string[] = []
     const named = (name: string): ServerInterceptor =>
@@ -231,6 +235,7 @@ describe('the continuation', () => {
     expect(ran).toBe(false)
   })
 
+  // reference: deviation 21
   it('asks the inner ones again each time: none can be passed by', async () => {
     let asked = 0
     const client = await start(
@@ -267,6 +272,7 @@ describe('the continuation', () => {
     }
   })
 
+  // reference: deviation 12, symbol 26
   it('hands changed metadata to inner interceptors and the handler', async () => {
     const seen: unknown[] = []
     greeter = await startGreeter(
@@ -303,6 +309,7 @@ describe('the continuation', () => {
     ['metadata that is none', { invocationMetadata: {} }],
     ['nothing at all', undefined],
   ] as const) {
+    // reference: deviation 13
     it(`refuses ${what}`, async () => {
       const watch = watching()
       const client = await start(
@@ -316,6 +323,7 @@ describe('the continuation', () => {
 })
 
 describe('the details', () => {
+  // reference: sentence 28, sentence 48, symbol 24, symbol 25
   it('describe the RPC, and are frozen', async () => {
     let seen: HandlerCallDetails | undefined
     const client = await start(
@@ -337,6 +345,7 @@ describe('the details', () => {
 })
 
 describe('a wrapped handler', () => {
+  // reference: deviation 24, sentence 34, symbol 36, symbol 39, symbol 40
   it('may change requests and responses, for every kind of call', async () => {
     async function* loud(asks: AsyncIterable<Ask>): AsyncGenerator<Ask> {
       for await (const ask of asks) yield { ...ask, name: ask.name.toUpperCase() }
@@ -367,6 +376,7 @@ describe('a wrapped handler', () => {
     ])
   })
 
+  // reference: symbol 37
   it('may be given to wrapHandler as the promise the continuation returns, and null stays null', async () => {
     let ran = 0
     const client = await start(
@@ -387,6 +397,7 @@ describe('a wrapped handler', () => {
     expect(() => wrapHandler(null, 'wrapper' as never)).toThrow(TypeError)
   })
 
+  // reference: symbol 40
   it('keeps headers, trailers, details and the cause of what is inside', async () => {
     const cause = new Error('why')
     const watch = watching()
@@ -695,6 +706,7 @@ describe('a handler of another kind than the method', () => {
     for await (const { name } of asks) yield { text: name }
   })
 
+  // reference: deviation 7, symbol 38
   it('gives a stream of one where it gives one response', async () => {
     const client = await start(service(() => one))
     expect(await client.greet(ada)).toEqual({ text: 'one Ada' })
@@ -711,6 +723,7 @@ describe('a handler of another kind than the method', () => {
     expect(await client.greetAll([ada])).toEqual({ text: 'Ada' })
   })
 
+  // reference: deviation 7
   it('must give exactly one response where the method has one', async () => {
     const watch = watching()
     const client = await start(
@@ -771,6 +784,7 @@ describe('a handler of another kind than the method', () => {
     })
   }
 
+  // reference: symbol 38
   it('refuses a behaviour that is no function', () => {
     expect(() => unaryUnaryRpcMethodHandler('behavior' as never)).toThrow(TypeError)
     expect(() => one.with({ behavior: 5 as never })).toThrow(TypeError)
@@ -789,6 +803,7 @@ describe('a path nobody registered', () => {
     return client.unknown(ada)
   }
 
+  // reference: sentence 23
   it('is shown, and its continuation finds nothing', async () => {
     let found: unknown = 'not asked'
     const seen: unknown[] = []
@@ -875,6 +890,7 @@ describe('around interceptor objects', () => {
     for (const deadline of deadlines) expect(deadline).toBeLessThan(Date.now() + 60)
   })
 
+  // reference: deviation 25
   it('inner interceptors learn the true code when the server ends an RPC, not CANCELLED', async () => {
     for (const wrap of [false, true]) {
       const inner = watching()
@@ -901,6 +917,7 @@ describe('around interceptor objects', () => {
     }
   })
 
+  // reference: sentence 25
   it('a context variable set by interceptService is seen inside, by the handler and its streams, in this RPC alone', async () => {
     const user = new ContextVar<string>('user', { default: 'nobody' })
     const seen: string[] = []
@@ -959,6 +976,7 @@ describe('around interceptor objects', () => {
     }
   })
 
+  // reference: symbol 46
   it('works the same on a stock server', async () => {
     const watch = watching()
     const server = new Server({

@@ -37,7 +37,8 @@ import {
 const orders: Behaviour = endWith({ code: Code.NOT_FOUND, details: 'no such order' })
 
 describe('the core does better than the reference’s examples', () => {
-  it('flaw 1: awaiting a continuation throws the RpcError of a call that failed, which can be caught', async () => {
+  // reference: deviation 2, flaw 1, symbol 31
+  it('awaiting a continuation throws the RpcError of a call that failed, which can be caught', async () => {
     const caught: unknown[] = []
     const falling: ClientInterceptor = {
       async interceptUnaryUnary(continuation, details, request) {
@@ -59,7 +60,8 @@ describe('the core does better than the reference’s examples', () => {
     expect(caught[0]).toMatchObject({ code: Code.NOT_FOUND, details: 'no such order' })
   })
 
-  it('flaw 2: an interceptor may implement some of the four methods, and one with none is refused', async () => {
+  // reference: deviation 17, flaw 2, sentence 6, symbol 10
+  it('an interceptor may implement some of the four methods, and one with none is refused', async () => {
     let called = 0
     const some: ClientInterceptor = {
       interceptUnaryUnary(continuation, details, request) {
@@ -74,7 +76,8 @@ describe('the core does better than the reference’s examples', () => {
     expect(() => server.client({} as ClientInterceptor)).toThrow(TypeError)
   })
 
-  it('flaw 3: a stream that an interceptor made anew is still a whole call to the application', async () => {
+  // reference: flaw 3, sentence 14, sentence 16, symbol 15
+  it('a stream that an interceptor made anew is still a whole call to the application', async () => {
     const doubling: ClientInterceptor<TestMessage, TestMessage> = {
       async *interceptUnaryStream(continuation, details, request) {
         for await (const message of continuation(details, request)) yield { ...message, text: 'doubled' }
@@ -103,11 +106,12 @@ describe('the core does better than the reference’s examples', () => {
     expect(server.calls[0]?.cancelled).toBe(true)
   })
 
+  // reference: flaw 4
   it.each([
     ['interceptUnaryUnary', undefined],
     ['interceptUnaryStream', 7],
     ['interceptStreamStream', { not: 'iterable' }],
-  ] as const)('flaw 4: what is no answer ends the call with INTERNAL: %s', async (hook, value) => {
+  ] as const)('what is no answer ends the call with INTERNAL: %s', async (hook, value) => {
     const silly = { [hook]: () => value } as ClientInterceptor
     await using server = await startTestServer()
     const pattern = (
@@ -116,15 +120,17 @@ describe('the core does better than the reference’s examples', () => {
     expect((await runRpc(server.client(silly), pattern)).error?.code).toBe(Code.INTERNAL)
   })
 
-  it('flaw 4: a plain value is an answer where there is one response', async () => {
+  // reference: deviation 3, flaw 4, sentence 13
+  it('a plain value is an answer where there is one response', async () => {
     const caching: ClientInterceptor = { interceptUnaryUnary: () => ({ text: 'cached' }) }
     await using server = await startTestServer()
     expect((await runRpc(server.client(caching), 'unary')).messages).toEqual([{ text: 'cached' }])
     expect(server.calls).toEqual([])
   })
 
+  // reference: deviation 1, flaw 5
   it.each(patterns)(
-    'flaw 5: whatever an interceptor throws, the application gets an RPC error with a code: %s',
+    'whatever an interceptor throws, the application gets an RPC error with a code: %s',
     async (pattern) => {
       const cause = new Error('a bug')
       const buggy: Interceptor = async () => {
@@ -139,7 +145,8 @@ describe('the core does better than the reference’s examples', () => {
     },
   )
 
-  it('flaw 7: one deadline covers the interceptors’ time and every attempt, and ends one that hangs', async () => {
+  // reference: deviation 4, flaw 7
+  it('one deadline covers the interceptors’ time and every attempt, and ends one that hangs', async () => {
     const seen: number[] = []
     const repeating = async (call: ClientCall, next: Next): Promise<Status> => {
       call.makeReplayable({ maxBytes: 0, maxMessages: 1 })
@@ -156,8 +163,9 @@ describe('the core does better than the reference’s examples', () => {
     expect(rpc.status?.code).toBe(Code.DEADLINE_EXCEEDED)
   })
 
+  // reference: flaw 8
   it.each(['clientStream', 'bidi'] as const)(
-    'flaw 8: a repeated request stream is the same stream, never an empty one: %s',
+    'a repeated request stream is the same stream, never an empty one: %s',
     async (pattern) => {
       const requests = [{ text: 'a' }, { text: 'b' }]
       let failures = 1
@@ -177,8 +185,9 @@ describe('the core does better than the reference’s examples', () => {
     },
   )
 
+  // reference: flaw 9
   it.each(patterns)(
-    'flaw 9: a cancel reaches an interceptor at work, by its signal, and ends the call at once: %s',
+    'a cancel reaches an interceptor at work, by its signal, and ends the call at once: %s',
     async (pattern) => {
       const begun = new Gate()
       const reasons: unknown[] = []
@@ -199,7 +208,8 @@ describe('the core does better than the reference’s examples', () => {
     },
   )
 
-  it('flaw 10: one interceptor serves all four kinds of calls', async () => {
+  // reference: flaw 10, sentence 3, symbol 9
+  it('one interceptor serves all four kinds of calls', async () => {
     const seen: string[] = []
     const plain: Interceptor = (call, next) => {
       seen.push(call.method.pattern)
@@ -231,7 +241,8 @@ describe('the core does better than the reference’s examples', () => {
     expect(hooks).toEqual(['uu', 'su', 'us', 'ss'])
   })
 
-  it('flaw 11: metadata is always there and always a copy; details of interceptor objects are frozen', async () => {
+  // reference: deviation 9, flaw 11, sentence 17, sentence 46, symbol 20
+  it('metadata is always there and always a copy; details of interceptor objects are frozen', async () => {
     const given = metadataOf({ mine: '1' })
     const frozen: boolean[] = []
     const stamping: Interceptor = (call, next) => {
@@ -254,7 +265,8 @@ describe('the core does better than the reference’s examples', () => {
     expect(frozen).toEqual([true, true])
   })
 
-  it('flaw 12: whatever a server interceptor does, the server serves the next RPC', async () => {
+  // reference: flaw 12
+  it('whatever a server interceptor does, the server serves the next RPC', async () => {
     const faults: (() => unknown)[] = [
       () => {
         throw new Error('oops')
@@ -277,7 +289,8 @@ describe('the core does better than the reference’s examples', () => {
     expect(codes).toEqual([...faults.map(() => Code.INTERNAL), Code.OK])
   })
 
-  it('flaw 13: a server interceptor sees peer, deadline, kind of call and cancellation', async () => {
+  // reference: flaw 13
+  it('a server interceptor sees peer, deadline, kind of call and cancellation', async () => {
     let seen: ServerCall | undefined
     const looking = (call: ServerCall, next: Next): Promise<Status> => {
       seen = call
@@ -295,7 +308,8 @@ describe('the core does better than the reference’s examples', () => {
     await rpc.done
   })
 
-  it('flaw 14: no second run on a server can pass an inner interceptor by', async () => {
+  // reference: flaw 14
+  it('no second run on a server can pass an inner interceptor by', async () => {
     const checked: string[] = []
     const twice: Interceptor = async (_call, next) => {
       await next()
@@ -328,8 +342,9 @@ describe('the core does better than the reference’s examples', () => {
     expect(checked).toEqual(['unary', 'asked', 'asked'])
   })
 
+  // reference: flaw 15, symbol 54
   it.each(patterns)(
-    'flaw 15: each server RPC has a context of its own, empty at first, the same everywhere in it: %s',
+    'each server RPC has a context of its own, empty at first, the same everywhere in it: %s',
     async (pattern) => {
       const user = new ContextVar<string>('user')
       const wrong: string[] = []
@@ -365,7 +380,8 @@ describe('the core does better than the reference’s examples', () => {
     },
   )
 
-  it('flaw 16: the text of an error that was not meant for the client stays here, as the cause', async () => {
+  // reference: deviation 8, flaw 16
+  it('the text of an error that was not meant for the client stays here, as the cause', async () => {
     const outer = awaiting()
     const leaking: ServerInterceptor = {
       interceptService: () =>
@@ -380,7 +396,8 @@ describe('the core does better than the reference’s examples', () => {
     expect(outer.statuses[0]?.cause).toMatchObject({ message: 'password=hunter2' })
   })
 
-  it('flaw 17: time is monotonic: a stepped wall clock neither ends calls early nor keeps them', async () => {
+  // reference: flaw 17
+  it('time is monotonic: a stepped wall clock neither ends calls early nor keeps them', async () => {
     await using server = await startTestServer()
     const hanging: Interceptor = () => new Promise<never>(() => undefined)
     const long = startRpc(server.client(hanging), 'unary', { options: { deadline: Date.now() + 60_000 } })
@@ -397,7 +414,8 @@ describe('the core does better than the reference’s examples', () => {
     await long.done
   })
 
-  it('flaw 17: nothing is printed', async () => {
+  // reference: flaw 17, symbol 57
+  it('nothing is printed', async () => {
     const printed = [vi.spyOn(process.stdout, 'write'), vi.spyOn(process.stderr, 'write')]
     await using server = await startTestServer({ interceptors: [(_call, next) => next()], behaviour: orders })
     for (const pattern of patterns) await runRpc(server.client(), pattern)

@@ -26,6 +26,7 @@ async function serve(handler: RpcMethodHandler): Promise<GreeterServer['client']
 }
 
 describe('context.abort', () => {
+  // reference: symbol 43
   it('G1: ends the RPC with code and details, and what follows it never runs', async () => {
     let ran = false
     const client = await serve(
@@ -42,6 +43,7 @@ describe('context.abort', () => {
     expect(ran).toBe(false)
   })
 
+  // reference: symbol 42
   it('G1: takes trailing metadata along', async () => {
     const trailers = new Metadata()
     trailers.set('why', 'because')
@@ -81,6 +83,7 @@ describe('context.abort', () => {
     expect(await failureOf(collect(client.chat([])))).toMatchObject(stop)
   })
 
+  // reference: symbol 43
   it('G2: holds although the behaviour swallows it', async () => {
     const swallow = (context: ServicerContext): void => {
       try {

@@ -117,6 +117,7 @@ const failing: readonly Ask[] = [{ name: 'a' }, { name: 'nobody' }]
 const NOT_FOUND = { code: Code.NOT_FOUND, details: 'no such person' }
 
 describe('interceptors of both contracts, on both sides', () => {
+  // reference: sentence 5, symbol 12
   it('A1: an interceptor may send each request three times, and a channel without it sends it once', async () => {
     const triple: StreamStreamClientInterceptor<Ask, Answer> = {
       interceptStreamStream: (continuation, details, requests) => {
@@ -170,6 +171,7 @@ describe('interceptors of both contracts, on both sides', () => {
     expect(log).toEqual(['c1', 'c2', 's1', 's3', 's2[ctx]', 'handler[ctx]'])
   })
 
+  // reference: sentence 9, sentence 13, symbol 2, symbol 14
   it('A4: unary, awaited: each interceptor once, in order; what a continuation returns is a call and a promise', async () => {
     const members: string[] = []
     const looks: ClientInterceptor = {
@@ -203,6 +205,7 @@ describe('interceptors of both contracts, on both sides', () => {
     expect(log).toEqual(ORDER)
   })
 
+  // reference: sentence 7
   it('A7: unary, awaited later', async () => {
     const future = client.greet({ name: 'a' })
     await future.status
@@ -210,6 +213,7 @@ describe('interceptors of both contracts, on both sides', () => {
     expect(await future).toEqual({ text: 'a' })
   })
 
+  // reference: sentence 8
   it('A8: a stream of responses', async () => {
     expect(await collect(client.greetMany({ name: 'a', times: 3 }))).toHaveLength(3)
     expect(log).toEqual(ORDER)
@@ -233,6 +237,7 @@ describe('interceptors of both contracts, on both sides', () => {
     expect(log).toEqual(ORDER)
   })
 
+  // reference: sentence 7
   it('A12: a stream of requests, awaited later', async () => {
     const future = client.greetAll(three)
     await future.status
@@ -247,6 +252,7 @@ describe('interceptors of both contracts, on both sides', () => {
     expect(log).toEqual(ORDER)
   })
 
+  // reference: sentence 8
   it('A14: streams both ways', async () => {
     expect(await collect(client.chat(three))).toEqual([{ text: 'a' }, { text: 'b' }, { text: 'c' }])
     expect(log).toEqual(ORDER)

@@ -35,6 +35,7 @@ const logging = (name: string): ServerInterceptor => ({
 const three: readonly Ask[] = [{ name: 'a' }, { name: 'b' }, { name: 'c' }]
 
 describe('server interceptors', () => {
+  // reference: symbol 34
   it('F1: an object without interceptService is refused when the server is made', () => {
     for (const wrong of [{}, { interceptService: true }, { interceptUnaryUnary: () => undefined }, 7]) {
       expect(() => createServer({ interceptors: [wrong as never] })).toThrow(/interceptService/)
@@ -42,6 +43,7 @@ describe('server interceptors', () => {
     }
   })
 
+  // reference: sentence 23, symbol 34
   it('F2: they are asked in the order of the list, and answer in the reverse', async () => {
     log.length = 0
     const client = await start(logging('a'), logging('b'))
@@ -49,6 +51,7 @@ describe('server interceptors', () => {
     expect(log).toEqual(['a> /greet.v1.Greeter/Greet', 'b> /greet.v1.Greeter/Greet', '<b', '<a'])
   })
 
+  // reference: symbol 35
   it('F3: the response is as without them', async () => {
     const client = await start(logging('a'))
     const call = client.greet({ name: 'Ada' })
@@ -113,6 +116,7 @@ describe('server interceptors', () => {
     expect(await collect(client.greetMany({ name: 'preset', times: 1 }))).toEqual([{ text: 'preset 0' }])
   })
 
+  // reference: symbol 41
   it('F6: a stream of responses', async () => {
     log.length = 0
     const client = await start(logging('a'))
@@ -120,6 +124,7 @@ describe('server interceptors', () => {
     expect(log).toEqual(['a> /greet.v1.Greeter/GreetMany', '<a'])
   })
 
+  // reference: symbol 41
   it('F7: a stream of requests', async () => {
     log.length = 0
     const client = await start(logging('a'))
@@ -127,6 +132,7 @@ describe('server interceptors', () => {
     expect(log).toEqual(['a> /greet.v1.Greeter/GreetAll', '<a'])
   })
 
+  // reference: symbol 41
   it('F8: streams both ways', async () => {
     log.length = 0
     const client = await start(logging('a'))

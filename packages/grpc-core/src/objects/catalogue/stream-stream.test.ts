@@ -42,6 +42,7 @@ const three: readonly Ask[] = [{ name: 'a' }, { name: 'b' }, { name: 'c' }]
 const answers = [{ text: 'Hello a' }, { text: 'Hello b' }, { text: 'Hello c' }]
 
 describe('stream-stream client interceptors', () => {
+  // reference: symbol 8
   it('E1: messages pass both ways, given as an iterator', async () => {
     reset()
     const client = createClient(Greeter, interceptChannel(greeter.channel, { interceptStreamStream: counting }))
@@ -64,6 +65,7 @@ describe('stream-stream client interceptors', () => {
     expect(seen).toMatchObject({ requests: 3, answers: 3 })
   })
 
+  // reference: symbol 7
   it('E3: two of them, one around the other', async () => {
     reset()
     const twice = { interceptStreamStream: counting }
@@ -79,6 +81,7 @@ describe('stream-stream client interceptors', () => {
     expect(seen.paths).toEqual(['/greet.v1.Greeter/Chat'])
   })
 
+  // reference: symbol 9
   it('E5: one object serves all four kinds', async () => {
     const called: string[] = []
     const counts: Record<string, number> = {}

@@ -66,12 +66,14 @@ async function* hanging(): AsyncGenerator<Ask> {
 }
 
 describe('stream-unary client interceptors', () => {
+  // reference: symbol 6, symbol 12
   it('D1: requests pass through the interceptor, given as an iterator', async () => {
     counted = 0
     expect(await clientWith(counting).greetAll(three)).toEqual({ text: 'a b c' })
     expect(counted).toBe(3)
   })
 
+  // reference: sentence 12
   it('D1: requests pass through the interceptor, written one by one', async () => {
     counted = 0
     const answer = await new Promise<unknown>((resolve, reject) => {
@@ -90,6 +92,7 @@ describe('stream-unary client interceptors', () => {
     expect([(await early).code, (await call.status).code]).toEqual([Code.OK, Code.OK])
   })
 
+  // reference: symbol 5
   it('D3: two of them, one around the other', async () => {
     counted = 0
     expect(await clientWith(counting, counting).greetAll(three)).toEqual({ text: 'a b c' })
@@ -175,6 +178,7 @@ describe('stream-unary client interceptors', () => {
     await new Promise((resolve) => stream?.write({ name: 'late' }, resolve))
   })
 
+  // reference: deviation 19
   it('D7: the two styles cannot be mixed: a call takes an iterable, and what is none is refused', () => {
     // A client of promises has no writer, a stub no iterator; Python has both on one call and raises a usage error.
     expect(() => clientWith(counting).greetAll({ name: 'a' } as never)).toThrow(TypeError)

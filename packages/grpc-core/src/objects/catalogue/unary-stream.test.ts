@@ -63,6 +63,7 @@ const messages = [{ text: '0' }, { text: '1' }, { text: '2' }]
 
 for (const [how, hook] of each) {
   describe(`unary-stream client interceptors, ${how}`, () => {
+    // reference: symbol 4
     it('C1: every message passes, and the call ends well', async () => {
       counted = 0
       const call = clientWith(hook).greetMany(three)
@@ -96,6 +97,7 @@ for (const [how, hook] of each) {
       }
     })
 
+    // reference: symbol 3
     it('C5: two of them, one around the other', async () => {
       counted = 0
       expect(await collect(clientWith(hook, hook).greetMany(three))).toEqual(messages)
@@ -153,6 +155,7 @@ for (const [how, hook] of each) {
       })
     })
 
+    // reference: symbol 18
     it('C9: the interceptor sees the full path of the method', async () => {
       let path = ''
       const looking = clientWith((continuation, details, request) => {

@@ -46,6 +46,7 @@ const nobody: Ask = { name: 'nobody' }
 const hello: Answer = { text: 'Hello Ada' }
 
 describe('unary-unary client interceptors', () => {
+  // reference: symbol 1
   it('B1: an object with none of the methods is refused when the channel is made', () => {
     for (const wrong of [{}, { interceptUnaryUnary: 'no function' }, 'text', null]) {
       expect(() => interceptChannel(greeter.channel, wrong as never)).toThrow(
@@ -55,6 +56,7 @@ describe('unary-unary client interceptors', () => {
     expect(() => interceptChannel(greeter.channel, { interceptService: () => null } as never)).toThrow(TypeError)
   })
 
+  // reference: symbol 1
   it('B2: they run in the order of the list', async () => {
     const order: string[] = []
     const named =
@@ -69,6 +71,7 @@ describe('unary-unary client interceptors', () => {
     expect(order).toEqual(['a>', 'b>', 'c>', '<c', '<b', '<a'])
   })
 
+  // reference: symbol 20
   it('B3: metadata can be changed, and the caller keeps its own', async () => {
     const metadata = new Metadata()
     metadata.set('mine', '1')
@@ -83,6 +86,7 @@ describe('unary-unary client interceptors', () => {
     expect(metadata.getMap()).toEqual({ mine: '1' })
   })
 
+  // reference: sentence 47, symbol 21
   it('B3: credentials can be added and taken away', async () => {
     const token = (value: string): CallCredentials =>
       CallCredentials.createFromMetadataGenerator((_options, done) => {
@@ -117,6 +121,7 @@ describe('unary-unary client interceptors', () => {
     expect([code, (await call.status).code]).toEqual([Code.OK, Code.OK])
   })
 
+  // reference: symbol 19
   it('B5: a timeout of the interceptor ends the call with DEADLINE_EXCEEDED', async () => {
     const client = clientWith((continuation, details, request) =>
       continuation(details.with({ timeoutMs: 30 }), request),
@@ -192,6 +197,7 @@ describe('unary-unary client interceptors', () => {
     ['without awaiting the call', (continuation, details, request) => continuation(details, request)],
     ['awaiting the call', async (continuation, details, request) => await continuation(details, request)],
   ] as readonly [string, Intercept][]) {
+    // reference: sentence 11
     it(`B9: ${how}, a call that succeeds is the same to the caller`, async () => {
       const metadata = new Metadata()
       metadata.set('echo', 'back')
@@ -268,6 +274,7 @@ describe('unary-unary client interceptors', () => {
     })
   }
 
+  // reference: sentence 5
   it('B14: metadata that was put in comes back in headers and trailers, binary too', async () => {
     const bytes = Buffer.from([0, 255, 7])
     const client = clientWith((continuation, details, request) => {
