@@ -1,3 +1,5 @@
+// Why not Vitest's JSON reporter: it tells neither the reason of a skip, nor failed hooks, nor errors outside of tests.
+//
 // A vitest reporter that writes the outcome of a run to the file named in GRPC_STACK_TEST_SUMMARY:
 // `{ passed, failed, skipped: [{ name, reason }], broken: [{ name, message }] }`. `broken` are failures that no test
 // accounts for: files that did not load, hooks that failed, errors nobody caught.

@@ -1,3 +1,5 @@
+// Why not `nx sync`: @nx/js loads the compiler API of `typescript`, which version 7 has not, and has no release for Nx 24.
+//
 // Writes the `references` of every tsconfig from the dependencies in the package.json files, so that the two cannot
 // disagree and adding a package edits no root file. With --check it writes nothing and fails when something differs.
 //
