@@ -43,7 +43,7 @@ export {
   rememberCredentials,
 } from './contract/credential-text.ts'
 export type { MethodInfo, Pattern } from './contract/method.ts'
-export { abort, RpcError, type RpcErrorOptions, type Status } from './contract/status.ts'
+export { abort, RpcError, type RpcErrorOptions, type Status, type StatusDetail } from './contract/status.ts'
 export { type Channel, createChannel, interceptChannel, type StubClass, type StubOptions } from './entry/channel.ts'
 export { createClient } from './entry/client.ts'
 export { clientInterceptors } from './entry/client-interceptors.ts'

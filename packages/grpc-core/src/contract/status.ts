@@ -110,10 +110,17 @@ export function withMetadata(status: Status, metadata: Metadata | undefined): St
   return cause === undefined ? copy : Object.assign(copy, { cause })
 }
 
+/** Adds machine-readable details to the trailers of a status. `@grpc-stack/error-details` makes those of google.rpc. */
+export interface StatusDetail {
+  addTo(trailers: Metadata, status: { readonly code: Code; readonly details: string }): void
+}
+
 /** What an `RpcError` may carry besides its code and details. */
 export interface RpcErrorOptions {
   /** Trailers. Default: empty. */
   readonly metadata?: Metadata | undefined
+  /** Machine-readable details for the peer, added to a copy of the trailers. Default: none. */
+  readonly details?: readonly StatusDetail[] | undefined
   /** The underlying failure. Kept in this process, never sent to the peer. */
   readonly cause?: unknown
   readonly origin?: 'remote' | 'local' | undefined
@@ -147,7 +154,7 @@ export class RpcError extends Error implements Status {
     this.name = 'RpcError'
     this.code = code
     this.details = details
-    this.metadata = options.metadata ?? NO_METADATA()
+    this.metadata = trailersOf(this, options)
     this.origin = options.origin ?? 'local'
     if (options.refusedBy !== undefined) this.refusedBy = options.refusedBy
     if (options.attempts !== undefined) this.attempts = options.attempts
@@ -187,6 +194,17 @@ export class RpcError extends Error implements Status {
     }
     return new RpcError(Code.INTERNAL, details, { cause: error })
   }
+}
+
+/** The trailers of a new error. The caller's own stay as they are when details are added. */
+function trailersOf(error: RpcError, { metadata, details }: RpcErrorOptions): Metadata {
+  if (details === undefined) return metadata ?? NO_METADATA()
+  if (!Array.isArray(details) || !details.every((detail) => typeof detail?.addTo === 'function')) {
+    throw new TypeError(`RpcError: options.details must be an array of status details, got ${show(details)}`)
+  }
+  const trailers = metadata?.clone() ?? NO_METADATA()
+  for (const detail of details as readonly StatusDetail[]) detail.addTo(trailers, error)
+  return trailers
 }
 
 /** Ends the RPC being intercepted or handled with this status, by throwing an `RpcError`. */
