@@ -1,4 +1,5 @@
 import { status as Code, Metadata } from '@grpc/grpc-js'
+import { addDetails, retryInfo } from '@grpc-stack/error-details'
 import type { ClientCall, Interceptor, MethodInfo, Status } from '@grpc-stack/grpc-core'
 import { type CircuitBreakerOptions, readOptions, type Settings } from './breaker-options.ts'
 import {
@@ -11,7 +12,6 @@ import {
 } from './circuit.ts'
 import { CircuitEmitter, type CircuitEvents, warn } from './circuit-events.ts'
 import { Circuits, type Entry } from './circuits.ts'
-import { retryInfoDetails } from './retry-info.ts'
 import { type CallFacts, canFail, saysNothing, verdictOf } from './verdict.ts'
 
 /** The interceptor, with its controls. */
@@ -172,8 +172,9 @@ function refusal(key: string, state: CircuitState, retryInMs: number): Status {
   const metadata = new Metadata()
   const wait = state === 'open' && Number.isFinite(retryInMs) ? retryInMs : undefined
   const details = `Circuit ${key} is ${state}${wait === undefined ? '' : `; next probe in ${Math.ceil(wait)} ms`}`
-  if (wait !== undefined) metadata.set('grpc-status-details-bin', retryInfoDetails(Code.UNAVAILABLE, details, wait))
-  return { code: Code.UNAVAILABLE, details, metadata }
+  const status = { code: Code.UNAVAILABLE, details, metadata }
+  if (wait !== undefined) addDetails(metadata, status, [retryInfo({ retryDelayMs: Math.max(0, wait) })])
+  return status
 }
 
 function pin(entry: Entry): Release {
