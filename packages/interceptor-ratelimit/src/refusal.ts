@@ -1,6 +1,6 @@
 import { status as Code, Metadata } from '@grpc/grpc-js'
+import { addDetails, type ErrorDetail, errorInfo, quotaFailure, retryInfo } from '@grpc-stack/error-details'
 import type { Status } from '@grpc-stack/grpc-core'
-import { encodeErrorDetails } from './error-details.ts'
 import type { Limit } from './limit-options.ts'
 import type { Decision } from './store.ts'
 
@@ -47,32 +47,30 @@ export function limitRefusal(style: RefusalStyle, broken: readonly Broken[], pus
     : `Rate limit exceeded: the call costs more than ${quota} ever allows at once`
   const metadata = new Metadata()
   if (pushback) metadata.set('grpc-retry-pushback-ms', possible ? String(waitMs) : '-1')
-  metadata.set(
-    'grpc-status-details-bin',
-    encodeErrorDetails({
-      code: style.code,
-      message: details,
-      errorInfo: {
-        reason: possible ? 'RATE_LIMIT_EXCEEDED' : 'COST_EXCEEDS_BURST',
-        domain: style.domain,
-        ...(worst && {
-          metadata: {
-            limit: worst.limit.name,
-            rate: String(worst.limit.rate),
-            per_ms: String(worst.limit.perMs),
-            burst: String(worst.limit.burst),
-          },
-        }),
-      },
-      // Without it clients that go by RetryInfo do not retry.
-      ...(possible && { retryDelayMs: waitMs }),
-      violations: broken.map(({ limit, key }) => ({
-        subject: limit.subject === undefined ? limit.name : limit.subject(key).slice(0, 256),
-        description: numbersOf(limit),
-      })),
+  const status = { code: style.code, details, metadata }
+  const found: ErrorDetail[] = [
+    errorInfo({
+      reason: possible ? 'RATE_LIMIT_EXCEEDED' : 'COST_EXCEEDS_BURST',
+      domain: style.domain,
+      ...(worst && {
+        metadata: {
+          limit: worst.limit.name,
+          rate: String(worst.limit.rate),
+          per_ms: String(worst.limit.perMs),
+          burst: String(worst.limit.burst),
+        },
+      }),
     }),
-  )
-  return { code: style.code, details, metadata }
+  ]
+  // Without it clients that go by RetryInfo do not retry.
+  if (possible) found.push(retryInfo({ retryDelayMs: waitMs }))
+  const violations = broken.map(({ limit, key }) => ({
+    subject: limit.subject === undefined ? limit.name : limit.subject(key).slice(0, 256),
+    description: numbersOf(limit),
+  }))
+  if (violations.length > 0) found.push(quotaFailure({ violations }))
+  addDetails(metadata, status, found)
+  return status
 }
 
 /** The status of a call nobody could decide about, because the store does not answer. */
@@ -80,16 +78,12 @@ export function storeRefusal(domain: string, retryMs: number, cause: unknown): S
   const details = 'Rate limit store unavailable'
   const metadata = new Metadata()
   metadata.set('grpc-retry-pushback-ms', String(retryMs))
-  metadata.set(
-    'grpc-status-details-bin',
-    encodeErrorDetails({
-      code: Code.UNAVAILABLE,
-      message: details,
-      errorInfo: { reason: 'RATE_LIMIT_STORE_UNAVAILABLE', domain },
-      retryDelayMs: retryMs,
-    }),
-  )
-  return { code: Code.UNAVAILABLE, details, metadata, cause }
+  const status = { code: Code.UNAVAILABLE, details, metadata, cause }
+  addDetails(metadata, status, [
+    errorInfo({ reason: 'RATE_LIMIT_STORE_UNAVAILABLE', domain }),
+    retryInfo({ retryDelayMs: retryMs }),
+  ])
+  return status
 }
 
 function numbersOf({ rate, perMs, burst }: Limit): string {
