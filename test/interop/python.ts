@@ -23,6 +23,12 @@ export const missingGrpcPython: string | undefined = (() => {
   return status === 0 ? undefined : 'no gRPC Python: apt-get install python3-grpcio'
 })()
 
+/** Why tests whose programs make their messages at run time cannot run on this machine, or undefined. */
+export const missingPythonProtobuf: string | undefined = (() => {
+  const { status } = spawnSync(PYTHON, ['-c', 'import grpc, google.protobuf'])
+  return status === 0 ? undefined : 'no gRPC Python: apt-get install python3-grpcio python3-protobuf'
+})()
+
 /** A directory with the Python programs and the code generated for them. */
 export function preparePython(): { readonly directory: string; remove(): void } {
   const directory = mkdtempSync(join(tmpdir(), 'grpc-stack-interop-'))
