@@ -1,6 +1,6 @@
 import type { Metadata } from '@grpc/grpc-js'
 import { type Description, decode, encode, type Limits, type Message, pick, problemOf } from './codec.ts'
-import { appendDetail, type StatusText } from './status-details.ts'
+import { type Any, appendDetail, type StatusText } from './status-details.ts'
 import {
   type BadRequest,
   type DebugInfo,
@@ -15,13 +15,6 @@ import {
   type ResourceInfo,
   type RetryInfo,
 } from './types.ts'
-
-/** `google.protobuf.Any`: a message with the name of its type. */
-export interface Any {
-  /** For instance `type.googleapis.com/google.rpc.ErrorInfo`. */
-  readonly typeUrl: string
-  readonly value: Uint8Array
-}
 
 interface Encodable {
   toAny(): Any

@@ -1,5 +1,4 @@
 export {
-  type Any,
   anyDetail,
   badRequest,
   type DetailOf,
@@ -25,7 +24,7 @@ export {
   type RpcStatus,
   statusOf,
 } from './error-details.ts'
-export type { StatusText } from './status-details.ts'
+export type { Any, StatusText } from './status-details.ts'
 export type {
   BadRequest,
   DebugInfo,

@@ -1,8 +1,14 @@
 // google.rpc.Status { int32 code = 1; string message = 2; repeated google.protobuf.Any details = 3; }
 // google.protobuf.Any { string type_url = 1; bytes value = 2; }
 import type { Metadata } from '@grpc/grpc-js'
-import type { Any } from './detail.ts'
 import { bytesField, readFields, varintField } from './wire-format.ts'
+
+/** `google.protobuf.Any`: a message with the name of its type. */
+export interface Any {
+  /** For instance `type.googleapis.com/google.rpc.ErrorInfo`. */
+  readonly typeUrl: string
+  readonly value: Uint8Array
+}
 
 /** The trailer that carries a serialized google.rpc.Status. */
 export const STATUS_DETAILS = 'grpc-status-details-bin'
