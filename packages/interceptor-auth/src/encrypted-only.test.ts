@@ -1,5 +1,6 @@
 import { status as Code, credentials, Metadata, ServerCredentials } from '@grpc/grpc-js'
-import { credentialScrubber, type Interceptor } from '@grpc-stack/grpc-core'
+import type { Interceptor } from '@grpc-stack/grpc-core'
+import { credentialScrubber } from '@grpc-stack/grpc-core/authoring'
 import {
   type ClientRpc,
   metadataOf,

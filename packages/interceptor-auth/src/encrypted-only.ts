@@ -1,5 +1,6 @@
 import { CallCredentials, status as Code, Metadata } from '@grpc/grpc-js'
-import { type ClientCall, type Next, rememberCredentials, type Status } from '@grpc-stack/grpc-core'
+import type { ClientCall, Next, Status } from '@grpc-stack/grpc-core'
+import { rememberCredentials } from '@grpc-stack/grpc-core/authoring'
 
 // The code and the reason are grpc-java's (CallCredentials on a channel without PRIVACY_AND_INTEGRITY).
 const PLAINTEXT: Status = {

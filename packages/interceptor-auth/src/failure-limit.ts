@@ -1,8 +1,8 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { ServerCall } from '@grpc-stack/grpc-core'
+import { LruMap } from '@grpc-stack/grpc-core/authoring'
 import { Attempt } from './attempt.ts'
 import type { Clock } from './clock.ts'
-import { LruMap } from './lru-map.ts'
 import { peerAddress } from './peer-address.ts'
 
 /** Options of the bound on guessing. */

@@ -1,6 +1,6 @@
 import { withoutServerCall } from '@grpc-stack/grpc-core'
+import { runShared } from '@grpc-stack/grpc-core/authoring'
 import { isPromise } from './promise.ts'
-import { runShared } from './shared-work.ts'
 import type { Token, TokenProvider, TokenRequest } from './token.ts'
 
 type Answer = string | Token | Promise<string | Token>

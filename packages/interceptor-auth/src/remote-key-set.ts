@@ -1,9 +1,9 @@
+import { runShared } from '@grpc-stack/grpc-core/authoring'
 import { errors, type JWTVerifyGetKey } from 'jose'
 import { backoffDelay } from './backoff.ts'
 import { type Fetch, fetchJson, shownUrl } from './bounded-fetch.ts'
 import type { Clock } from './clock.ts'
 import { keySetOf } from './key-set.ts'
-import { runShared } from './shared-work.ts'
 import { VerifierUnavailableError } from './verifier-errors.ts'
 
 /** Options of a key set that is fetched. */

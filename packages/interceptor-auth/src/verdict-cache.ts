@@ -1,5 +1,5 @@
+import { LruMap } from '@grpc-stack/grpc-core/authoring'
 import type { Clock } from './clock.ts'
-import { LruMap } from './lru-map.ts'
 import type { Accepted, Refused } from './outcome.ts'
 
 /** Options of the cache of verifications. */

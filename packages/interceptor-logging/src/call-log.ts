@@ -1,12 +1,6 @@
 import { status as Code, type Metadata } from '@grpc/grpc-js'
-import {
-  type Call,
-  type CallAttempt,
-  type ClientCall,
-  type CredentialScrubber,
-  credentialScrubber,
-  type Status,
-} from '@grpc-stack/grpc-core'
+import type { Call, CallAttempt, ClientCall, Status } from '@grpc-stack/grpc-core'
+import { type CredentialScrubber, credentialScrubber } from '@grpc-stack/grpc-core/authoring'
 import { CallTraffic } from './call-traffic.ts'
 import { cleanText, escaped } from './clean-text.ts'
 import { isoTime } from './iso-time.ts'

@@ -1,5 +1,6 @@
 import type { Metadata } from '@grpc/grpc-js'
-import type { Call, CredentialScrubber } from '@grpc-stack/grpc-core'
+import type { Call } from '@grpc-stack/grpc-core'
+import type { CredentialScrubber } from '@grpc-stack/grpc-core/authoring'
 import type { LogFields } from './logger.ts'
 import { maskedMetadata, type ShownMetadata } from './masked-metadata.ts'
 import type { MethodPlan } from './method-plan.ts'

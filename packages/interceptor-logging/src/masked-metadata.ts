@@ -1,5 +1,5 @@
 import type { Metadata } from '@grpc/grpc-js'
-import { isCredentialName } from '@grpc-stack/grpc-core'
+import { isCredentialName } from '@grpc-stack/grpc-core/authoring'
 import { cleanText } from './clean-text.ts'
 
 const MASKED = '[masked]'

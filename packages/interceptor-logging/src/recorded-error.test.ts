@@ -1,5 +1,6 @@
 import { inspect } from 'node:util'
-import { credentialScrubber, RpcError } from '@grpc-stack/grpc-core'
+import { RpcError } from '@grpc-stack/grpc-core'
+import { credentialScrubber } from '@grpc-stack/grpc-core/authoring'
 import { metadataOf } from '@grpc-stack/grpc-testing'
 import { describe, expect, it } from 'vitest'
 import { recordedError } from './recorded-error.ts'

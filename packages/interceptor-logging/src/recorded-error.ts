@@ -1,5 +1,5 @@
 import { types } from 'node:util'
-import { type CredentialScrubber, isCredentialName } from '@grpc-stack/grpc-core'
+import { type CredentialScrubber, isCredentialName } from '@grpc-stack/grpc-core/authoring'
 import { cleanText } from './clean-text.ts'
 import { type Discretion, excerpt } from './payload.ts'
 

@@ -1,4 +1,5 @@
-import { type Call, credentialScrubber } from '@grpc-stack/grpc-core'
+import type { Call } from '@grpc-stack/grpc-core'
+import { credentialScrubber } from '@grpc-stack/grpc-core/authoring'
 import { diag } from '@opentelemetry/api'
 import { recordedException } from './recorded-exception.ts'
 

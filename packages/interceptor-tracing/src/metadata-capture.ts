@@ -1,5 +1,5 @@
 import type { Metadata } from '@grpc/grpc-js'
-import { type CredentialScrubber, isCredentialName } from '@grpc-stack/grpc-core'
+import { type CredentialScrubber, isCredentialName } from '@grpc-stack/grpc-core/authoring'
 import type { Span } from '@opentelemetry/api'
 import type { SemanticConventions } from './conventions.ts'
 

@@ -1,4 +1,4 @@
-import type { CredentialScrubber } from '@grpc-stack/grpc-core'
+import type { CredentialScrubber } from '@grpc-stack/grpc-core/authoring'
 import type { Exception } from '@opentelemetry/api'
 
 /** What an SDK records of an error, without the credentials of the call. */

@@ -1,13 +1,6 @@
 import { status as Code, type Metadata } from '@grpc/grpc-js'
-import {
-  type Call,
-  type ClientCall,
-  type CredentialScrubber,
-  credentialScrubber,
-  type MethodInfo,
-  type ServerCall,
-  type Status,
-} from '@grpc-stack/grpc-core'
+import type { Call, ClientCall, MethodInfo, ServerCall, Status } from '@grpc-stack/grpc-core'
+import { type CredentialScrubber, credentialScrubber } from '@grpc-stack/grpc-core/authoring'
 import {
   type Attributes,
   type Context,

@@ -1,5 +1,5 @@
 /** A map of at most `max` entries; when full, the one unused for longest makes room. */
-export class LruMap<K, V> {
+export class LruMap<K, V extends NonNullable<unknown>> {
   readonly #max: number
   readonly #entries = new Map<K, V>()
 

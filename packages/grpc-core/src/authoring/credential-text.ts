@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Metadata } from '@grpc/grpc-js'
-import type { Call } from './call.ts'
+import type { Call } from '../contract/call.ts'
 
 /** Takes the credentials of one call out of a text. */
 export type CredentialScrubber = (text: string) => string

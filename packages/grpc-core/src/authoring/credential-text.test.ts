@@ -1,7 +1,7 @@
 import { Metadata } from '@grpc/grpc-js'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import type { Call } from './call.ts'
+import type { Call } from '../contract/call.ts'
 import { credentialScrubber, isCredentialName, rememberCredentials } from './credential-text.ts'
 
 function callWith(headers: Readonly<Record<string, string | Buffer>>): Call {

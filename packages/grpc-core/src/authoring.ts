@@ -1,0 +1,50 @@
+export {
+  LONGEST_TIMEOUT_MS,
+  type MonotonicClock,
+  type MonotonicTime,
+  monotonicClock,
+  systemMonotonicClock,
+  systemWallClock,
+  type Timers,
+  type WallClock,
+  wallClock,
+} from './authoring/clock.ts'
+export { type Containment, type ContainOptions, contain } from './authoring/contain.ts'
+export {
+  type CredentialScrubber,
+  credentialScrubber,
+  isCredentialName,
+  rememberCredentials,
+} from './authoring/credential-text.ts'
+export { inThisContext } from './authoring/in-this-context.ts'
+export { Listeners } from './authoring/listeners.ts'
+export { LruMap } from './authoring/lru-map.ts'
+export { named } from './authoring/named.ts'
+export { discreet, invalidOption, kindOf, quoted, type ShowValue } from './authoring/option-error.ts'
+export { OptionKind, type OptionPlace, type ParseOption } from './authoring/option-kind.ts'
+export {
+  accepts,
+  bytes,
+  flag,
+  func,
+  integer,
+  listOf,
+  matcher,
+  milliseconds,
+  type NumberRange,
+  number,
+  objectWith,
+  oneOf,
+  text,
+} from './authoring/option-kinds.ts'
+export {
+  group,
+  type OptionsOf,
+  type OptionTable,
+  type ReadOptionsSettings,
+  readOptions,
+} from './authoring/option-table.ts'
+export { perMethod } from './authoring/per-method.ts'
+export { runShared } from './authoring/shared-work.ts'
+export { sleep } from './authoring/sleep.ts'
+export { isThenable } from './runtime/thenable.ts'
