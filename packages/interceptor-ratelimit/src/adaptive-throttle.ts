@@ -1,7 +1,16 @@
 import { status as Code } from '@grpc/grpc-js'
 import type { ClientCall, Next, Status } from '@grpc-stack/grpc-core'
-import { type Clock, systemClock } from './clock.ts'
-import { checkClock, checkFunction, checkNames, checkNumber, checkPositive } from './option-checks.ts'
+import {
+  func,
+  integer,
+  type MonotonicClock,
+  milliseconds,
+  monotonicClock,
+  number,
+  type OptionTable,
+  quoted,
+  readOptions,
+} from '@grpc-stack/grpc-core/authoring'
 import { RollingCounts } from './rolling-counts.ts'
 import { acceptanceOf, isUnavailable } from './throttle-evidence.ts'
 
@@ -37,7 +46,7 @@ export interface AdaptiveThrottleOptions {
   /** What shares its counts. Default: the target of the channel, where grpc-core made it, else all calls. */
   readonly key?: (call: ClientCall) => string
   /** Default: monotonic time. */
-  readonly clock?: Clock
+  readonly clock?: MonotonicClock
   /** From 0 up to 1. Default: `Math.random`. */
   readonly random?: () => number
 }
@@ -50,7 +59,16 @@ export interface AdaptiveThrottleState {
   readonly rejection: number
 }
 
-const NAMES = ['k', 'windowMs', 'minRejections', 'maxRejection', 'isRejected', 'key', 'clock', 'random']
+const table = {
+  k: number({ min: 1 }).default(2),
+  windowMs: milliseconds({ above: 0 }).default(10_000),
+  minRejections: integer({ min: 1 }).default(20),
+  maxRejection: number({ min: 0, max: 1 }).default(0.9),
+  isRejected: func<(status: Status) => boolean>().default(isUnavailable),
+  key: func<(call: ClientCall) => string>().default((call) => call.target ?? ''),
+  clock: monotonicClock(),
+  random: func<() => number>().default(Math.random),
+} satisfies OptionTable<AdaptiveThrottleOptions>
 
 /** Targets beyond this are forgotten, oldest first. An application that talks to more has other problems. */
 const MAX_KEYS = 10_000
@@ -79,23 +97,17 @@ export class AdaptiveThrottle {
   readonly #maxRejection: number
   readonly #isRejected: (status: Status) => boolean
   readonly #key: (call: ClientCall) => string
-  readonly #clock: Clock
+  readonly #clock: MonotonicClock
   readonly #random: () => number
   readonly #counts = new Map<string, RollingCounts>()
 
   constructor(where: string, options: AdaptiveThrottleOptions) {
-    checkNames(where, options, NAMES)
-    const { k = 2, windowMs = 10_000, minRejections = 20, maxRejection = 0.9 } = options
-    const { isRejected = isUnavailable, key = (call: ClientCall) => call.target ?? '' } = options
-    const { clock = systemClock, random = Math.random } = options
-    checkNumber(where, 'k', k, 'a number ≥ 1', (n) => n >= 1)
-    checkPositive(where, 'windowMs', windowMs)
-    checkNumber(where, 'minRejections', minRejections, 'an integer ≥ 1', (n) => Number.isInteger(n) && n >= 1)
-    checkNumber(where, 'maxRejection', maxRejection, 'a number from 0 up to 1', (n) => n >= 0 && n <= 1)
-    checkFunction(where, 'isRejected', isRejected)
-    checkFunction(where, 'key', key)
-    checkClock(where, clock)
-    checkFunction(where, 'random', random)
+    const { k, windowMs, minRejections, maxRejection, isRejected, key, clock, random } = readOptions(
+      where,
+      options,
+      table,
+      { show: quoted },
+    )
     this.#k = k
     this.#windowMs = windowMs
     this.#minRejections = minRejections

@@ -478,7 +478,13 @@ describe('options', () => {
     [{ limit: 1, code: 17 }, 'option "code"'],
     [{ limit: 1, clock: null }, 'option "clock"'],
     [{ limit: 1, max: 1 }, 'concurrencyLimit: unknown option "max"'],
+    [[], 'concurrencyLimit: options must be an object'],
   ])('%j: %s', (options, message) => {
     expect(() => concurrencyLimit(options as ConcurrencyLimitOptions)).toThrow(message)
+  })
+
+  it('refuses to listen for an event that does not exist', () => {
+    const limit = concurrencyLimit({ limit: 1 })
+    expect(() => limit.on('full' as 'refused', () => undefined)).toThrow('concurrencyLimit.on: event must be "refused"')
   })
 })

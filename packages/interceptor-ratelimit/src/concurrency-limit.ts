@@ -1,21 +1,26 @@
 import { status as Code } from '@grpc/grpc-js'
 import type { Call, Interceptor, MethodInfo, Next, Status } from '@grpc-stack/grpc-core'
-import { inThisContext } from './call-context.ts'
-import { type Clock, systemClock } from './clock.ts'
+import {
+  accepts,
+  flag,
+  func,
+  inThisContext,
+  integer,
+  Listeners,
+  type MonotonicClock,
+  milliseconds,
+  monotonicClock,
+  named,
+  type OptionTable,
+  oneOf,
+  quoted,
+  readOptions,
+} from '@grpc-stack/grpc-core/authoring'
 import { type AdaptiveLimit, gradientLimit } from './concurrency-policy.ts'
 import { endedWaiting } from './ended-waiting.ts'
 import type { KeyFunction } from './keys.ts'
-import { Listeners } from './listeners.ts'
 import { observeLoad } from './observe-load.ts'
-import {
-  checkBoolean,
-  checkClock,
-  checkFunction,
-  checkNames,
-  checkNumber,
-  checkPositive,
-  invalid,
-} from './option-checks.ts'
+import { refusalCode } from './refusal-code.ts'
 import { resolveKey } from './resolve-key.ts'
 import { WaitingLine } from './waiting-line.ts'
 
@@ -42,7 +47,7 @@ export interface ConcurrencyLimitOptions {
   /** Count and tell, but refuse nobody. Default: false. */
   readonly shadow?: boolean
   /** Default: monotonic time. */
-  readonly clock?: Clock
+  readonly clock?: MonotonicClock
 }
 
 export interface ConcurrencyState {
@@ -90,9 +95,7 @@ export interface ConcurrencyLimitInterceptor extends Interceptor {
 export function concurrencyLimit(options: ConcurrencyLimitOptions): ConcurrencyLimitInterceptor {
   const policy = new ConcurrencyLimit(options)
   return Object.assign(
-    function concurrencyLimit(call: Call, next: Next): Status | Promise<Status> {
-      return policy.intercept(call, next)
-    },
+    named('concurrencyLimit', (call: Call, next: Next) => policy.intercept(call, next)),
     {
       state: () => policy.state(),
       on: policy.listeners.on.bind(policy.listeners) as ConcurrencyLimitInterceptor['on'],
@@ -111,10 +114,18 @@ interface Pool {
   inFlight: number
 }
 
-const NAMES = ['limit', 'key', 'queue', 'queueTimeoutMs', 'code', 'shadow', 'clock']
+const table = {
+  limit: integer({ min: 1 }).or(oneOf('adaptive')).or(accepts('an adaptive limit', isAdaptive)),
+  key: func<KeyFunction>().optional(),
+  queue: integer({ min: 0 }).default(0),
+  queueTimeoutMs: milliseconds({ above: 0 }).default(1000),
+  code: refusalCode.default(Code.RESOURCE_EXHAUSTED),
+  shadow: flag().default(false),
+  clock: monotonicClock(),
+} satisfies OptionTable<ConcurrencyLimitOptions>
 
 class ConcurrencyLimit {
-  readonly listeners: Listeners<ConcurrencyEvents> = new Listeners()
+  readonly listeners: Listeners<ConcurrencyEvents> = new Listeners('concurrencyLimit', ['refused'])
   readonly #limit: AdaptiveLimit | { readonly limit: number }
   readonly #adaptive: AdaptiveLimit | undefined
   readonly #key: KeyFunction | undefined
@@ -122,7 +133,7 @@ class ConcurrencyLimit {
   readonly #queueTimeoutMs: number
   readonly #code: Code
   readonly #shadow: boolean
-  readonly #clock: Clock
+  readonly #clock: MonotonicClock
   readonly #everybody: Pool = newPool('')
   /** Only keys with calls under way, so as many as there are calls at most. */
   readonly #pools = new Map<string, Pool>()
@@ -131,25 +142,21 @@ class ConcurrencyLimit {
 
   constructor(options: ConcurrencyLimitOptions) {
     const where = 'concurrencyLimit'
-    checkNames(where, options, NAMES)
-    const { key, queue = 0, queueTimeoutMs = 1000, code = Code.RESOURCE_EXHAUSTED, clock = systemClock } = options
-    this.#adaptive = adaptiveOf(where, options.limit)
-    this.#limit = this.#adaptive ?? { limit: options.limit as number }
-    checkFunction(where, 'key', key)
+    const { limit, key, queue, queueTimeoutMs, code, shadow, clock } = readOptions(where, options, table, {
+      show: quoted,
+    })
+    this.#adaptive = limit === 'adaptive' ? gradientLimit() : typeof limit === 'number' ? undefined : limit
+    this.#limit = this.#adaptive ?? { limit: limit as number }
     if (key !== undefined && this.#adaptive !== undefined) {
       throw new TypeError(
         `${where}: option "key" needs a fixed limit; an adaptive one has nothing to learn from per key`,
       )
     }
-    checkNumber(where, 'queue', queue, 'an integer ≥ 0', (n) => Number.isInteger(n) && n >= 0)
-    checkPositive(where, 'queueTimeoutMs', queueTimeoutMs)
-    checkNumber(where, 'code', code, 'a status code from 1 to 16', (n) => Number.isInteger(n) && n >= 1 && n <= 16)
-    checkClock(where, clock)
     this.#key = key
     this.#queue = queue
     this.#queueTimeoutMs = queueTimeoutMs
     this.#code = code
-    this.#shadow = checkBoolean(where, 'shadow', options.shadow)
+    this.#shadow = shadow
     this.#clock = clock
   }
 
@@ -249,14 +256,10 @@ class ConcurrencyLimit {
   }
 }
 
-function adaptiveOf(where: string, limit: unknown): AdaptiveLimit | undefined {
-  if (limit === 'adaptive') return gradientLimit()
-  if (typeof limit === 'object' && limit !== null) {
-    const candidate = limit as Partial<AdaptiveLimit>
-    if (typeof candidate.limit === 'number' && typeof candidate.onSample === 'function') return limit as AdaptiveLimit
-  }
-  if (typeof limit === 'number' && Number.isInteger(limit) && limit >= 1) return undefined
-  throw invalid(where, 'limit', 'an integer ≥ 1, "adaptive" or an adaptive limit', limit)
+function isAdaptive(value: unknown): value is AdaptiveLimit {
+  if (typeof value !== 'object' || value === null) return false
+  const { limit, onSample } = value as Partial<AdaptiveLimit>
+  return typeof limit === 'number' && typeof onSample === 'function'
 }
 
 function newPool(key: string): Pool {

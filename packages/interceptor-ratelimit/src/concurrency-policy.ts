@@ -1,4 +1,12 @@
-import { checkNames, checkNumber, checkPositive } from './option-checks.ts'
+import {
+  integer,
+  invalidOption,
+  milliseconds,
+  number,
+  type OptionTable,
+  quoted,
+  readOptions,
+} from '@grpc-stack/grpc-core/authoring'
 
 /** How a call went, as far as it says something about load. */
 export interface ConcurrencySample {
@@ -42,6 +50,16 @@ export interface AimdOptions {
   readonly timeoutMs?: number
 }
 
+const count = integer({ min: 1 })
+
+const aimdTable = {
+  initial: count.optional(),
+  min: count.default(1),
+  max: count.default(200),
+  backoffRatio: number({ min: 0.5, below: 1 }).default(0.9),
+  timeoutMs: milliseconds({ above: 0 }).default(5000),
+} satisfies OptionTable<AimdOptions>
+
 /**
  * Additive increase, multiplicative decrease, as in TCP: one more after each good call while the limit is in use, a tenth
  * less after a loss. Calls that were already under way at the last decrease do not cause another: one jam is one decrease.
@@ -51,12 +69,9 @@ export interface AimdOptions {
  * UNAVAILABLE. Nothing else is: no stream, no cancel, no error or quota, no deadline that came before `timeoutMs`.
  */
 export function aimdLimit(options: AimdOptions = {}): AdaptiveLimit {
-  const where = 'aimdLimit'
-  checkNames(where, options, ['initial', 'min', 'max', 'backoffRatio', 'timeoutMs'])
-  const { min, max, initial } = checkRange(where, { min: 1, ...options })
-  const { backoffRatio = 0.9, timeoutMs = 5000 } = options
-  checkNumber(where, 'backoffRatio', backoffRatio, 'a number from 0.5 to below 1', (n) => n >= 0.5 && n < 1)
-  checkPositive(where, 'timeoutMs', timeoutMs)
+  const read = readOptions('aimdLimit', options, aimdTable, { show: quoted })
+  const { min, max, initial } = checkRange('aimdLimit', read)
+  const { backoffRatio, timeoutMs } = read
   let limit = initial
   let decreasedMs = Number.NEGATIVE_INFINITY
   return {
@@ -90,6 +105,16 @@ export interface GradientOptions {
   readonly windowMs?: number
 }
 
+const gradientTable = {
+  initial: count.optional(),
+  min: count.default(20),
+  max: count.default(200),
+  tolerance: number({ min: 1 }).default(1.5),
+  queueSize: number({ min: 0 }).default(4),
+  smoothing: number({ above: 0, max: 1 }).default(0.2),
+  windowMs: milliseconds({ above: 0 }).default(1000),
+} satisfies OptionTable<GradientOptions>
+
 const MIN_SAMPLES = 10
 const LONG_WINDOWS = 600
 const WARM_UP_WINDOWS = 10
@@ -103,14 +128,9 @@ const WARM_UP_WINDOWS = 10
  * the usual time, and not at all if it was less: a caller with a short deadline cannot make the server look slow.
  */
 export function gradientLimit(options: GradientOptions = {}): AdaptiveLimit {
-  const where = 'gradientLimit'
-  checkNames(where, options, ['initial', 'min', 'max', 'tolerance', 'queueSize', 'smoothing', 'windowMs'])
-  const { min, max, initial } = checkRange(where, { min: 20, ...options })
-  const { tolerance = 1.5, queueSize = 4, smoothing = 0.2, windowMs = 1000 } = options
-  checkNumber(where, 'tolerance', tolerance, 'a number ≥ 1', (n) => n >= 1)
-  checkNumber(where, 'queueSize', queueSize, 'a number ≥ 0', (n) => n >= 0)
-  checkNumber(where, 'smoothing', smoothing, 'a number over 0 and up to 1', (n) => n > 0 && n <= 1)
-  checkPositive(where, 'windowMs', windowMs)
+  const read = readOptions('gradientLimit', options, gradientTable, { show: quoted })
+  const { min, max, initial } = checkRange('gradientLimit', read)
+  const { tolerance, queueSize, smoothing, windowMs } = read
   let limit = initial
   let usualMs = 0
   let windows = 0
@@ -150,14 +170,13 @@ export function gradientLimit(options: GradientOptions = {}): AdaptiveLimit {
 
 function checkRange(
   where: string,
-  options: { readonly initial?: number; readonly min: number; readonly max?: number },
+  range: { readonly initial: number | undefined; readonly min: number; readonly max: number },
 ): { initial: number; min: number; max: number } {
-  const { min, max = 200 } = options
-  const { initial = Math.min(max, Math.max(min, 20)) } = options
-  checkNumber(where, 'min', min, 'an integer ≥ 1', (n) => Number.isInteger(n) && n >= 1)
-  checkNumber(where, 'max', max, `an integer ≥ min, ${min}`, (n) => Number.isInteger(n) && n >= min)
-  checkNumber(where, 'initial', initial, `an integer from ${min} to ${max}`, (n) => {
-    return Number.isInteger(n) && n >= min && n <= max
-  })
+  const { min, max } = range
+  const { initial = Math.min(max, Math.max(min, 20)) } = range
+  if (max < min) throw invalidOption(where, 'max', `an integer ≥ min, ${min}`, max)
+  if (initial < min || initial > max) {
+    throw invalidOption(where, 'initial', `an integer from ${min} to ${max}`, initial)
+  }
   return { initial, min, max }
 }

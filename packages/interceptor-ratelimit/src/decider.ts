@@ -1,10 +1,10 @@
 import type { Call } from '@grpc-stack/grpc-core'
+import { quoted } from '@grpc-stack/grpc-core/authoring'
 import { quotaOf } from './gcra.ts'
 import { GuardedLimiter, StoreFailure } from './guarded-limiter.ts'
 import { peerKey } from './keys.ts'
 import type { Limit } from './limit-options.ts'
 import { memoryStore } from './memory-store.ts'
-import { show } from './option-checks.ts'
 import type { RateLimitSettings } from './rate-limit-options.ts'
 import { resolveKey } from './resolve-key.ts'
 import type { Decision, StoredLimit, SyncLimiter } from './store.ts'
@@ -103,5 +103,5 @@ function shareOf(limit: Limit, share: number): Limit {
 
 export function checkedCost(name: string, cost: unknown): number {
   if (typeof cost === 'number' && cost >= 0) return cost
-  throw new TypeError(`rateLimit: the cost of limit "${name}" must be a number ≥ 0, got ${show(cost)}`)
+  throw new TypeError(`rateLimit: the cost of limit "${name}" must be a number ≥ 0, got ${quoted(cost)}`)
 }

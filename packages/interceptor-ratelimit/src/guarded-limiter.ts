@@ -1,10 +1,10 @@
-import type { Clock } from './clock.ts'
+import { isThenable, type MonotonicClock } from '@grpc-stack/grpc-core/authoring'
 import type { Decision, Limiter } from './store.ts'
 
 export interface GuardOptions {
   readonly timeoutMs: number
   readonly retryMs: number
-  readonly clock: Clock
+  readonly clock: MonotonicClock
   /** The store stopped answering, or answers again. */
   onChange(up: boolean, error: unknown): void
 }
@@ -63,7 +63,7 @@ export class GuardedLimiter {
     return this.#bounded(answer, keys.length, probing)
   }
 
-  #bounded(answer: Promise<Decision>, count: number, probing: boolean): Promise<Decision | StoreFailure> {
+  #bounded(answer: PromiseLike<Decision>, count: number, probing: boolean): Promise<Decision | StoreFailure> {
     const { clock, timeoutMs } = this.#options
     return new Promise((resolve) => {
       let settled = false
@@ -105,10 +105,6 @@ export class GuardedLimiter {
     }
     return new StoreFailure(Math.max(1, Math.ceil(this.#downUntil - clock.now())), error)
   }
-}
-
-function isThenable(value: unknown): value is Promise<Decision> {
-  return typeof (value as PromiseLike<unknown> | null | undefined)?.then === 'function'
 }
 
 function isDecision(value: unknown, count: number): value is Decision {

@@ -1,5 +1,5 @@
+export type { MonotonicClock } from '@grpc-stack/grpc-core/authoring'
 export type { AdaptiveThrottleOptions, AdaptiveThrottleState } from './adaptive-throttle.ts'
-export type { Clock } from './clock.ts'
 export {
   type ConcurrencyEvents,
   type ConcurrencyLimitInterceptor,

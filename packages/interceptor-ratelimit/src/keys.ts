@@ -1,7 +1,7 @@
 import type { Call, ContextVar } from '@grpc-stack/grpc-core'
+import { accepts, flag, func, integer, type OptionTable, quoted, readOptions } from '@grpc-stack/grpc-core/authoring'
 import { addressMatcher, networkOf, parseForwarded, withoutPort } from './addresses.ts'
 import { digest } from './digest.ts'
-import { checkBoolean, checkFunction, checkNames, checkNumber, invalid } from './option-checks.ts'
 
 /** What a key function returns for a call that the limit does not concern. */
 export const unlimited: unique symbol = Symbol('grpc-stack.ratelimit.unlimited')
@@ -55,15 +55,22 @@ export function peerKey(key: KeyFunction, call: Call): string {
   return `\0peer=${String(address)}`
 }
 
+const headerName = accepts('the lower-case name of a metadata entry', (value): value is string => {
+  return typeof value === 'string' && /^[0-9a-z_.-]+$/.test(value)
+})
+
+const byPeerTable = {
+  // The addresses themselves are read by addressMatcher.
+  trustedProxies: accepts('a list of addresses', (value): value is readonly string[] => Array.isArray(value))
+    .or(integer({ min: 0, max: MAX_HOPS }))
+    .default([]),
+  header: headerName.default('x-forwarded-for'),
+  ipv6Prefix: integer({ min: 1, max: 128 }).default(DEFAULT_IPV6_PREFIX),
+} satisfies OptionTable<ByPeerOptions>
+
 /** By the address of the caller, seen through trusted proxies; IPv6 by network. The default is `byPeer()`. */
 export function byPeer(options: ByPeerOptions = {}): (call: Call) => string {
-  const where = 'byPeer'
-  checkNames(where, options, ['trustedProxies', 'header', 'ipv6Prefix'])
-  const { trustedProxies = [], header = 'x-forwarded-for', ipv6Prefix = DEFAULT_IPV6_PREFIX } = options
-  checkNumber(where, 'ipv6Prefix', ipv6Prefix, 'an integer from 1 to 128', (n) => {
-    return Number.isInteger(n) && n >= 1 && n <= 128
-  })
-  checkHeaderName(where, 'header', header)
+  const { trustedProxies, header, ipv6Prefix } = readOptions('byPeer', options, byPeerTable, { show: quoted })
   const spokenFor = throughProxies(trustedProxies, header)
   const key = (call: Call): string => networkOf(spokenFor(call), ipv6Prefix)
   addressKeys.add(key)
@@ -72,12 +79,8 @@ export function byPeer(options: ByPeerOptions = {}): (call: Call) => string {
 
 function throughProxies(trusted: readonly string[] | number, header: string): (call: Call) => string {
   if (typeof trusted === 'number') {
-    checkNumber('byPeer', 'trustedProxies', trusted, 'a list of addresses or an integer from 0 to 32', (n) => {
-      return Number.isInteger(n) && n >= 0 && n <= MAX_HOPS
-    })
     return trusted === 0 ? peerAddress : (call) => lastHops(call, header, trusted).at(-1) ?? peerAddress(call)
   }
-  if (!Array.isArray(trusted)) throw invalid('byPeer', 'trustedProxies', 'a list of addresses or a number', trusted)
   if (trusted.length === 0) return peerAddress
   const isTrusted = addressMatcher(trusted, 'byPeer: option "trustedProxies"')
   return (call) => {
@@ -122,6 +125,15 @@ export interface ByMetadataOptions extends FallbackOptions {
   readonly secret?: boolean
 }
 
+const fallbackTable = {
+  otherwise: func<KeyFunction>().optional(),
+} satisfies OptionTable<FallbackOptions>
+
+const byMetadataTable = {
+  ...fallbackTable,
+  secret: flag().default(true),
+} satisfies OptionTable<ByMetadataOptions>
+
 /** One credential has many spellings in these: case of the scheme, spaces, order and company of cookies. */
 const CREDENTIAL_HEADERS: readonly string[] = ['authorization', 'proxy-authorization', 'cookie']
 
@@ -135,17 +147,14 @@ const CREDENTIAL_HEADERS: readonly string[] = ['authorization', 'proxy-authoriza
  * @throws TypeError for `authorization` and its like: one token has many spellings there, and each would have the limit again.
  */
 export function byMetadata(name: string, options: ByMetadataOptions = {}): KeyFunction {
-  checkHeaderName('byMetadata', 'name', name)
+  headerName.read(name, { where: 'byMetadata', path: 'name', show: quoted })
   if (CREDENTIAL_HEADERS.includes(name)) {
     throw new TypeError(
       `byMetadata: one credential has many spellings in "${name}", each with a limit of its own; ` +
         'use byPrincipal(principalVar) inside of authentication and byPeer() outside of it',
     )
   }
-  checkNames('byMetadata', options, ['otherwise', 'secret'])
-  checkFunction('byMetadata', 'otherwise', options.otherwise)
-  checkBoolean('byMetadata', 'secret', options.secret)
-  const { otherwise, secret = true } = options
+  const { otherwise, secret } = readOptions('byMetadata', options, byMetadataTable, { show: quoted })
   return (call) => {
     const [value, ...more] = call.metadata.get(name)
     const given = typeof value === 'string' ? value.trim() : value
@@ -166,11 +175,10 @@ export function byPrincipal<T extends { readonly subject: string }>(
 ): KeyFunction {
   const given: unknown = (variable as ContextVar<T> | undefined)?.get
   if (typeof given !== 'function') throw new TypeError('byPrincipal: expected a ContextVar, such as principalVar')
-  checkNames('byPrincipal', options, ['otherwise'])
-  checkFunction('byPrincipal', 'otherwise', options.otherwise)
+  const { otherwise } = readOptions('byPrincipal', options, fallbackTable, { show: quoted })
   return (call) => {
     const subject = call.context.get(variable)?.subject
-    return typeof subject === 'string' && subject !== '' ? `subject=${subject}` : options.otherwise?.(call)
+    return typeof subject === 'string' && subject !== '' ? `subject=${subject}` : otherwise?.(call)
   }
 }
 
@@ -195,11 +203,5 @@ export function byEach(...parts: readonly KeyFunction[]): KeyFunction {
       key += `${text.length}:${text} `
     }
     return key
-  }
-}
-
-function checkHeaderName(where: string, option: string, name: unknown): void {
-  if (typeof name !== 'string' || !/^[0-9a-z_.-]+$/.test(name)) {
-    throw invalid(where, option, 'the lower-case name of a metadata entry', name)
   }
 }

@@ -1,7 +1,17 @@
 import type { Call } from '@grpc-stack/grpc-core'
+import {
+  accepts,
+  func,
+  invalidOption,
+  milliseconds,
+  number,
+  type OptionKind,
+  type OptionTable,
+  quoted,
+  readOptions,
+} from '@grpc-stack/grpc-core/authoring'
 import { type Quota, quotaOf } from './gcra.ts'
 import { type KeyFunction, peerNetwork } from './keys.ts'
-import { checkFunction, checkNames, checkNumber, checkPositive, invalid } from './option-checks.ts'
 
 /** One limit. */
 export interface LimitOptions {
@@ -49,44 +59,67 @@ export interface Limit {
   readonly subject: ((key: string) => string) | undefined
 }
 
-export const LIMIT_NAMES: readonly string[] = ['rate', 'perMs', 'burst', 'key', 'cost', 'name', 'subject']
-
-/** @throws TypeError naming the option. */
-export function resolveLimit(where: string, options: LimitOptions): Limit {
-  checkNames(where, options, LIMIT_NAMES)
-  const { key = peerNetwork, cost = 1, subject } = options
-  checkFunction(where, 'key', key)
-  checkFunction(where, 'subject', subject)
-  const { rate, perMs, burst, quota } = resolveQuota(where, options)
-  if (typeof cost !== 'function') {
-    checkNumber(
-      where,
-      'cost',
-      cost,
-      `a function or a number from 0 to the burst, ${burst}`,
-      (n) => n >= 0 && n <= burst,
-    )
-  }
-  const { name = nameOf({ rate, perMs, burst }) } = options
-  // These characters mean the same in a header, a Redis key and a log.
-  if (typeof name !== 'string' || !/^[\w.:/-]{1,64}$/.test(name)) {
-    throw invalid(where, 'name', '1 to 64 letters, digits and _ . : / -', name)
-  }
-  return { name, where: `rateLimit: limit "${name}"`, rate, perMs, burst, quota, key, cost, subject }
-}
-
 export interface QuotaOptions {
   readonly rate: number
   readonly perMs?: number
   readonly burst?: number
 }
 
-/** The numbers of a limit, checked. */
-export function resolveQuota(where: string, options: QuotaOptions): Required<QuotaOptions> & { quota: Quota } {
-  const { rate, perMs = 1000, burst = Math.max(1, rate) } = options
-  checkPositive(where, 'rate', rate)
-  checkPositive(where, 'perMs', perMs)
-  checkNumber(where, 'burst', burst, 'a number ≥ 1', (n) => n >= 1)
+/** What everything with a rate reads. */
+export const quotaOptions: {
+  readonly rate: OptionKind<number>
+  readonly perMs: OptionKind<number>
+  readonly burst: OptionKind<number | undefined>
+} = {
+  rate: number({ above: 0 }),
+  perMs: milliseconds({ above: 0 }).default(1000),
+  burst: number({ min: 1 }).optional(),
+}
+
+const table = {
+  ...quotaOptions,
+  key: func<KeyFunction>().default(peerNetwork),
+  cost: costOption<(call: Call) => number>(),
+  // These characters mean the same in a header, a Redis key and a log.
+  name: accepts('1 to 64 letters, digits and _ . : / -', (value): value is string => {
+    return typeof value === 'string' && /^[\w.:/-]{1,64}$/.test(value)
+  }).optional(),
+  subject: func<(key: string) => string>().optional(),
+} satisfies OptionTable<LimitOptions>
+
+export const LIMIT_NAMES: readonly string[] = Object.keys(table)
+
+/** @throws TypeError naming the option. */
+export function resolveLimit(where: string, options: LimitOptions): Limit {
+  const read = readOptions(where, options, table, { show: quoted })
+  const { key, subject } = read
+  const { rate, perMs, burst, quota } = resolveQuota(where, read)
+  const cost = checkCost(where, read.cost, burst)
+  const { name = nameOf({ rate, perMs, burst }) } = read
+  return { name, where: `rateLimit: limit "${name}"`, rate, perMs, burst, quota, key, cost, subject }
+}
+
+export function costOption<F extends (...args: never[]) => number>(): OptionKind<number | F> {
+  return func<F>()
+    .or(number({ min: 0 }))
+    .default(1)
+}
+
+/** A fixed cost that can be paid. */
+export function checkCost<F>(where: string, cost: number | F, burst: number): number | F {
+  if (typeof cost !== 'number' || cost <= burst) return cost
+  throw invalidOption(where, 'cost', `a function or a number from 0 to the burst, ${burst}`, cost)
+}
+
+interface ReadQuota {
+  readonly rate: number
+  readonly perMs: number
+  readonly burst: number | undefined
+}
+
+/** The numbers of a limit, read, with what is counted. */
+export function resolveQuota(where: string, read: ReadQuota): Required<QuotaOptions> & { quota: Quota } {
+  const { rate, perMs, burst = Math.max(1, rate) } = read
   const quota = quotaOf(rate, perMs, burst)
   if (quota === undefined) {
     throw new TypeError(

@@ -1,7 +1,13 @@
-import { type Clock, systemClock } from './clock.ts'
+import {
+  integer,
+  type MonotonicClock,
+  monotonicClock,
+  type OptionTable,
+  quoted,
+  readOptions,
+} from '@grpc-stack/grpc-core/authoring'
 import { debtAt, type Quota, remaining, resetMs, unitsOf, waitMs } from './gcra.ts'
 import { KeySlots, newSpace, type Space } from './key-slots.ts'
-import { checkClock, checkNames, checkNumber } from './option-checks.ts'
 import type { Decision, LimitState, Store, StoredLimit, SyncLimiter } from './store.ts'
 
 export interface MemoryStoreOptions {
@@ -12,7 +18,7 @@ export interface MemoryStoreOptions {
    */
   readonly maxKeys?: number
   /** Default: monotonic time. */
-  readonly clock?: Clock
+  readonly clock?: MonotonicClock
 }
 
 export interface MemoryStore extends Store {
@@ -34,14 +40,14 @@ interface Entry {
   readonly quota: Quota
 }
 
+const table = {
+  maxKeys: integer({ min: 1, max: 10_000_000 }).default(100_000),
+  clock: monotonicClock(),
+} satisfies OptionTable<MemoryStoreOptions>
+
 /** Counters in this process. Decisions need no promise. */
 export function memoryStore(options: MemoryStoreOptions = {}): MemoryStore {
-  checkNames('memoryStore', options, ['maxKeys', 'clock'])
-  const { maxKeys = 100_000, clock = systemClock } = options
-  checkNumber('memoryStore', 'maxKeys', maxKeys, 'an integer from 1 to 10 000 000', (n) => {
-    return Number.isInteger(n) && n >= 1 && n <= 1e7
-  })
-  checkClock('memoryStore', clock)
+  const { maxKeys, clock } = readOptions('memoryStore', options, table, { show: quoted })
   const debts = new Debts(maxKeys, clock)
   const entries = new Map<string, Entry>()
   return {
@@ -136,13 +142,13 @@ function stateOf(quota: Quota, debt: number, wait: number): LimitState {
 /** What each key owes, since when. */
 class Debts {
   evicted = 0
-  readonly #clock: Clock
+  readonly #clock: MonotonicClock
   readonly #slots: KeySlots
   #debt: Float64Array
   #lastUs: Float64Array
   readonly #quotas: Quota[] = []
 
-  constructor(maxKeys: number, clock: Clock) {
+  constructor(maxKeys: number, clock: MonotonicClock) {
     this.#clock = clock
     this.#slots = new KeySlots(maxKeys)
     this.#debt = new Float64Array(this.#slots.capacity)

@@ -1,6 +1,14 @@
 import { type Call, type Next, RpcError, type Status } from '@grpc-stack/grpc-core'
-import { type Limit, nameOf, type QuotaOptions, resolveQuota } from './limit-options.ts'
-import { checkNames, checkNumber } from './option-checks.ts'
+import { isThenable, type OptionTable, quoted, readOptions } from '@grpc-stack/grpc-core/authoring'
+import {
+  checkCost,
+  costOption,
+  type Limit,
+  nameOf,
+  type QuotaOptions,
+  quotaOptions,
+  resolveQuota,
+} from './limit-options.ts'
 
 /** A limit for the request messages of streams. */
 export interface PerMessageOptions extends QuotaOptions {
@@ -13,24 +21,20 @@ export interface MessageLimit {
   readonly cost: number | ((message: unknown, call: Call) => number)
 }
 
+const table = {
+  ...quotaOptions,
+  cost: costOption<(message: unknown, call: Call) => number>(),
+} satisfies OptionTable<PerMessageOptions>
+
 /** @throws TypeError naming the option. */
 export function resolvePerMessage(
   where: string,
   options: PerMessageOptions,
   [first]: readonly Limit[],
 ): MessageLimit | undefined {
-  checkNames(where, options, ['rate', 'perMs', 'burst', 'cost'])
-  const { cost = 1 } = options
-  const { rate, perMs, burst, quota } = resolveQuota(where, options)
-  if (typeof cost !== 'function') {
-    checkNumber(
-      where,
-      'cost',
-      cost,
-      `a function or a number from 0 to the burst, ${burst}`,
-      (n) => n >= 0 && n <= burst,
-    )
-  }
+  const read = readOptions(where, options, table, { show: quoted })
+  const { rate, perMs, burst, quota } = resolveQuota(where, read)
+  const cost = checkCost(where, read.cost, burst)
   if (first === undefined) return undefined
   const name = `${first.name}:messages:${nameOf({ rate, perMs, burst })}`
   return { limit: { ...first, name, rate, perMs, burst, quota, cost: 1 }, cost }
@@ -53,7 +57,7 @@ export function limitMessages(call: Call, next: Next, decide: MessageDecision): 
     call.onRequest((message) => {
       const decision = refused ?? decide(message)
       if (decision === undefined) return
-      if (!isPromise(decision)) {
+      if (!isThenable(decision)) {
         refuse(decision)
         throw RpcError.fromStatus(decision) // keeps the message from the handler
       }
@@ -61,8 +65,4 @@ export function limitMessages(call: Call, next: Next, decide: MessageDecision): 
     })
     void next().then((status) => resolve(refused ?? status))
   })
-}
-
-function isPromise(value: Status | Promise<Status | undefined>): value is Promise<Status | undefined> {
-  return 'then' in value
 }

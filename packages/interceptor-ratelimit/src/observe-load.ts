@@ -1,5 +1,5 @@
 import type { Call, Status } from '@grpc-stack/grpc-core'
-import type { Clock } from './clock.ts'
+import type { MonotonicClock } from '@grpc-stack/grpc-core/authoring'
 import type { AdaptiveLimit } from './concurrency-policy.ts'
 import { evidenceOf, hasReachedDeadline } from './load-evidence.ts'
 
@@ -12,7 +12,7 @@ import { evidenceOf, hasReachedDeadline } from './load-evidence.ts'
  */
 export function observeLoad(
   adaptive: AdaptiveLimit,
-  clock: Clock,
+  clock: MonotonicClock,
   call: Call,
   inFlight: number,
 ): ((status: Status) => void) | undefined {

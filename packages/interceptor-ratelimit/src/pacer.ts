@@ -1,11 +1,20 @@
 import { status as Code, Metadata } from '@grpc/grpc-js'
 import type { ClientCall, Next, Status } from '@grpc-stack/grpc-core'
-import { inThisContext, outsideCalls } from './call-context.ts'
-import { type Clock, systemClock } from './clock.ts'
+import {
+  func,
+  inThisContext,
+  integer,
+  type MonotonicClock,
+  milliseconds,
+  monotonicClock,
+  type OptionTable,
+  quoted,
+  readOptions,
+  runShared,
+} from '@grpc-stack/grpc-core/authoring'
 import { endedWaiting } from './ended-waiting.ts'
 import { debtAt, type Quota, unitsOf, waitMs } from './gcra.ts'
-import { type QuotaOptions, resolveQuota } from './limit-options.ts'
-import { checkClock, checkFunction, checkNames, checkNumber, show } from './option-checks.ts'
+import { checkCost, costOption, type QuotaOptions, quotaOptions, resolveQuota } from './limit-options.ts'
 import { type Place, WaitingLine } from './waiting-line.ts'
 
 export interface PacingOptions extends QuotaOptions {
@@ -18,7 +27,7 @@ export interface PacingOptions extends QuotaOptions {
   /** What shares the rate. Default: the target of the channel, where grpc-core made it, else all calls. */
   readonly key?: (call: ClientCall) => string
   /** Default: monotonic time. */
-  readonly clock?: Clock
+  readonly clock?: MonotonicClock
 }
 
 /** A call that waits for its turn. */
@@ -38,7 +47,14 @@ interface Lane {
   timer: unknown
 }
 
-const NAMES = ['rate', 'perMs', 'burst', 'cost', 'maxWaitMs', 'maxQueue', 'key', 'clock']
+const table = {
+  ...quotaOptions,
+  cost: costOption<(call: ClientCall) => number>(),
+  maxWaitMs: milliseconds({ min: 0, infinite: true }).default(Number.POSITIVE_INFINITY),
+  maxQueue: integer({ min: 0 }).default(1000),
+  key: func<(call: ClientCall) => string>().default((call) => call.target ?? ''),
+  clock: monotonicClock(),
+} satisfies OptionTable<PacingOptions>
 
 /**
  * Sends calls at a rate: one over it waits in line for its turn, if its turn comes before its deadline, and is refused
@@ -52,32 +68,17 @@ export class Pacer {
   readonly #maxWaitMs: number
   readonly #maxQueue: number
   readonly #key: (call: ClientCall) => string
-  readonly #clock: Clock
+  readonly #clock: MonotonicClock
   readonly #lanes = new Map<string, Lane>()
 
   constructor(where: string, options: PacingOptions) {
-    checkNames(where, options, NAMES)
-    const { cost = 1, maxWaitMs = Number.POSITIVE_INFINITY, maxQueue = 1000, clock = systemClock } = options
-    const { key = (call: ClientCall) => call.target ?? '' } = options
-    const { rate, perMs, burst, quota } = resolveQuota(where, options)
-    if (typeof cost !== 'function') {
-      checkNumber(
-        where,
-        'cost',
-        cost,
-        `a function or a number from 0 to the burst, ${burst}`,
-        (n) => n >= 0 && n <= burst,
-      )
-    }
-    if (maxWaitMs !== Number.POSITIVE_INFINITY)
-      checkNumber(where, 'maxWaitMs', maxWaitMs, 'a number ≥ 0', (n) => n >= 0)
-    checkNumber(where, 'maxQueue', maxQueue, 'an integer ≥ 0', (n) => Number.isInteger(n) && n >= 0)
-    checkFunction(where, 'key', key)
-    checkClock(where, clock)
+    const read = readOptions(where, options, table, { show: quoted })
+    const { maxWaitMs, maxQueue, key, clock } = read
+    const { rate, perMs, burst, quota } = resolveQuota(where, read)
     this.#quota = quota
     this.#numbers = `${rate} per ${perMs} ms, burst ${burst}`
     this.#burst = burst
-    this.#cost = cost
+    this.#cost = checkCost(where, read.cost, burst)
     this.#maxWaitMs = maxWaitMs
     this.#maxQueue = maxQueue
     this.#key = key
@@ -87,7 +88,7 @@ export class Pacer {
   intercept(call: ClientCall, next: Next): Status | Promise<Status> {
     const cost: unknown = typeof this.#cost === 'number' ? this.#cost : this.#cost(call)
     if (typeof cost !== 'number' || !(cost >= 0))
-      throw new TypeError(`throttle: the cost must be a number ≥ 0, got ${show(cost)}`)
+      throw new TypeError(`throttle: the cost must be a number ≥ 0, got ${quoted(cost)}`)
     if (cost > this.#burst) return this.#refuse(Number.POSITIVE_INFINITY, 'the call costs more than the burst')
     const lane = this.#laneOf(this.#key(call))
     const units = unitsOf(this.#quota, cost)
@@ -143,7 +144,7 @@ export class Pacer {
     if (first === undefined) return
     const wait = waitMs(this.#quota, this.#settleDebt(lane), first.value.units)
     // It serves the whole line: set in a call's context it would keep that call for as long as any call waits.
-    lane.timer = outsideCalls(() => this.#clock.setTimeout(() => this.#advance(lane), wait))
+    lane.timer = runShared(() => this.#clock.setTimeout(() => this.#advance(lane), wait))
   }
 
   #advance(lane: Lane): void {

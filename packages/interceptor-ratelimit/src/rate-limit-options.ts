@@ -1,17 +1,22 @@
 import { status as Code } from '@grpc/grpc-js'
-import { type Clock, systemClock } from './clock.ts'
+import {
+  accepts,
+  flag,
+  listOf,
+  type MonotonicClock,
+  milliseconds,
+  monotonicClock,
+  number,
+  type OptionTable,
+  oneOf,
+  quoted,
+  readOptions,
+  text,
+} from '@grpc-stack/grpc-core/authoring'
 import { LIMIT_NAMES, type Limit, type LimitOptions, resolveLimit } from './limit-options.ts'
 import { type MemoryStoreOptions, memoryStore } from './memory-store.ts'
 import { type MessageLimit, type PerMessageOptions, resolvePerMessage } from './message-limit.ts'
-import {
-  checkBoolean,
-  checkClock,
-  checkNames,
-  checkNumber,
-  checkOneOf,
-  checkPositive,
-  invalid,
-} from './option-checks.ts'
+import { refusalCode } from './refusal-code.ts'
 import type { Store } from './store.ts'
 
 /** Options of `rateLimit()`: one limit, or several as `limits`, and what they have in common. */
@@ -56,14 +61,14 @@ export interface RateLimitOptions extends Partial<LimitOptions> {
   /** `maxKeys` of the default store. */
   readonly maxKeys?: number
   /** Time of the default store, the insurance and the timeouts. Default: monotonic time. */
-  readonly clock?: Clock
+  readonly clock?: MonotonicClock
 }
 
 /** Options ready for use. */
 export interface RateLimitSettings {
   readonly limits: readonly Limit[]
   readonly store: Store
-  readonly clock: Clock
+  readonly clock: MonotonicClock
   readonly onStoreError: 'insurance' | 'refuse'
   readonly storeTimeoutMs: number
   readonly storeRetryMs: number
@@ -75,47 +80,52 @@ export interface RateLimitSettings {
   readonly domain: string
 }
 
-const OWN_NAMES = [
-  'limits',
-  'store',
-  'onStoreError',
-  'storeTimeoutMs',
-  'storeRetryMs',
-  'insuranceShare',
-  'perMessage',
-  'shadow',
-  'headers',
-  'code',
-  'domain',
-  'maxKeys',
-  'clock',
-]
+const WHERE = 'rateLimit'
+
+/** Read later, by the limit or the store that it belongs to. */
+const passedOn = accepts('anything', (_value): _value is unknown => true).optional()
+
+const table = {
+  rate: passedOn,
+  perMs: passedOn,
+  burst: passedOn,
+  key: passedOn,
+  cost: passedOn,
+  name: passedOn,
+  subject: passedOn,
+  limits: listOf(passedOn, { min: 1, expected: 'a list of at least one limit' }).optional(),
+  store: accepts('a store, such as memoryStore()', isStore).optional(),
+  onStoreError: oneOf('insurance', 'refuse').default('refuse'),
+  storeTimeoutMs: milliseconds({ above: 0 }).default(50),
+  storeRetryMs: milliseconds({ above: 0 }).default(1000),
+  insuranceShare: number({ above: 0, max: 1 }).default(1),
+  perMessage: passedOn.expecting('a limit of messages').refusingUndefined('leave it out to count a stream as one call'),
+  shadow: flag().default(false),
+  headers: flag().default(false),
+  code: refusalCode.default(Code.RESOURCE_EXHAUSTED),
+  domain: text().default('grpc-stack'),
+  maxKeys: passedOn,
+  clock: monotonicClock(),
+} satisfies OptionTable<RateLimitOptions>
 
 /** @throws TypeError naming the option. */
 export function resolveRateLimit(options: RateLimitOptions): RateLimitSettings {
-  const where = 'rateLimit'
-  checkNames(where, options, [...LIMIT_NAMES, ...OWN_NAMES])
-  const { onStoreError = 'refuse', storeTimeoutMs = 50, storeRetryMs = 1000, insuranceShare = 1 } = options
-  const { code = Code.RESOURCE_EXHAUSTED, domain = 'grpc-stack', clock = systemClock, maxKeys } = options
-  checkOneOf(where, 'onStoreError', onStoreError, ['insurance', 'refuse'])
-  checkPositive(where, 'storeTimeoutMs', storeTimeoutMs)
-  checkPositive(where, 'storeRetryMs', storeRetryMs)
-  checkNumber(where, 'insuranceShare', insuranceShare, 'a number over 0 and up to 1', (n) => n > 0 && n <= 1)
-  checkNumber(where, 'code', code, 'a status code from 1 to 16', (n) => Number.isInteger(n) && n >= 1 && n <= 16)
-  checkClock(where, clock)
-  if (typeof domain !== 'string' || domain === '') throw invalid(where, 'domain', 'a non-empty string', domain)
-  const limits = resolveLimits(where, options)
+  const read = readOptions(WHERE, options, table, { show: quoted })
+  const { store, onStoreError, storeTimeoutMs, storeRetryMs, insuranceShare, shadow, headers, code, domain, clock } =
+    read
+  const limits = resolveLimits(WHERE, options)
+  const { maxKeys, perMessage } = options
   return {
     limits,
-    store: resolveStore(where, options.store, { clock, ...(maxKeys !== undefined && { maxKeys }) }),
+    store: resolveStore(WHERE, store, { clock, ...(maxKeys !== undefined && { maxKeys }) }),
     clock,
     onStoreError,
     storeTimeoutMs,
     storeRetryMs,
     insuranceShare,
-    perMessage: options.perMessage && resolvePerMessage(`${where}: perMessage`, options.perMessage, limits),
-    shadow: checkBoolean(where, 'shadow', options.shadow),
-    headers: checkBoolean(where, 'headers', options.headers),
+    perMessage: perMessage === undefined ? undefined : resolvePerMessage(`${WHERE}: perMessage`, perMessage, limits),
+    shadow,
+    headers,
     code,
     domain,
   }
@@ -131,9 +141,6 @@ function resolveLimits(where: string, options: RateLimitOptions): readonly Limit
   }
   const both = LIMIT_NAMES.find((name) => options[name as keyof LimitOptions] !== undefined)
   if (both !== undefined) throw new TypeError(`${where}: options "limits" and "${both}" exclude each other`)
-  if (!Array.isArray(options.limits) || options.limits.length === 0) {
-    throw invalid(where, 'limits', 'a list of at least one limit', options.limits)
-  }
   const limits = options.limits.map((one: LimitOptions, i) => {
     const limit = resolveLimit(`${where}: limits[${i}]`, one)
     checkNamed(`${where}: limits[${i}]`, one, options.store)
@@ -158,6 +165,9 @@ function resolveStore(where: string, store: Store | undefined, options: MemorySt
   if (options.maxKeys !== undefined) {
     throw new TypeError(`${where}: option "maxKeys" belongs to the default store; give it to the store`)
   }
-  if (typeof store?.open !== 'function') throw invalid(where, 'store', 'a store, such as memoryStore()', store)
   return store
+}
+
+function isStore(value: unknown): value is Store {
+  return typeof value === 'object' && value !== null && typeof (value as Partial<Store>).open === 'function'
 }

@@ -1,5 +1,6 @@
 import { status as Code, credentials, Metadata, type ServiceError } from '@grpc/grpc-js'
 import { type Call, type Interceptor, RpcError, type Status } from '@grpc-stack/grpc-core'
+import { systemWallClock } from '@grpc-stack/grpc-core/authoring'
 import {
   type ClientRpc,
   FakeClock,
@@ -403,9 +404,24 @@ describe('options', () => {
     [{ rate: 5, clock: {} }, 'option "clock"'],
     [{ rate: 5, perMessage: { rate: 0 } }, 'rateLimit: perMessage: option "rate"'],
     [{ rate: 5, rateMs: 5 }, 'rateLimit: unknown option "rateMs"'],
+    [{ rate: 5, onStoreEror: 'refuse' }, 'unknown option "onStoreEror"; did you mean "onStoreError"?'],
+    [{ rate: 5, clock: systemWallClock }, 'option "clock"'],
+    [
+      { rate: 5, perMessage: undefined },
+      'option "perMessage" must be a limit of messages, got undefined; leave it out',
+    ],
+    [{ rate: 5, perMessage: null }, 'rateLimit: perMessage: options must be an object, got null'],
+    [[], 'rateLimit: options must be an object'],
   ])('%j: %s', (options, message) => {
     expect(() => rateLimit(options)).toThrow(TypeError)
     expect(() => rateLimit(options)).toThrow(message)
+  })
+
+  it('refuses to listen for an event that does not exist', () => {
+    const limit = rateLimit({ rate: 5 })
+    expect(() => limit.on('typo' as 'refused', () => undefined)).toThrow(
+      'rateLimit.on: event must be "refused" or "storeDown" or "storeUp", got typo',
+    )
   })
 
   it('takes an option set to undefined as not set', () => {

@@ -1,8 +1,8 @@
 import type { Call, Interceptor, MethodInfo, Next, ServerCall, Status } from '@grpc-stack/grpc-core'
+import { Listeners, named } from '@grpc-stack/grpc-core/authoring'
 import { checkedCost, Decider } from './decider.ts'
 import { StoreFailure } from './guarded-limiter.ts'
 import type { Limit } from './limit-options.ts'
-import { Listeners } from './listeners.ts'
 import { limitMessages, type MessageLimit } from './message-limit.ts'
 import { type RateLimitOptions, type RateLimitSettings, resolveRateLimit } from './rate-limit-options.ts'
 import { setRatelimitHeaders } from './ratelimit-headers.ts'
@@ -75,9 +75,7 @@ export interface RateLimitInterceptor extends Interceptor {
 export function rateLimit(options: RateLimitOptions): RateLimitInterceptor {
   const policy = new RateLimit(resolveRateLimit(options))
   return Object.assign(
-    function rateLimit(call: Call, next: Next): Status | Promise<Status> {
-      return policy.intercept(call, next)
-    },
+    named('rateLimit', (call: Call, next: Next) => policy.intercept(call, next)),
     {
       on: policy.listeners.on.bind(policy.listeners) as RateLimitInterceptor['on'],
       counters: () => ({ ...policy.counters }),
@@ -86,7 +84,7 @@ export function rateLimit(options: RateLimitOptions): RateLimitInterceptor {
 }
 
 class RateLimit {
-  readonly listeners: Listeners<RateLimitEvents> = new Listeners()
+  readonly listeners: Listeners<RateLimitEvents> = new Listeners('rateLimit', ['refused', 'storeDown', 'storeUp'])
   readonly counters: RateLimitCounters = {
     admitted: 0,
     refused: 0,

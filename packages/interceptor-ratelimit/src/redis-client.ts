@@ -1,4 +1,4 @@
-import { invalid } from './option-checks.ts'
+import { invalidOption } from '@grpc-stack/grpc-core/authoring'
 
 /** What is used of an ioredis client (`Redis` or `Cluster`). */
 export interface IoredisClient {
@@ -35,7 +35,7 @@ export function scriptRunner(client: RedisClient, script: string, sha: string): 
       (keys, args) => client.eval(script, keys.length, ...keys, ...args),
     )
   }
-  throw invalid('redisStore', 'client', 'an ioredis or node-redis client', client)
+  throw invalidOption('redisStore', 'client', 'an ioredis or node-redis client', client)
 }
 
 /** A server that was restarted or failed over knows no scripts. */

@@ -1,5 +1,5 @@
+import { accepts, type OptionTable, quoted, readOptions } from '@grpc-stack/grpc-core/authoring'
 import { type Quota, remaining, resetMs, unitsOf, waitMs } from './gcra.ts'
-import { checkNames, invalid } from './option-checks.ts'
 import { type RedisClient, type RunScript, scriptRunner } from './redis-client.ts'
 import { TAKE_SCRIPT, TAKE_SHA } from './redis-script.ts'
 import type { Decision, Limiter, LimitState, Store, StoredLimit } from './store.ts'
@@ -8,6 +8,12 @@ export interface RedisStoreOptions {
   /** Start of every key in Redis. Default: `ratelimit:`. */
   readonly prefix?: string
 }
+
+const table = {
+  prefix: accepts('a string without braces', (value): value is string => {
+    return typeof value === 'string' && !/[{}]/.test(value)
+  }).default('ratelimit:'),
+} satisfies OptionTable<RedisStoreOptions>
 
 /**
  * Counters in Redis (5 or newer, or Valkey), shared by all processes that use the same server, prefix and limit name.
@@ -29,11 +35,7 @@ export interface RedisStoreOptions {
  * @throws TypeError if `client` is neither an ioredis nor a node-redis client.
  */
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): Store {
-  checkNames('redisStore', options, ['prefix'])
-  const { prefix = 'ratelimit:' } = options
-  if (typeof prefix !== 'string' || /[{}]/.test(prefix)) {
-    throw invalid('redisStore', 'prefix', 'a string without braces', prefix)
-  }
+  const { prefix } = readOptions('redisStore', options, table, { show: quoted })
   const run = scriptRunner(client, TAKE_SCRIPT, TAKE_SHA)
   return { open: (limits) => new RedisLimiter(run, prefix, limits) }
 }

@@ -1,7 +1,7 @@
 import type { Call } from '@grpc-stack/grpc-core'
+import { quoted } from '@grpc-stack/grpc-core/authoring'
 import { digest } from './digest.ts'
 import { type KeyFunction, peerKey, unlimited } from './keys.ts'
-import { show } from './option-checks.ts'
 
 /** Longer keys are kept as their digest: a caller may choose what goes into one. */
 const LONGEST_KEY = 128
@@ -18,5 +18,5 @@ export function resolveKey(where: string, keyOf: KeyFunction, call: Call): strin
   }
   if (key === unlimited) return undefined
   if (key === undefined || key === '') return peerKey(keyOf, call)
-  throw new TypeError(`${where}: the key must be a string, got ${show(key)}`)
+  throw new TypeError(`${where}: the key must be a string, got ${quoted(key)}`)
 }

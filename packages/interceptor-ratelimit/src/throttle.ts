@@ -1,4 +1,5 @@
-import type { ClientCall, Interceptor, Next, Status } from '@grpc-stack/grpc-core'
+import type { ClientCall, Interceptor, Next } from '@grpc-stack/grpc-core'
+import { named } from '@grpc-stack/grpc-core/authoring'
 import { AdaptiveThrottle, type AdaptiveThrottleOptions, type AdaptiveThrottleState } from './adaptive-throttle.ts'
 import { Pacer, type PacingOptions } from './pacer.ts'
 
@@ -35,17 +36,13 @@ export function throttle(options: ThrottleOptions = {}): AdaptiveThrottleInterce
   if (hasRate(options)) {
     const pacer = new Pacer('throttle', options)
     return Object.assign(
-      function throttle(call: ClientCall, next: Next): Status | Promise<Status> {
-        return pacer.intercept(call, next)
-      },
+      named('throttle', (call: ClientCall, next: Next) => pacer.intercept(call, next)),
       { waiting: (key = '') => pacer.waiting(key) },
     )
   }
   const adaptive = new AdaptiveThrottle('throttle', options)
   return Object.assign(
-    function throttle(call: ClientCall, next: Next): Status | Promise<Status> {
-      return adaptive.intercept(call, next)
-    },
+    named('throttle', (call: ClientCall, next: Next) => adaptive.intercept(call, next)),
     { state: (key = '') => adaptive.state(key) },
   )
 }

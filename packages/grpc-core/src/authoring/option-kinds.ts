@@ -7,6 +7,8 @@ export interface NumberRange {
   /** The number is greater than this. */
   readonly above?: number
   readonly max?: number
+  /** The number is less than this. */
+  readonly below?: number
   /** Whether `Infinity`, no bound, is allowed. */
   readonly infinite?: boolean
 }
@@ -104,21 +106,34 @@ export function accepts<T>(expected: string, check: (value: unknown) => value is
 }
 
 function ranged(what: string, range: NumberRange, whole: (n: number) => boolean): OptionKind<number> {
-  const { min = -Infinity, above = -Infinity, max = Infinity, infinite = false } = range
+  const { min = -Infinity, above, max = Infinity, below, infinite = false } = range
   return new OptionKind(
     [what + rangeInWords(range)],
     (value) => typeof value === 'number',
     (n: number, _place, refuse) => {
       const bounded = infinite ? !Number.isNaN(n) : Number.isFinite(n)
-      if (!bounded || n < min || n > max || (range.above !== undefined && n <= above) || !whole(n)) throw refuse(n)
+      if (
+        !bounded ||
+        n < min ||
+        n > max ||
+        (above !== undefined && n <= above) ||
+        (below !== undefined && n >= below) ||
+        !whole(n)
+      )
+        throw refuse(n)
       return n
     },
   )
 }
 
-function rangeInWords({ min, above, max }: NumberRange): string {
+function rangeInWords({ min, above, max, below }: NumberRange): string {
   if (min !== undefined && max !== undefined) return ` from ${min} to ${max}`
-  const bounds = [min !== undefined && `≥ ${min}`, above !== undefined && `> ${above}`, max !== undefined && `≤ ${max}`]
+  const bounds = [
+    min !== undefined && `≥ ${min}`,
+    above !== undefined && `> ${above}`,
+    max !== undefined && `≤ ${max}`,
+    below !== undefined && `< ${below}`,
+  ]
   const said = bounds.filter((bound) => bound !== false)
   return said.length === 0 ? '' : ` ${said.join(' and ')}`
 }
