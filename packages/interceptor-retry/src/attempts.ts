@@ -1,13 +1,13 @@
 import { status as Code } from '@grpc/grpc-js'
 import type { ClientCall, Next, Status } from '@grpc-stack/grpc-core'
-import { sleep } from './clock.ts'
+import { isThenable, sleep } from '@grpc-stack/grpc-core/authoring'
 import { type Decision, decide, type Failure, type GiveUpReason, isServerTrouble } from './decision.ts'
 import { readPushback } from './pushback.ts'
 import { readRetryInfo } from './retry-info.ts'
 import { finalStatus, noteFailure, openReport, type RetryReport } from './retry-report.ts'
 import type { MethodPlan, Plan, Settings } from './retry-settings.ts'
 import type { Allowance } from './token-bucket.ts'
-import { retriesBelow, warnOfListener, warnOfSecondRetrier } from './warnings.ts'
+import { retriesBelow, warnOfSecondRetrier } from './warnings.ts'
 
 const PREVIOUS_ATTEMPTS = 'grpc-previous-rpc-attempts'
 
@@ -66,15 +66,18 @@ export class Attempts {
   /** @param end of the call, by the clock */
   async #retry(failed: Status, decided: Retry, report: RetryReport, end: number): Promise<Status> {
     const call = this.#call
-    const { clock, onRetry } = this.#settings
+    const { clock, onRetry, contained } = this.#settings
     let status = failed
     let decision: Retry = decided
     let streak = 0
     for (;;) {
       noteFailure(report, status)
-      tell(onRetry, { call, status, attempts: report.attempts, delayMs: decision.delayMs })
+      const told = status
+      const { delayMs } = decision
+      const { attempts } = report
+      if (onRetry) contained.run('onRetry', () => onRetry({ call, status: told, attempts, delayMs }), call)
       const began = clock.now()
-      await sleep(clock, decision.delayMs, call.signal)
+      await sleep(decision.delayMs, clock, call.signal)
       report.backoffMs += clock.now() - began
       // A call that has ended starts nothing: next() tells how it ended.
       if (call.signal.aborted) return this.#giveUp(await this.#next(), report, 'cancelled')
@@ -115,8 +118,8 @@ export class Attempts {
     let asked: boolean | undefined
     let ownBackoffMs: number | undefined
     try {
-      asked = retryIf?.(status, { call, attempts: report.attempts })
-      ownBackoffMs = backoff?.(streak + 1, status)
+      asked = synchronous('retryIf', retryIf?.(status, { call, attempts: report.attempts }))
+      ownBackoffMs = synchronous('backoff', backoff?.(streak + 1, status))
       if (ownBackoffMs !== undefined && !(ownBackoffMs >= 0)) {
         throw new TypeError(`retry: "backoff" must return a number of milliseconds ≥ 0, got ${ownBackoffMs}`)
       }
@@ -148,7 +151,9 @@ export class Attempts {
 
   #giveUp(status: Status, report: RetryReport, reason: GiveUpReason, problem?: unknown): Status {
     report.gaveUp = reason
-    tell(this.#settings.onGiveUp, { call: this.#call, status, attempts: report.attempts, reason })
+    const { onGiveUp, contained } = this.#settings
+    const call = this.#call
+    if (onGiveUp) contained.run('onGiveUp', () => onGiveUp({ call, status, attempts: report.attempts, reason }), call)
     return finalStatus(status, report, problem)
   }
 
@@ -161,10 +166,9 @@ export class Attempts {
   }
 }
 
-function tell<E>(listener: ((event: E) => void) | undefined, event: E): void {
-  try {
-    listener?.(event)
-  } catch (error) {
-    warnOfListener(error)
-  }
+/** A promise is always true: taken for an answer, it would retry whatever it says. */
+function synchronous<T>(option: string, answer: T): T {
+  if (!isThenable<unknown>(answer)) return answer
+  void Promise.resolve(answer).catch(() => undefined)
+  throw new TypeError(`retry: "${option}" must not return a promise`)
 }

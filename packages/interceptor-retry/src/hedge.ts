@@ -3,7 +3,6 @@ import {
   type CallHandle,
   type ClientCallDetails,
   type ClientInterceptor,
-  compileMatcher,
   type Interceptor,
   type Matcher,
   type MethodInfo,
@@ -13,13 +12,26 @@ import {
   type UnaryStreamContinuation,
   type UnaryUnaryContinuation,
 } from '@grpc-stack/grpc-core'
-import { type Clock, systemClock } from './clock.ts'
+import {
+  accepts,
+  type Containment,
+  contain,
+  func,
+  integer,
+  invalidOption,
+  type MonotonicClock,
+  matcher,
+  monotonicClock,
+  type OptionsOf,
+  type OptionTable,
+  quoted,
+  readOptions,
+} from '@grpc-stack/grpc-core/authoring'
 import { Hedging, type HedgingPolicy } from './hedging.ts'
-import { checkNames, checkNumber, invalid } from './option-checks.ts'
+import { budget, errorCodes, wait } from './option-kinds.ts'
 import { RetryBudget } from './retry-budget.ts'
 import { readServiceConfig } from './service-config.ts'
 import type { Allowance } from './token-bucket.ts'
-import { warnOfListener } from './warnings.ts'
 
 /** One more attempt was started while others ran. */
 export interface HedgeEvent {
@@ -51,20 +63,22 @@ export interface HedgeOptions {
   /** Called for each attempt but the first. What it throws is reported as a process warning. */
   readonly onHedge?: (event: HedgeEvent) => void
   /** Default: monotonic time and Node's timers. */
-  readonly clock?: Clock
+  readonly clock?: MonotonicClock
 }
 
 const WHERE = 'hedge'
-const NAMES = [
-  'delayMs',
-  'idempotent',
-  'maxAttempts',
-  'nonFatalStatusCodes',
-  'budget',
-  'serviceConfig',
-  'onHedge',
-  'clock',
-]
+const table = {
+  delayMs: wait.optional(),
+  idempotent: matcher().optional().refusingUndefined('leave it out to hedge all that the service config names'),
+  maxAttempts: integer({ min: 2 }).default(2),
+  nonFatalStatusCodes: errorCodes('a list of status codes other than OK', 0).default([Code.UNAVAILABLE]),
+  budget: budget.optional(),
+  // Read by readServiceConfig, which names the member that is wrong.
+  serviceConfig: accepts('a service config', (_value): _value is unknown => true).optional(),
+  onHedge: func<(event: HedgeEvent) => void>().optional(),
+  clock: monotonicClock(),
+} satisfies OptionTable<HedgeOptions>
+
 const PREVIOUS_ATTEMPTS = 'grpc-previous-rpc-attempts'
 
 /**
@@ -80,72 +94,51 @@ const PREVIOUS_ATTEMPTS = 'grpc-previous-rpc-attempts'
  * @throws TypeError for an option that is unknown, missing or out of range.
  */
 export function hedge(options: HedgeOptions): Interceptor {
-  const { policyFor, contract } = readOptions(options)
+  const { policyFor, contract } = readHedgeOptions(options)
   return select((method) => !method.requestStream && policyFor(method) !== undefined, contract)
 }
 
-function readOptions(options: HedgeOptions): { policyFor: PolicyFor; contract: Hedge } {
-  checkNames(WHERE, options, NAMES)
-  const { idempotent, serviceConfig, onHedge, clock = systemClock } = options
-  if (onHedge !== undefined && typeof onHedge !== 'function') throw invalid(WHERE, 'onHedge', 'a function', onHedge)
-  for (const name of ['now', 'setTimeout', 'clearTimeout'] as const) {
-    if (typeof clock?.[name] !== 'function') {
-      throw invalid(WHERE, 'clock', 'an object with now, setTimeout and clearTimeout', clock)
-    }
-  }
-  const config = serviceConfig === undefined ? undefined : readServiceConfig(WHERE, serviceConfig)
+function readHedgeOptions(options: HedgeOptions): { policyFor: PolicyFor; contract: Hedge } {
+  const read = readOptions(WHERE, options, table, { show: quoted })
+  const { idempotent, clock, onHedge } = read
+  const config = read.serviceConfig === undefined ? undefined : readServiceConfig(WHERE, read.serviceConfig)
   if (idempotent === undefined && config === undefined) {
-    throw invalid(WHERE, 'idempotent', 'a matcher of the methods that may run several times; "*" for all', idempotent)
+    const expected = 'a matcher of the methods that may run several times; "*" for all'
+    throw invalidOption(WHERE, 'idempotent', expected, undefined)
   }
-  const may = idempotent === undefined ? () => true : compileMatcher(idempotent, 'hedge: option "idempotent"')
-  const own = config === undefined ? readPolicy(options) : undefined
+  const may = idempotent ?? (() => true)
+  const own = config === undefined ? ownPolicy(read) : undefined
   const policyFor: PolicyFor = (method) => {
     if (!may(method)) return undefined
     if (config === undefined) return own
     const policy = config.policyFor(method)?.hedgingPolicy
     return policy && { ...policy, nonFatalStatusCodes: new Set(policy.nonFatalStatusCodes) }
   }
-  const budget = readBudget(options.budget, () => new RetryBudget(config?.throttling ?? { clock }))
-  return { policyFor, contract: new Hedge(policyFor, budget, clock, onHedge) }
+  const shared = read.budget ?? new RetryBudget(config?.throttling ?? { clock })
+  return { policyFor, contract: new Hedge(policyFor, shared === false ? undefined : shared, clock, onHedge) }
 }
 
 type PolicyFor = (method: MethodInfo) => HedgingPolicy | undefined
 
-function readPolicy({
-  delayMs,
-  maxAttempts = 2,
-  nonFatalStatusCodes = [Code.UNAVAILABLE],
-}: HedgeOptions): HedgingPolicy {
-  const isCount = (n: number) => Number.isInteger(n) && n >= 2
-  checkNumber(WHERE, 'maxAttempts', maxAttempts, 'an integer ≥ 2', isCount)
-  const isError = (code: unknown) => typeof code === 'number' && code !== Code.OK && typeof Code[code] === 'string'
-  if (!Array.isArray(nonFatalStatusCodes) || !nonFatalStatusCodes.every(isError)) {
-    throw invalid(WHERE, 'nonFatalStatusCodes', 'a list of status codes other than OK', nonFatalStatusCodes)
-  }
-  return {
-    maxAttempts,
-    delayMs: checkNumber(WHERE, 'delayMs', delayMs, 'a number of milliseconds ≥ 0', (n) => n >= 0 && n < 2 ** 31),
-    nonFatalStatusCodes: new Set(nonFatalStatusCodes),
-  }
-}
-
-function readBudget(given: HedgeOptions['budget'], make: () => Allowance): Allowance | undefined {
-  if (given === false) return undefined
-  if (given === undefined) return make()
-  for (const name of ['started', 'succeeded', 'failed', 'spend'] as const) {
-    if (typeof given?.[name] !== 'function') throw invalid(WHERE, 'budget', 'a RetryBudget or false', given)
-  }
-  return given
+function ownPolicy({ delayMs, maxAttempts, nonFatalStatusCodes }: OptionsOf<typeof table>): HedgingPolicy {
+  if (delayMs === undefined) throw invalidOption(WHERE, 'delayMs', wait.expected, delayMs)
+  return { maxAttempts, delayMs, nonFatalStatusCodes: new Set(nonFatalStatusCodes) }
 }
 
 class Hedge implements ClientInterceptor {
   readonly #policyFor: PolicyFor
   readonly #policies = new Map<string, HedgingPolicy | undefined>()
   readonly #budget: Allowance | undefined
-  readonly #clock: Clock
+  readonly #clock: MonotonicClock
+  readonly #contained: Containment = contain(WHERE, { code: 'GRPC_STACK_LISTENER_THREW' })
   readonly #onHedge: HedgeOptions['onHedge']
 
-  constructor(policyFor: PolicyFor, budget: Allowance | undefined, clock: Clock, onHedge: HedgeOptions['onHedge']) {
+  constructor(
+    policyFor: PolicyFor,
+    budget: Allowance | undefined,
+    clock: MonotonicClock,
+    onHedge: HedgeOptions['onHedge'],
+  ) {
     this.#policyFor = policyFor
     this.#budget = budget
     this.#clock = clock
@@ -183,13 +176,7 @@ class Hedge implements ClientInterceptor {
       policy: this.#policy(method, stream) ?? ONCE,
       budget: this.#budget,
       clock: this.#clock,
-      onHedge: (attempts) => {
-        try {
-          this.#onHedge?.({ method, attempts })
-        } catch (error) {
-          warnOfListener(error)
-        }
-      },
+      onHedge: (attempts) => this.#contained.run('onHedge', () => this.#onHedge?.({ method, attempts })),
     }).run()
   }
 

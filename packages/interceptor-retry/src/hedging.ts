@@ -1,7 +1,7 @@
 import { AsyncResource } from 'node:async_hooks'
 import { status as Code } from '@grpc/grpc-js'
 import { type CallHandle, RpcError, type Status } from '@grpc-stack/grpc-core'
-import type { Clock } from './clock.ts'
+import type { MonotonicClock } from '@grpc-stack/grpc-core/authoring'
 import { readPushback } from './pushback.ts'
 import type { Allowance } from './token-bucket.ts'
 
@@ -21,7 +21,7 @@ export interface HedgedCall<C extends CallHandle> {
   readonly signal: AbortSignal
   readonly policy: HedgingPolicy
   readonly budget: Allowance | undefined
-  readonly clock: Clock
+  readonly clock: MonotonicClock
   readonly onHedge: (attempt: number) => void
 }
 

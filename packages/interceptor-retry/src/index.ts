@@ -1,5 +1,5 @@
+export type { MonotonicClock, MonotonicTime } from '@grpc-stack/grpc-core/authoring'
 export type { Jitter } from './backoff.ts'
-export type { Clock } from './clock.ts'
 export type { GiveUpReason } from './decision.ts'
 export { type HedgeEvent, type HedgeOptions, hedge } from './hedge.ts'
 export { type RetryFactory, retry } from './retry.ts'

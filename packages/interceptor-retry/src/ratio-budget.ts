@@ -1,4 +1,4 @@
-import type { Clock } from './clock.ts'
+import type { MonotonicTime } from '@grpc-stack/grpc-core/authoring'
 import type { Allowance } from './token-bucket.ts'
 
 const SLOTS = 10
@@ -11,14 +11,14 @@ export class RatioBudget implements Allowance {
   readonly #ratio: number
   readonly #reserve: number
   readonly #slotMs: number
-  readonly #clock: Clock
+  readonly #clock: MonotonicTime
   readonly #calls = new Uint32Array(SLOTS)
   readonly #retries = new Uint32Array(SLOTS)
   #totalCalls = 0
   #totalRetries = 0
   #slot: number
 
-  constructor(ratio: number, minRetriesPerSecond: number, windowMs: number, clock: Clock) {
+  constructor(ratio: number, minRetriesPerSecond: number, windowMs: number, clock: MonotonicTime) {
     this.#ratio = ratio
     this.#reserve = (minRetriesPerSecond * windowMs) / 1000
     this.#slotMs = windowMs / SLOTS

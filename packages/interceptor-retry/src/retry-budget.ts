@@ -1,6 +1,15 @@
+import {
+  bytes,
+  type MonotonicTime,
+  milliseconds,
+  monotonicTime,
+  number,
+  type OptionsOf,
+  type OptionTable,
+  quoted,
+  readOptions,
+} from '@grpc-stack/grpc-core/authoring'
 import { ByteBound } from './byte-bound.ts'
-import { type Clock, systemClock } from './clock.ts'
-import { checkNames, checkNumber, invalid } from './option-checks.ts'
 import { RatioBudget } from './ratio-budget.ts'
 import { type Allowance, TokenBucket } from './token-bucket.ts'
 
@@ -15,7 +24,7 @@ export interface RatioBudgetOptions {
   /** Request bytes all calls of this budget together keep for replay. Default 16 MiB, as in grpc-js and grpc-java. */
   readonly maxBufferedBytes?: number
   /** Default: monotonic time. */
-  readonly clock?: Clock
+  readonly clock?: MonotonicTime
 }
 
 /** The token bucket of gRFC A6, `retryThrottling` in a service config. */
@@ -28,8 +37,22 @@ export interface TokenBudgetOptions {
   readonly maxBufferedBytes?: number
 }
 
-const RATIO_OPTIONS = ['ratio', 'minRetriesPerSecond', 'windowMs', 'maxBufferedBytes', 'clock']
-const TOKEN_OPTIONS = ['maxTokens', 'tokenRatio', 'maxBufferedBytes']
+const share = number({ min: 0 })
+const maxBufferedBytes = bytes({ min: 0, infinite: true }).default(16 * 1024 * 1024)
+
+const ratioTable = {
+  ratio: share.default(0.2),
+  minRetriesPerSecond: share.default(10),
+  windowMs: milliseconds({ above: 0 }).default(10_000),
+  maxBufferedBytes,
+  clock: monotonicTime(),
+} satisfies OptionTable<RatioBudgetOptions>
+
+const tokenTable = {
+  maxTokens: number({ above: 0, max: 1000 }).expecting('a number above 0 and at most 1000'),
+  tokenRatio: number({ above: 0, infinite: true }).expecting('a number above 0'),
+  maxBufferedBytes,
+} satisfies OptionTable<TokenBudgetOptions>
 
 /**
  * What all calls that share it may spend on retries together, so that retries cannot multiply the load of a server
@@ -49,11 +72,15 @@ export class RetryBudget implements Allowance {
     const where = 'RetryBudget'
     const tokens =
       typeof options === 'object' && options !== null && ('maxTokens' in options || 'tokenRatio' in options)
-    checkNames(where, options, tokens ? TOKEN_OPTIONS : RATIO_OPTIONS)
-    this.#allowance = tokens ? tokenBucket(options as TokenBudgetOptions) : ratioBudget(options as RatioBudgetOptions)
-    const { maxBufferedBytes = 16 * 1024 * 1024 } = options
-    checkNumber(where, 'maxBufferedBytes', maxBufferedBytes, 'a number ≥ 0', (n) => n >= 0)
-    this.buffer = new ByteBound(maxBufferedBytes)
+    if (tokens) {
+      const read = readOptions(where, options, tokenTable, { show: quoted })
+      this.#allowance = new TokenBucket(read.maxTokens, read.tokenRatio)
+      this.buffer = new ByteBound(read.maxBufferedBytes)
+      return
+    }
+    const read = readOptions(where, options, ratioTable, { show: quoted })
+    this.#allowance = ratioBudget(read)
+    this.buffer = new ByteBound(read.maxBufferedBytes)
   }
 
   /** Retries that are affordable now. With a token bucket: tokens above the half at which retries stop. */
@@ -81,24 +108,6 @@ export class RetryBudget implements Allowance {
   }
 }
 
-function tokenBucket({ maxTokens, tokenRatio }: TokenBudgetOptions): TokenBucket {
-  checkNumber('RetryBudget', 'maxTokens', maxTokens, 'a number above 0 and at most 1000', (n) => n > 0 && n <= 1000)
-  checkNumber('RetryBudget', 'tokenRatio', tokenRatio, 'a number above 0', (n) => n > 0)
-  return new TokenBucket(maxTokens, tokenRatio)
-}
-
-function ratioBudget(options: RatioBudgetOptions): RatioBudget {
-  const { ratio = 0.2, minRetriesPerSecond = 10, windowMs = 10_000, clock = systemClock } = options
-  checkNumber('RetryBudget', 'ratio', ratio, 'a number ≥ 0', (n) => n >= 0 && Number.isFinite(n))
-  checkNumber(
-    'RetryBudget',
-    'minRetriesPerSecond',
-    minRetriesPerSecond,
-    'a number ≥ 0',
-    (n) => n >= 0 && Number.isFinite(n),
-  )
-  checkNumber('RetryBudget', 'windowMs', windowMs, 'a number above 0', (n) => n > 0 && Number.isFinite(n))
-  if (typeof clock?.now !== 'function')
-    throw invalid('RetryBudget', 'clock', 'an object with now, setTimeout and clearTimeout', clock)
+function ratioBudget({ ratio, minRetriesPerSecond, windowMs, clock }: OptionsOf<typeof ratioTable>): RatioBudget {
   return new RatioBudget(ratio, minRetriesPerSecond, windowMs, clock)
 }

@@ -1,7 +1,7 @@
 import type { status as Code } from '@grpc/grpc-js'
 import type { ClientCall, Matcher, Status } from '@grpc-stack/grpc-core'
+import type { MonotonicClock } from '@grpc-stack/grpc-core/authoring'
 import type { Jitter } from './backoff.ts'
-import type { Clock } from './clock.ts'
 import type { GiveUpReason } from './decision.ts'
 import type { Allowance } from './token-bucket.ts'
 
@@ -104,7 +104,7 @@ export interface RetryOptions {
   /** Called when a call ends with an error. What it throws is reported as a process warning. */
   readonly onGiveUp?: (event: GiveUpEvent) => void
   /** Default: monotonic time and Node's timers. */
-  readonly clock?: Clock
+  readonly clock?: MonotonicClock
   /** From 0 to 1. Default `Math.random`. */
   readonly random?: () => number
 }

@@ -1,39 +1,76 @@
 import { status as Code } from '@grpc/grpc-js'
-import { compileMatcher, type MethodInfo, type MethodPredicate } from '@grpc-stack/grpc-core'
+import type { MethodInfo, MethodPredicate } from '@grpc-stack/grpc-core'
+import {
+  accepts,
+  bytes,
+  type Containment,
+  contain,
+  flag,
+  func,
+  integer,
+  LONGEST_TIMEOUT_MS,
+  listOf,
+  type MonotonicClock,
+  matcher,
+  milliseconds,
+  monotonicClock,
+  number,
+  type OptionsOf,
+  type OptionTable,
+  oneOf,
+  quoted,
+  readOptions,
+  text,
+} from '@grpc-stack/grpc-core/authoring'
 import type { Jitter } from './backoff.ts'
-import { type Clock, systemClock } from './clock.ts'
 import type { Policy } from './decision.ts'
-import { checkNames, checkNumber, invalid } from './option-checks.ts'
+import { budget, errorCodes, wait } from './option-kinds.ts'
 import { RetryBudget } from './retry-budget.ts'
 import type { RetryOptions, RetryOverrides } from './retry-options.ts'
 import { type RetryServiceConfig, readServiceConfig } from './service-config.ts'
 import type { Allowance } from './token-bucket.ts'
 
-const NAMES = [
-  'maxAttempts',
-  'initialBackoffMs',
-  'maxBackoffMs',
-  'backoffMultiplier',
-  'jitter',
-  'retryableStatusCodes',
-  'perAttemptTimeoutMs',
-  'idempotent',
-  'retryIf',
-  'backoff',
-  'retryRefusals',
-  'budget',
-  'maxPushbackMs',
-  'maxReplayBytes',
-  'maxReplayMessages',
-  'commit',
-  'serviceConfig',
-  'onRetry',
-  'onGiveUp',
-  'clock',
-  'random',
-]
+const WHERE = 'retry'
 
-const OVERRIDES = ['maxAttempts', 'perAttemptTimeoutMs', 'retryableStatusCodes', 'idempotent']
+const overridable = {
+  maxAttempts: integer({ min: 1 }),
+  perAttemptTimeoutMs: milliseconds({ above: 0, infinite: true }).optional(),
+  retryableStatusCodes: errorCodes('a list of at least one status code other than OK', 1),
+}
+
+const table = {
+  maxAttempts: overridable.maxAttempts.default(3),
+  initialBackoffMs: wait.default(100),
+  maxBackoffMs: wait.default(5000),
+  backoffMultiplier: number({ above: 0 }).default(2),
+  jitter: oneOf('full', 'proportional', 'none').optional(),
+  retryableStatusCodes: overridable.retryableStatusCodes.default([Code.UNAVAILABLE]),
+  perAttemptTimeoutMs: overridable.perAttemptTimeoutMs,
+  idempotent: matcher().default(() => false),
+  retryIf: func<NonNullable<RetryOptions['retryIf']>>().optional(),
+  backoff: func<NonNullable<RetryOptions['backoff']>>().optional(),
+  retryRefusals: flag()
+    .or(listOf(text(), { expected: 'a list of interceptor names' }))
+    .default(false),
+  budget: budget.optional(),
+  maxPushbackMs: wait.default(LONGEST_TIMEOUT_MS),
+  maxReplayBytes: bytes({ min: 0, infinite: true }).default(1024 * 1024),
+  maxReplayMessages: number({ min: 0, infinite: true }).default(1000),
+  commit: oneOf('headers', 'message').default('headers'),
+  // Read by readServiceConfig, which names the member that is wrong.
+  serviceConfig: accepts('a service config', (_value): _value is unknown => true).optional(),
+  onRetry: func<NonNullable<RetryOptions['onRetry']>>().optional(),
+  onGiveUp: func<NonNullable<RetryOptions['onGiveUp']>>().optional(),
+  clock: monotonicClock(),
+  random: func<() => number>().default(Math.random),
+} satisfies OptionTable<RetryOptions>
+
+const overrideTable = {
+  maxAttempts: overridable.maxAttempts.optional(),
+  perAttemptTimeoutMs: overridable.perAttemptTimeoutMs,
+  retryableStatusCodes: overridable.retryableStatusCodes.optional(),
+  idempotent: flag().optional(),
+} satisfies OptionTable<RetryOverrides>
 
 /** A policy and what only a running call needs. */
 export interface Plan extends Policy {
@@ -62,64 +99,37 @@ export interface Settings {
   readonly backoff: RetryOptions['backoff']
   readonly onRetry: RetryOptions['onRetry']
   readonly onGiveUp: RetryOptions['onGiveUp']
-  readonly clock: Clock
+  readonly clock: MonotonicClock
+  /** Runs the listeners. */
+  readonly contained: Containment<'onRetry' | 'onGiveUp'>
   readonly random: () => number
 }
 
-const WHERE = 'retry'
-const LONGEST_TIMER = 2 ** 31 - 1
-
 /** @throws TypeError naming the option that is unknown or wrong. */
-export function readOptions(options: RetryOptions): Settings {
-  checkNames(WHERE, options, NAMES)
-  const {
-    maxReplayBytes = 1024 * 1024,
-    maxReplayMessages = 1000,
-    commit = 'headers',
-    clock = systemClock,
-    random = Math.random,
-  } = options
-  checkNumber(WHERE, 'maxReplayBytes', maxReplayBytes, 'a number ≥ 0', (n) => n >= 0)
-  checkNumber(WHERE, 'maxReplayMessages', maxReplayMessages, 'a number ≥ 0', (n) => n >= 0)
-  if (commit !== 'headers' && commit !== 'message') throw invalid(WHERE, 'commit', '"headers" or "message"', commit)
-  for (const name of ['retryIf', 'backoff', 'onRetry', 'onGiveUp', 'random'] as const) {
-    const value = options[name]
-    if (value !== undefined && typeof value !== 'function') throw invalid(WHERE, name, 'a function', value)
-  }
-  for (const name of ['now', 'setTimeout', 'clearTimeout'] as const) {
-    if (typeof clock?.[name] !== 'function')
-      throw invalid(WHERE, 'clock', 'an object with now, setTimeout and clearTimeout', clock)
-  }
-  const config = options.serviceConfig === undefined ? undefined : readServiceConfig(WHERE, options.serviceConfig)
-  const base = readBase(options)
-  const idempotent =
-    options.idempotent === undefined ? () => false : compileMatcher(options.idempotent, 'retry: option "idempotent"')
+export function readRetryOptions(options: RetryOptions): Settings {
+  const read = readOptions(WHERE, options, table, { show: quoted })
+  const { idempotent, jitter, clock, random, maxReplayBytes, maxReplayMessages, commit } = read
+  const config = read.serviceConfig === undefined ? undefined : readServiceConfig(WHERE, read.serviceConfig)
+  const base = basePolicy(read)
   return {
-    planFor: (method) => planFor(method, base, idempotent, config, options.jitter),
-    mayRetryRefusal: readRefusals(options.retryRefusals),
-    ...readBudget(options.budget, config, clock),
+    planFor: (method) => planFor(method, base, idempotent, config, jitter),
+    mayRetryRefusal: refusalsOf(read.retryRefusals),
+    ...budgetOf(read.budget, config, clock),
     maxReplayBytes,
     maxReplayMessages,
-    commit,
-    retryIf: options.retryIf,
-    backoff: options.backoff,
-    onRetry: options.onRetry,
-    onGiveUp: options.onGiveUp,
+    retryIf: read.retryIf,
+    backoff: read.backoff,
+    onRetry: read.onRetry,
+    onGiveUp: read.onGiveUp,
     clock,
+    contained: contain(WHERE, { code: 'GRPC_STACK_LISTENER_THREW' }),
     random,
   }
 }
 
 /** @throws TypeError naming the override that is unknown or wrong. */
 export function checkOverrides(overrides: RetryOverrides): void {
-  const where = 'retry.perCall'
-  checkNames(where, overrides, OVERRIDES)
-  if (overrides.maxAttempts !== undefined) checkMaxAttempts(where, overrides.maxAttempts)
-  if (overrides.perAttemptTimeoutMs !== undefined) checkTimeout(where, overrides.perAttemptTimeoutMs)
-  if (overrides.retryableStatusCodes !== undefined) readCodes(where, overrides.retryableStatusCodes)
-  if (overrides.idempotent !== undefined && typeof overrides.idempotent !== 'boolean') {
-    throw invalid(where, 'idempotent', 'true or false', overrides.idempotent)
-  }
+  readOptions('retry.perCall', overrides, overrideTable, { show: quoted })
 }
 
 export function override(plan: Plan, overrides: RetryOverrides): Plan {
@@ -134,36 +144,16 @@ export function override(plan: Plan, overrides: RetryOverrides): Plan {
   }
 }
 
-function readBase(options: RetryOptions): Plan {
-  const {
-    maxAttempts = 3,
-    initialBackoffMs = 100,
-    maxBackoffMs = 5000,
-    backoffMultiplier = 2,
-    jitter = 'full',
-    retryableStatusCodes = [Code.UNAVAILABLE],
-    perAttemptTimeoutMs,
-    maxPushbackMs = LONGEST_TIMER,
-  } = options
-  const isWait = (n: number) => n >= 0 && n <= LONGEST_TIMER
-  checkMaxAttempts(WHERE, maxAttempts)
-  checkNumber(WHERE, 'initialBackoffMs', initialBackoffMs, 'a number of milliseconds ≥ 0', isWait)
-  checkNumber(WHERE, 'maxBackoffMs', maxBackoffMs, 'a number of milliseconds ≥ 0', isWait)
-  checkNumber(WHERE, 'backoffMultiplier', backoffMultiplier, 'a number above 0', (n) => n > 0 && Number.isFinite(n))
-  checkNumber(WHERE, 'maxPushbackMs', maxPushbackMs, 'a number of milliseconds ≥ 0', isWait)
-  if (perAttemptTimeoutMs !== undefined) checkTimeout(WHERE, perAttemptTimeoutMs)
-  if (!['full', 'proportional', 'none'].includes(jitter)) {
-    throw invalid(WHERE, 'jitter', '"full", "proportional" or "none"', jitter)
-  }
+function basePolicy(read: OptionsOf<typeof table>): Plan {
   return {
-    maxAttempts,
-    initialBackoffMs,
-    maxBackoffMs,
-    backoffMultiplier,
-    jitter,
-    perAttemptTimeoutMs,
-    maxPushbackMs,
-    retryableStatusCodes: readCodes(WHERE, retryableStatusCodes),
+    maxAttempts: read.maxAttempts,
+    initialBackoffMs: read.initialBackoffMs,
+    maxBackoffMs: read.maxBackoffMs,
+    backoffMultiplier: read.backoffMultiplier,
+    jitter: read.jitter ?? 'full',
+    perAttemptTimeoutMs: read.perAttemptTimeoutMs,
+    maxPushbackMs: read.maxPushbackMs,
+    retryableStatusCodes: new Set(read.retryableStatusCodes),
     idempotent: false,
   }
 }
@@ -181,42 +171,18 @@ function planFor(
   return policy && { ...plan, ...policy, jitter, retryableStatusCodes: new Set(policy.retryableStatusCodes) }
 }
 
-function readRefusals(given: RetryOptions['retryRefusals'] = false): Settings['mayRetryRefusal'] {
+function refusalsOf(given: boolean | readonly string[]): Settings['mayRetryRefusal'] {
   if (typeof given === 'boolean') return () => given
-  if (!Array.isArray(given) || given.some((name: unknown) => typeof name !== 'string')) {
-    throw invalid(WHERE, 'retryRefusals', 'true, false or a list of interceptor names', given)
-  }
   return (refusedBy) => refusedBy !== undefined && given.includes(refusedBy)
 }
 
-function readBudget(
-  given: RetryOptions['budget'],
+function budgetOf(
+  given: Allowance | false | undefined,
   config: RetryServiceConfig | undefined,
-  clock: Clock,
+  clock: MonotonicClock,
 ): Pick<Settings, 'budget' | 'newBudget'> {
   if (given === false) return { budget: undefined, newBudget: undefined }
-  if (given === undefined) {
-    const throttling = config?.throttling
-    return { budget: undefined, newBudget: () => new RetryBudget(throttling ?? { clock }) }
-  }
-  for (const name of ['started', 'succeeded', 'failed', 'spend'] as const) {
-    if (typeof given?.[name] !== 'function') throw invalid(WHERE, 'budget', 'a RetryBudget or false', given)
-  }
-  return { budget: given, newBudget: undefined }
-}
-
-function checkMaxAttempts(where: string, value: unknown): void {
-  checkNumber(where, 'maxAttempts', value, 'an integer ≥ 1', (n) => Number.isInteger(n) && n >= 1)
-}
-
-function checkTimeout(where: string, value: unknown): void {
-  checkNumber(where, 'perAttemptTimeoutMs', value, 'a number of milliseconds above 0', (n) => n > 0)
-}
-
-function readCodes(where: string, given: unknown): ReadonlySet<Code> {
-  const isError = (code: unknown) => typeof code === 'number' && code !== Code.OK && typeof Code[code] === 'string'
-  if (!Array.isArray(given) || given.length === 0 || !given.every(isError)) {
-    throw invalid(where, 'retryableStatusCodes', 'a list of at least one status code other than OK', given)
-  }
-  return new Set(given as Code[])
+  if (given !== undefined) return { budget: given, newBudget: undefined }
+  const throttling = config?.throttling
+  return { budget: undefined, newBudget: () => new RetryBudget(throttling ?? { clock }) }
 }

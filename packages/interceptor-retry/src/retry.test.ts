@@ -1,5 +1,6 @@
 import { status as Code, Metadata } from '@grpc/grpc-js'
 import { type ClientCall, chain, type Interceptor, RpcError, select } from '@grpc-stack/grpc-core'
+import { systemWallClock } from '@grpc-stack/grpc-core/authoring'
 import {
   type Behaviour,
   echo,
@@ -285,6 +286,22 @@ describe('retry', () => {
     ])
   })
 
+  it('ends a call whose retryIf returns a promise, which would always be true, and ignores its rejection', async () => {
+    const retryIf = (() => Promise.reject(new Error('late'))) as unknown as () => boolean
+    const client = server.client(retry({ initialBackoffMs: 0, retryIf }))
+    const rpc = await runRpc(client, 'unary', { metadata: server.behave(attempts(unavailable, echo)) })
+    expect(rpc.error?.code).toBe(Code.UNAVAILABLE)
+  })
+
+  it('goes on when a listener rejects, and warns once', async () => {
+    const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+    const onRetry = () => Promise.reject(new Error('late listener')) as unknown as undefined
+    const client = server.client(retry({ initialBackoffMs: 0, onRetry }))
+    const rpc = await runRpc(client, 'unary', { metadata: server.behave(attempts(unavailable, unavailable, echo)) })
+    expect(rpc.status?.code).toBe(Code.OK)
+    expect(warn).toHaveBeenCalledTimes(1)
+  })
+
   it('goes on when a listener throws, and warns', async () => {
     const warn = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
     const boom = () => {
@@ -431,7 +448,7 @@ describe('retry', () => {
 })
 
 describe('retry options', () => {
-  it.each([
+  it.each<[unknown, string]>([
     [{ maxAttempts: 0 }, 'retry: option "maxAttempts" must be an integer ≥ 1, got 0'],
     [{ maxAttempts: 2.5 }, 'option "maxAttempts"'],
     [{ maxAttempts: Number.POSITIVE_INFINITY }, 'option "maxAttempts"'],
@@ -460,6 +477,9 @@ describe('retry options', () => {
     [{ random: 0.5 }, 'option "random"'],
     [{ retries: 3 }, 'retry: unknown option "retries"'],
     ['3', 'retry: options must be an object, got "3"'],
+    [[], 'retry: options must be an object, got an empty list'],
+    [{ maxAtempts: 3 }, 'retry: unknown option "maxAtempts"; did you mean "maxAttempts"?'],
+    [{ clock: systemWallClock }, 'option "clock"'],
   ])('refuses %j', (options, message) => {
     expect(() => retry(options as object)).toThrow(TypeError)
     expect(() => retry(options as object)).toThrow(message)

@@ -1,9 +1,10 @@
 import type { CallOptions } from '@grpc/grpc-js'
-import { CallOption, type ClientCall, type Interceptor, type MethodInfo } from '@grpc-stack/grpc-core'
+import { CallOption, type ClientCall, type Interceptor, type Next } from '@grpc-stack/grpc-core'
+import { named, perMethod } from '@grpc-stack/grpc-core/authoring'
 import { Attempts, limitAttempt } from './attempts.ts'
 import { ChannelBudgets } from './channel-budgets.ts'
 import type { RetryOptions, RetryOverrides } from './retry-options.ts'
-import { checkOverrides, type MethodPlan, override, readOptions } from './retry-settings.ts'
+import { checkOverrides, type MethodPlan, override, readRetryOptions } from './retry-settings.ts'
 
 const PER_CALL: CallOption<RetryOverrides> = new CallOption('retry')
 
@@ -38,22 +39,13 @@ export const retry: RetryFactory = Object.assign(createRetry, {
 })
 
 function createRetry(options: RetryOptions = {}): Interceptor<ClientCall> {
-  const settings = readOptions(options)
+  const settings = readRetryOptions(options)
   const budgets = new ChannelBudgets(settings)
-  const methods = new WeakMap<MethodInfo, MethodPlan>()
+  const planOf = perMethod((method): MethodPlan => ({ plan: settings.planFor(method), channelSeen: false }))
 
-  const methodPlan = (method: MethodInfo): MethodPlan => {
-    let entry = methods.get(method)
-    if (entry === undefined) {
-      entry = { plan: settings.planFor(method), channelSeen: false }
-      methods.set(method, entry)
-    }
-    return entry
-  }
-
-  return function retry(call, next) {
+  return named('retry', (call: ClientCall, next: Next) => {
     if (call.side !== 'client') return next()
-    const entry = methodPlan(call.method)
+    const entry = planOf(call.method)
     let { plan } = entry
     if (plan === undefined) return next()
     const overrides = call.option(PER_CALL)
@@ -65,5 +57,5 @@ function createRetry(options: RetryOptions = {}): Interceptor<ClientCall> {
     budget?.started()
     call.makeReplayable(limits)
     return new Attempts(call, next, settings, plan, budget, deadline).run(entry)
-  }
+  })
 }

@@ -1,6 +1,6 @@
 import { status as Code } from '@grpc/grpc-js'
 import type { MethodInfo } from '@grpc-stack/grpc-core'
-import { invalid, show } from './option-checks.ts'
+import { invalidOption, quoted } from '@grpc-stack/grpc-core/authoring'
 import type { TokenBudgetOptions } from './retry-budget.ts'
 
 /** `retryPolicy` of a method, as in a gRPC service config. */
@@ -164,7 +164,11 @@ function readCode(where: string, path: string, given: unknown): Code {
 
 function record(where: string, path: string, given: unknown): Record<string, unknown> {
   if (typeof given !== 'object' || given === null || Array.isArray(given)) {
-    throw new TypeError(`${where}: option "${path}" must be an object, got ${show(given)}`)
+    throw new TypeError(`${where}: option "${path}" must be an object, got ${quoted(given)}`)
   }
   return given as Record<string, unknown>
+}
+
+function invalid(where: string, path: string, expected: string, value: unknown): TypeError {
+  return invalidOption(where, path, expected, value, quoted)
 }

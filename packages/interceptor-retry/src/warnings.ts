@@ -34,11 +34,3 @@ export function retriesBelow(options: ChannelOptions, method: ClientCall['method
   const entry = entryFor(methodConfig, method)
   return entry?.retryPolicy !== undefined || entry?.hedgingPolicy !== undefined
 }
-
-export function warnOfListener(error: unknown): void {
-  const what = error instanceof Error ? (error.stack ?? error.message) : String(error)
-  process.emitWarning(`retry: a listener threw: ${what}`, {
-    type: 'GrpcStackWarning',
-    code: 'GRPC_STACK_LISTENER_THREW',
-  })
-}
