@@ -21,9 +21,10 @@ export { Listeners } from './authoring/listeners.ts'
 export { LruMap } from './authoring/lru-map.ts'
 export { named } from './authoring/named.ts'
 export { discreet, invalidOption, kindOf, quoted, type ShowValue } from './authoring/option-error.ts'
-export { OptionKind, type OptionPlace, type ParseOption } from './authoring/option-kind.ts'
+export { OptionKind, type OptionPlace, type OptionSettings, type ParseOption } from './authoring/option-kind.ts'
 export {
   accepts,
+  anything,
   bytes,
   flag,
   func,
@@ -43,6 +44,7 @@ export {
   type OptionTable,
   type ReadOptionsSettings,
   readOptions,
+  readValue,
 } from './authoring/option-table.ts'
 export { perMethod } from './authoring/per-method.ts'
 export { runShared } from './authoring/shared-work.ts'

@@ -1,5 +1,14 @@
 import type { Call, ContextVar } from '@grpc-stack/grpc-core'
-import { accepts, flag, func, integer, type OptionTable, quoted, readOptions } from '@grpc-stack/grpc-core/authoring'
+import {
+  accepts,
+  flag,
+  func,
+  integer,
+  type OptionTable,
+  quoted,
+  readOptions,
+  readValue,
+} from '@grpc-stack/grpc-core/authoring'
 import { addressMatcher, networkOf, parseForwarded, withoutPort } from './addresses.ts'
 import { digest } from './digest.ts'
 
@@ -147,7 +156,7 @@ const CREDENTIAL_HEADERS: readonly string[] = ['authorization', 'proxy-authoriza
  * @throws TypeError for `authorization` and its like: one token has many spellings there, and each would have the limit again.
  */
 export function byMetadata(name: string, options: ByMetadataOptions = {}): KeyFunction {
-  headerName.read(name, { where: 'byMetadata', path: 'name', show: quoted })
+  readValue('byMetadata', 'name', name, headerName, { show: quoted })
   if (CREDENTIAL_HEADERS.includes(name)) {
     throw new TypeError(
       `byMetadata: one credential has many spellings in "${name}", each with a limit of its own; ` +

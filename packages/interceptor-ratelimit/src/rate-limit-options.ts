@@ -1,6 +1,7 @@
 import { status as Code } from '@grpc/grpc-js'
 import {
   accepts,
+  anything,
   flag,
   listOf,
   type MonotonicClock,
@@ -83,7 +84,7 @@ export interface RateLimitSettings {
 const WHERE = 'rateLimit'
 
 /** Read later, by the limit or the store that it belongs to. */
-const passedOn = accepts('anything', (_value): _value is unknown => true).optional()
+const passedOn = anything().optional()
 
 const table = {
   rate: passedOn,

@@ -13,7 +13,7 @@ import {
   type UnaryUnaryContinuation,
 } from '@grpc-stack/grpc-core'
 import {
-  accepts,
+  anything,
   type Containment,
   contain,
   func,
@@ -74,7 +74,7 @@ const table = {
   nonFatalStatusCodes: errorCodes('a list of status codes other than OK', 0).default([Code.UNAVAILABLE]),
   budget: budget.optional(),
   // Read by readServiceConfig, which names the member that is wrong.
-  serviceConfig: accepts('a service config', (_value): _value is unknown => true).optional(),
+  serviceConfig: anything().optional(),
   onHedge: func<(event: HedgeEvent) => void>().optional(),
   clock: monotonicClock(),
 } satisfies OptionTable<HedgeOptions>

@@ -1,4 +1,4 @@
-import { invalidOption, type ShowValue } from './option-error.ts'
+import { invalidOption, kindOf, type ShowValue } from './option-error.ts'
 
 /** Where an option stands, for its errors. */
 export interface OptionPlace {
@@ -11,13 +11,22 @@ export interface OptionPlace {
 /** Reads a value that is of the right type, and throws if it is out of range. */
 export type ParseOption<T> = (value: never, place: OptionPlace, refuse: (value: unknown) => TypeError) => T
 
+/** What holds beside the type of an option. */
+export interface OptionSettings<T> {
+  /** What holds where it is not given. Without, it must be given. */
+  readonly absent?: { readonly value: T } | undefined
+  /** Refuses `undefined` where it is written out, and says what to do instead. */
+  readonly undefinedHint?: string | undefined
+  /** Errors tell nothing of the value, whatever it is. */
+  readonly secret?: boolean | undefined
+}
+
 /** What one option may be, and what holds where it is not given. Immutable: the methods return another kind. */
 export class OptionKind<T> {
   readonly #alternatives: readonly string[]
   readonly #fits: (value: unknown) => boolean
   readonly #parse: ParseOption<T>
-  readonly #absent: { readonly value: T } | undefined
-  readonly #undefinedHint: string | undefined
+  readonly #settings: OptionSettings<T>
 
   /**
    * @param alternatives what may be written, for errors: `['"service"', 'a function']`
@@ -28,14 +37,12 @@ export class OptionKind<T> {
     alternatives: readonly string[],
     fits: (value: unknown) => boolean,
     parse: ParseOption<T>,
-    absent?: { readonly value: T },
-    undefinedHint?: string,
+    settings: OptionSettings<T> = {},
   ) {
     this.#alternatives = alternatives
     this.#fits = fits
     this.#parse = parse
-    this.#absent = absent
-    this.#undefinedHint = undefinedHint
+    this.#settings = settings
   }
 
   /** `an integer ≥ 1`, `"full" or "none"` */
@@ -46,11 +53,12 @@ export class OptionKind<T> {
 
   /** An option that may be left out. */
   default(value: T): OptionKind<T> {
-    return this.#with<T>({ absent: { value } })
+    return this.#with({ absent: { value } })
   }
 
   optional(): OptionKind<T | undefined> {
-    return this.#with<T | undefined>({ absent: { value: undefined } })
+    const parse: ParseOption<T | undefined> = this.#parse
+    return new OptionKind(this.#alternatives, this.#fits, parse, { ...this.#settings, absent: { value: undefined } })
   }
 
   /**
@@ -59,12 +67,17 @@ export class OptionKind<T> {
    * @param hint what to do instead, for the error
    */
   refusingUndefined(hint: string): OptionKind<T> {
-    return this.#with<T>({ undefinedHint: hint })
+    return this.#with({ undefinedHint: hint })
+  }
+
+  /** For a token, a password or a key: errors tell only whether it is a text, a number or an object. */
+  secret(): OptionKind<T> {
+    return this.#with({ secret: true })
   }
 
   /** The same with other words in its error. */
   expecting(expected: string): OptionKind<T> {
-    return this.#with<T>({ alternatives: [expected] })
+    return new OptionKind([expected], this.#fits, this.#parse, this.#settings)
   }
 
   /** One of two kinds: this one for values of its type. */
@@ -79,9 +92,10 @@ export class OptionKind<T> {
   /** What an option of `options` is, or its default. */
   readFrom(options: Readonly<Record<string, unknown>>, name: string, place: OptionPlace): T {
     const value = options[name]
-    if (value !== undefined || this.#absent === undefined) return this.read(value, place)
-    if (this.#undefinedHint === undefined || !(name in options)) return this.#absent.value
-    throw new TypeError(`${this.#refuse(value, place).message}; ${this.#undefinedHint}`)
+    const { absent, undefinedHint } = this.#settings
+    if (value !== undefined || absent === undefined) return this.read(value, place)
+    if (undefinedHint === undefined || !(name in options)) return absent.value
+    throw new TypeError(`${this.#refuse(value, place).message}; ${undefinedHint}`)
   }
 
   /** @throws TypeError if it is none of this kind */
@@ -91,20 +105,10 @@ export class OptionKind<T> {
   }
 
   #refuse(value: unknown, { where, path, show }: OptionPlace): TypeError {
-    return invalidOption(where, path, this.expected, value, show)
+    return invalidOption(where, path, this.expected, value, this.#settings.secret ? kindOf : show)
   }
 
-  #with<U>(change: {
-    readonly alternatives?: readonly string[]
-    readonly absent?: { readonly value: U }
-    readonly undefinedHint?: string
-  }): OptionKind<U> {
-    return new OptionKind<U>(
-      change.alternatives ?? this.#alternatives,
-      this.#fits,
-      this.#parse as ParseOption<never>,
-      change.absent ?? (this.#absent as { readonly value: U } | undefined),
-      change.undefinedHint ?? this.#undefinedHint,
-    )
+  #with(change: OptionSettings<T>): OptionKind<T> {
+    return new OptionKind(this.#alternatives, this.#fits, this.#parse, { ...this.#settings, ...change })
   }
 }

@@ -100,6 +100,11 @@ export interface ListShape {
   readonly expected?: string
 }
 
+/** A value that is read elsewhere, by what knows its shape. */
+export function anything(): OptionKind<unknown> {
+  return accepts('given', (_value): _value is unknown => true)
+}
+
 /** Whatever passes a check of your own. */
 export function accepts<T>(expected: string, check: (value: unknown) => value is T): OptionKind<T> {
   return new OptionKind([expected], check, (value: T) => value)

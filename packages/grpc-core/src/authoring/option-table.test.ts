@@ -15,7 +15,7 @@ import {
   oneOf,
   text,
 } from './option-kinds.ts'
-import { group, type OptionTable, readOptions } from './option-table.ts'
+import { group, type OptionTable, readOptions, readValue } from './option-table.ts'
 
 interface ExampleOptions {
   readonly verify: () => boolean
@@ -106,6 +106,21 @@ describe('options that are wrong', () => {
     for (const name of ['__proto__', 'constructor', 'toString']) {
       expect(() => read(JSON.parse(`{ "${name}": 1 }`))).toThrow(`unknown option "${name}"`)
     }
+  })
+
+  it('tell nothing of a secret, not even of one that is a number', () => {
+    const secret = { pin: text().secret() }
+    expect(() => readOptions('example', { pin: 4242 }, secret, { show: quoted })).toThrow(
+      'option "pin" must be a non-empty string, got a number',
+    )
+    expect(() => readOptions('example', { pin: '' }, secret)).toThrow('got a string')
+  })
+
+  it('may stand outside of an object', () => {
+    expect(readValue('example', 'name', 'a', text())).toBe('a')
+    expect(() => readValue('example', 'name', 5, text())).toThrow(
+      'example: option "name" must be a non-empty string, got 5',
+    )
   })
 
   it('are quoted only on demand, and cut', () => {

@@ -43,6 +43,17 @@ export function readOptions<Table extends OptionTable>(
   return readTable({ where, path: '', show }, given, table)
 }
 
+/** Reads a value that is no member of options, such as the first argument of `byMetadata(name)`. */
+export function readValue<T>(
+  where: string,
+  name: string,
+  value: unknown,
+  kind: OptionKind<T>,
+  { show = discreet }: ReadOptionsSettings = {},
+): T {
+  return kind.read(value, { where, path: name, show })
+}
+
 /** Options within an option, such as `{ cache: { ttlMs: 5 } }`. An error names the whole path: `option "cache.ttlMs"`. */
 export function group<Table extends OptionTable>(table: Table): OptionKind<OptionsOf<Table>> {
   return new OptionKind(['an object'], isOptionsObject, (value, place) => readTable(place, value, table))
