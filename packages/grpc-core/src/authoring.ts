@@ -3,6 +3,7 @@ export {
   type MonotonicClock,
   type MonotonicTime,
   monotonicClock,
+  monotonicTime,
   systemMonotonicClock,
   systemWallClock,
   type Timers,

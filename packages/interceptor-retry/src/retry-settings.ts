@@ -117,6 +117,7 @@ export function readRetryOptions(options: RetryOptions): Settings {
     ...budgetOf(read.budget, config, clock),
     maxReplayBytes,
     maxReplayMessages,
+    commit,
     retryIf: read.retryIf,
     backoff: read.backoff,
     onRetry: read.onRetry,

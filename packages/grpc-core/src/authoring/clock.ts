@@ -50,6 +50,13 @@ export function monotonicClock(): OptionKind<MonotonicClock> {
   )
 }
 
+/** An option that takes a clock that only tells the time. Default: the system's. */
+export function monotonicTime(): OptionKind<MonotonicTime> {
+  return accepts('an object with now(), monotonic', (value): value is MonotonicTime =>
+    isClock(value, 'monotonic', ['now']),
+  ).default(systemMonotonicClock)
+}
+
 /** An option that takes a `WallClock`. Default: the system's. */
 export function wallClock(): OptionKind<WallClock> {
   return accepts(`${EXPECTED}, of epoch milliseconds`, (value): value is WallClock => isClock(value, 'wall')).default(
@@ -57,11 +64,12 @@ export function wallClock(): OptionKind<WallClock> {
   )
 }
 
+const CLOCK_METHODS: readonly string[] = ['now', 'setTimeout', 'clearTimeout']
 const EXPECTED = 'an object with now, setTimeout and clearTimeout'
 
-function isClock(value: unknown, kind: 'monotonic' | 'wall'): boolean {
+function isClock(value: unknown, kind: 'monotonic' | 'wall', methods = CLOCK_METHODS): boolean {
   if (typeof value !== 'object' || value === null) return false
   const clock = value as Record<string, unknown>
-  const complete = ['now', 'setTimeout', 'clearTimeout'].every((name) => typeof clock[name] === 'function')
+  const complete = methods.every((name) => typeof clock[name] === 'function')
   return complete && (clock.kind === undefined || clock.kind === kind)
 }

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import { monotonicClock, systemMonotonicClock, systemWallClock, wallClock } from './clock.ts'
+import { monotonicClock, monotonicTime, systemMonotonicClock, systemWallClock, wallClock } from './clock.ts'
 import { quoted } from './option-error.ts'
 import {
   accepts,
@@ -191,5 +191,8 @@ describe('the kinds of options', () => {
     expect(() => one(monotonicClock(), systemWallClock)).toThrow('an object with now, setTimeout and clearTimeout')
     expect(() => one(wallClock(), systemMonotonicClock)).toThrow('of epoch milliseconds')
     expect(() => one(wallClock(), Date)).toThrow('option "it"')
+    expect(one(monotonicTime(), performance)).toBe(performance)
+    for (const wall of [Date, systemWallClock])
+      expect(() => one(monotonicTime(), wall)).toThrow('with now(), monotonic')
   })
 })
