@@ -35,7 +35,8 @@ export type {
   StatusTap,
 } from './contract/call.ts'
 export { CallOption } from './contract/call-option.ts'
-export { Context, ContextToken, ContextVar, outsideRpc, withoutServerCall } from './contract/context.ts'
+export { type Context, outsideRpc, withoutServerCall } from './contract/context.ts'
+export { type ContextToken, ContextVar } from './contract/context-var.ts'
 export type { MethodInfo, Pattern } from './contract/method.ts'
 export { abort, RpcError, type RpcErrorOptions, type Status, type StatusDetail } from './contract/status.ts'
 export { type Channel, createChannel, interceptChannel, type StubClass, type StubOptions } from './entry/channel.ts'

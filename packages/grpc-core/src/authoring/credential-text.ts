@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Metadata } from '@grpc/grpc-js'
+import { processWide } from '../runtime/copies.ts'
 import type { Call } from '../contract/call.ts'
 
 /** Takes the credentials of one call out of a text. */
@@ -44,7 +45,7 @@ function isSecretWord(word: string): boolean {
   return NAMES.has(word) || ENDINGS.test(word)
 }
 
-const remembered = new WeakMap<Call, (string | Buffer)[]>()
+const remembered = processWide('credentials', () => new WeakMap<Call, (string | Buffer)[]>())
 
 /** Tells the observers of a call of a credential that its metadata do not hold, such as one in call credentials. */
 export function rememberCredentials(call: Call, values: readonly (string | Buffer)[]): void {

@@ -1,5 +1,5 @@
 import { status as Code, type InterceptingCall, Metadata } from '@grpc/grpc-js'
-import { LocalStatus, RemoteStatus, RpcError, type Status } from '../contract/status.ts'
+import { isRpcError, LocalStatus, RemoteStatus, RpcError, type Status } from '../contract/status.ts'
 import { onAbort } from '../runtime/on-abort.ts'
 import { Later } from './later.ts'
 import { RequestPump } from './request-pump.ts'
@@ -50,7 +50,7 @@ export function failedCall<R>(responseStream: boolean, status: Status): AnyCall<
 
 /** The call whose failure this error is. */
 export function failedCallOf(error: unknown): OpenedCall | undefined {
-  return error instanceof RpcError ? calls.get(error) : undefined
+  return isRpcError(error) ? calls.get(error) : undefined
 }
 
 const calls = new WeakMap<RpcError, OpenedCall>()

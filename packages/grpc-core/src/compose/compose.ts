@@ -1,6 +1,7 @@
 import type { Call, ClientCall, Interceptor, Next, ServerCall } from '../contract/call.ts'
 import type { MethodInfo } from '../contract/method.ts'
 import { adaptObject, type ClientObject, notAnInterceptor, type ServerObject } from '../objects/interceptor-object.ts'
+import { checkCopy, markCopy } from '../runtime/copies.ts'
 import { compileMatcher, type Matcher } from './match.ts'
 
 export type Side = 'client' | 'server'
@@ -14,7 +15,7 @@ export type ServerInterceptorLike = Interceptor<ServerCall> | ServerObject
 export type InterceptorLike<C extends Call = Call> = Interceptor<C> | ClientObject | ServerObject
 
 /** A composite answers this with what it comes to for one method; the engine asks once per method. */
-const RESOLVE: unique symbol = Symbol('grpc-stack.resolve')
+const RESOLVE: unique symbol = Symbol.for('@grpc-stack/grpc-core.resolve')
 
 interface Composite extends Interceptor {
   [RESOLVE](method: MethodInfo, side: Side): readonly Interceptor[]
@@ -84,7 +85,7 @@ function composite(name: string, resolve: (method: MethodInfo, side: Side) => re
       return [run]
     }
   }
-  return Object.assign(run, { [RESOLVE]: flatten })
+  return markCopy(Object.assign(run, { [RESOLVE]: flatten }))
 }
 
 /** Several plain interceptors as one function, without an engine around them. */
@@ -117,7 +118,10 @@ export function resolveStack(list: readonly Interceptor[], method: MethodInfo, s
 export function validateInterceptors(given: readonly unknown[], where: string, side?: Side): readonly Interceptor[] {
   return given.map((item, i) => {
     // An Interceptor<ClientCall> on a server, or the reverse, is a mistake the types catch at composition.
-    if (typeof item === 'function') return item as Interceptor
+    if (typeof item === 'function') {
+      checkCopy(item, `${where}: interceptor ${i}`)
+      return item as Interceptor
+    }
     const adapted = adaptObject(item, side)
     if (adapted !== undefined) return adapted
     throw new TypeError(`${where}: interceptor ${i} ${notAnInterceptor(item, side)}`)

@@ -1,7 +1,8 @@
 import { status as Code } from '@grpc/grpc-js'
-import type { ClientCall, Interceptor } from '../contract/call.ts'
+import type { ClientCall, Interceptor, Next } from '../contract/call.ts'
 import { contextStorage, enableContext } from '../contract/context.ts'
-import { RpcError, type Status } from '../contract/status.ts'
+import { isRpcError, type Status } from '../contract/status.ts'
+import { checkRpcAtHand, markCopy } from '../runtime/copies.ts'
 import { onAbort } from '../runtime/on-abort.ts'
 
 /**
@@ -12,14 +13,17 @@ import { onAbort } from '../runtime/on-abort.ts'
  */
 export function propagate(): Interceptor<ClientCall> {
   enableContext()
-  return function propagate(call, next) {
+  return markCopy(function propagate(call: ClientCall, next: Next) {
     const server = contextStorage()?.getStore()?.serverCall
-    if (server === undefined) return next()
+    if (server === undefined) {
+      checkRpcAtHand('propagate()', 'server')
+      return next()
+    }
     if (server.deadline < call.deadline) call.deadline = server.deadline
     const { signal } = server
     if (signal.aborted) return refused(signal.reason)
     return bounded(signal, next, call)
-  }
+  })
 }
 
 async function bounded(signal: AbortSignal, next: () => Promise<Status>, call: ClientCall): Promise<Status> {
@@ -37,7 +41,7 @@ async function bounded(signal: AbortSignal, next: () => Promise<Status>, call: C
 const CANCELLED_WITH_PARENT = 'Cancelled with the server call being handled'
 
 function isDeadline(reason: unknown): boolean {
-  return reason instanceof RpcError && reason.code === Code.DEADLINE_EXCEEDED
+  return isRpcError(reason) && reason.code === Code.DEADLINE_EXCEEDED
 }
 
 function refused(reason: unknown): Status {

@@ -1,12 +1,32 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { asyncStorageInUse } from '../runtime/async-scope.ts'
+import { checkRpcAtHand, processWide, type SharedContext } from '../runtime/copies.ts'
+import { VERSION } from '../runtime/version.ts'
 import type { ServerCall } from './call.ts'
+import type { ContextVar } from './context-var.ts'
 
 /**
- * State of one RPC, keyed by `ContextVar`. A server RPC starts empty; a client RPC sees its caller's values through
- * `parent` and keeps its own to itself.
+ * State of one RPC, keyed by `ContextVar`. A server RPC starts empty; a client RPC sees its caller's values and keeps its
+ * own to itself. Another copy of this package may have made it.
  */
-export class Context {
+export interface Context {
+  /** Whether it is the context of an RPC; if not, that of an asynchronous flow. */
+  readonly ofRpc: boolean
+  /** The server RPC being handled here, if any. */
+  readonly serverCall: ServerCall | undefined
+  get<T>(variable: ContextVar<T>): T | undefined
+  has(variable: ContextVar<unknown>): boolean
+  set<T>(variable: ContextVar<T>, value: T): void
+  /** Makes the variable unset here, even if the caller has a value. */
+  unset(variable: ContextVar<unknown>): void
+  copy(): Context
+  /** The values of this context without its server call, readable until `recall()`. */
+  lend(): Context
+  /** Ends a loan: from now on this context has no values. */
+  recall(): void
+}
+
+export class RpcContext implements Context {
   #parent: Context | undefined
   #serverCall: ServerCall | undefined
   #values: Map<ContextVar<unknown>, unknown> | undefined
@@ -17,38 +37,34 @@ export class Context {
     this.#serverCall = serverCall ?? parent?.serverCall
   }
 
-  static outsideRpc(): Context {
-    const context = new Context()
+  static outsideRpc(): RpcContext {
+    const context = new RpcContext()
     context.#ofRpc = false
     return context
   }
 
-  /** The values of this context without its server call, readable until `recall()`. */
-  lend(): Context {
-    const lent = new Context(this)
+  lend(): RpcContext {
+    const lent = new RpcContext(this)
     lent.#serverCall = undefined
     return lent
   }
 
-  /** Ends a loan: from now on this context has no values. */
   recall(): void {
     this.#parent = undefined
     this.#values = undefined
   }
 
-  /** Whether it is the context of an RPC; if not, that of an asynchronous flow. */
   get ofRpc(): boolean {
     return this.#ofRpc
   }
 
-  copy(): Context {
-    const copy = new Context(this.#parent, this.#serverCall)
+  copy(): RpcContext {
+    const copy = new RpcContext(this.#parent, this.#serverCall)
     copy.#ofRpc = this.#ofRpc
     if (this.#values !== undefined) copy.#values = new Map(this.#values)
     return copy
   }
 
-  /** The server RPC being handled here, if any. */
   get serverCall(): ServerCall | undefined {
     return this.#serverCall
   }
@@ -79,7 +95,6 @@ export class Context {
     this.#values.set(variable as ContextVar<unknown>, value)
   }
 
-  /** Makes the variable unset here, even if the parent has a value. */
   unset(variable: ContextVar<unknown>): void {
     this.#values ??= new Map()
     this.#values.set(variable, UNSET)
@@ -88,18 +103,23 @@ export class Context {
 
 const UNSET: unique symbol = Symbol('unset')
 
-// Undefined until a call needs it: the first AsyncLocalStorage run slows every await of the process on Node 20 and 22.
-let storage: AsyncLocalStorage<Context> | undefined
+/** The context of all copies of this package in the process. */
+interface ProcessContext extends SharedContext<Context> {
+  /** Undefined until a call needs it: the first AsyncLocalStorage run slows every await of the process on Node 20 and 22. */
+  storage: AsyncLocalStorage<Context> | undefined
+}
+
+const shared: ProcessContext = processWide('context', () => ({ storage: undefined, version: VERSION }))
 
 /** From now on each RPC enters a context of its own. */
 export function enableContext(): AsyncLocalStorage<Context> {
-  storage ??= new AsyncLocalStorage()
-  return storage
+  shared.storage ??= new AsyncLocalStorage()
+  return shared.storage
 }
 
 /** The storage, if anything in this process needs it. */
 export function contextStorage(): AsyncLocalStorage<Context> | undefined {
-  return storage
+  return shared.storage
 }
 
 /**
@@ -107,13 +127,13 @@ export function contextStorage(): AsyncLocalStorage<Context> | undefined {
  * uses an AsyncLocalStorage: by its context a call knows whether it is resumed from its own work or from another call's.
  */
 export function storageForCall(): AsyncLocalStorage<Context> | undefined {
-  if (storage === undefined) {
+  if (shared.storage === undefined) {
     // To look takes 1 KB of garbage on Node 20. An application that uses one does so from its first calls on.
     const look = calls < FIRST_CALLS || calls % 32 === 0
     calls++
     if (look && asyncStorageInUse()) enableContext()
   }
-  return storage
+  return shared.storage
 }
 
 const FIRST_CALLS = 1024
@@ -124,7 +144,7 @@ let calls = 0
  * deadline and cancellation, and no `ContextVar`. Other AsyncLocalStorages stay as they are.
  */
 export function outsideRpc<R>(work: () => R): R {
-  return storage === undefined ? work() : storage.run(Context.outsideRpc(), work)
+  return shared.storage === undefined ? work() : shared.storage.run(RpcContext.outsideRpc(), work)
 }
 
 /**
@@ -132,10 +152,10 @@ export function outsideRpc<R>(work: () => R): R {
  * and no server call. If `isShared(result)`, what of it is still running sees no `ContextVar` from then on.
  */
 export function withoutServerCall<R>(work: () => R, isShared: (result: R) => boolean): R {
-  const current = storage?.getStore()
-  if (storage === undefined || current === undefined) return work()
+  const current = shared.storage?.getStore()
+  if (shared.storage === undefined || current === undefined) return work()
   const lent = current.lend()
-  const result = storage.run(lent, work)
+  const result = shared.storage.run(lent, work)
   if (isShared(result)) lent.recall()
   return result
 }
@@ -144,95 +164,12 @@ export function withoutServerCall<R>(work: () => R, isShared: (result: R) => boo
  * The context to set something in. Within an RPC: the RPC's. Outside: a fresh copy, as flows that branch off a flow which
  * has set something share its context, and one's setting is not the others' business.
  */
-function ownContext(): Context {
+export function ownContext(what: string): Context {
   const all = enableContext()
   const context = all.getStore()
   if (context?.ofRpc) return context
-  const own = context?.copy() ?? Context.outsideRpc()
+  checkRpcAtHand(what)
+  const own = context?.copy() ?? RpcContext.outsideRpc()
   all.enterWith(own)
   return own
-}
-
-/** What undoes one `set`: give it to `reset`. */
-export class ContextToken<T> {
-  readonly variable: ContextVar<T>
-  readonly #context: Context
-  readonly #had: boolean
-  readonly #previous: T | undefined
-  #used = false
-
-  constructor(variable: ContextVar<T>, context: Context) {
-    this.variable = variable
-    this.#context = context
-    this.#had = context.has(variable as ContextVar<unknown>)
-    this.#previous = context.get(variable)
-  }
-
-  /** Restores what the variable was before the `set` that made this token. */
-  restore(): void {
-    if (this.#used) throw new Error(`ContextVar "${this.variable.name}": this token was already used`)
-    this.#used = true
-    const context = this.#context.ofRpc ? this.#context : ownContext()
-    if (this.#had) context.set(this.variable, this.#previous as T)
-    else context.unset(this.variable as ContextVar<unknown>)
-  }
-}
-
-/**
- * A variable whose value belongs to the RPC at hand, after Python's `contextvars`: set by an interceptor, read by inner
- * interceptors, the handler, its stream events and timers, and by nobody else. Outside an RPC it belongs to the
- * asynchronous flow that set it, and client calls made from there see it.
- *
- *     const tenantVar = new ContextVar<string>('tenant')
- *     tenantVar.set('acme')
- *     tenantVar.get()           // 'acme'; throws where it was not set
- *     tenantVar.get('nobody')   // does not throw
- */
-export class ContextVar<T> {
-  readonly name: string
-  readonly #default: { readonly value: T } | undefined
-
-  /**
-   * @param options.lazy for a variable a library exports: having it costs nothing until something calls `enable()`.
-   * Without it, RPCs enter contexts from now on.
-   */
-  constructor(name: string, options: { readonly default?: T; readonly lazy?: boolean } = {}) {
-    if (typeof name !== 'string' || name === '') throw new TypeError('ContextVar: name must be a non-empty string')
-    this.name = name
-    this.#default = 'default' in options ? { value: options.default as T } : undefined
-    if (!options.lazy) enableContext()
-  }
-
-  /** RPCs that begin from now on enter a context of their own. Whoever sets a lazy variable calls this beforehand. */
-  enable(): void {
-    enableContext()
-  }
-
-  /**
-   * The value in the current context, else `fallback`, else the default.
-   * @throws Error if there is none of the three.
-   */
-  get(...fallback: [value?: T]): T {
-    const context = storage?.getStore()
-    if (context?.has(this as ContextVar<unknown>)) return context.get(this) as T
-    if (fallback.length > 0) return fallback[0] as T
-    if (this.#default) return this.#default.value
-    throw new Error(`ContextVar "${this.name}" has no value here; set it, or use get(fallback)`)
-  }
-
-  /** Sets the value in the current context and returns a token for `reset`. */
-  set(value: T): ContextToken<T> {
-    const context = ownContext()
-    const token = new ContextToken(this, context)
-    context.set(this, value)
-    return token
-  }
-
-  /** Undoes the `set` that returned this token. */
-  reset(token: ContextToken<T>): void {
-    if (token.variable !== this) {
-      throw new TypeError(`ContextVar "${this.name}": this token is of "${token.variable.name}"`)
-    }
-    token.restore()
-  }
 }

@@ -1,5 +1,6 @@
 import { status as Code, Metadata, type StatusObject } from '@grpc/grpc-js'
 import { show } from '../runtime/show.ts'
+import { PROTOCOL } from '../runtime/version.ts'
 
 /**
  * How an RPC ended. An interceptor may return `{ code }` alone; what `next()` resolves to always has
@@ -22,6 +23,15 @@ export interface Status {
   readonly attempts?: number
 }
 
+/**
+ * What a status of this library says it is, to every copy of the library that knows the same protocol: `remote`, for a
+ * `RemoteStatus`, or `local`. To another it is a status like an application's.
+ */
+const KIND: unique symbol = Symbol.for(`@grpc-stack/grpc-core.status.${PROTOCOL}`)
+
+/** Marks an `RpcError`. Its shape is grpc-js's, and so the same in all protocols. */
+const RPC_ERROR: unique symbol = Symbol.for('@grpc-stack/grpc-core.RpcError')
+
 const NO_METADATA: () => Metadata = () => new Metadata()
 
 /**
@@ -35,6 +45,10 @@ export class RemoteStatus implements Status {
   readonly code: Code
   readonly details: string
   readonly metadata: Metadata
+
+  static {
+    Object.defineProperty(RemoteStatus.prototype, KIND, { value: 'remote' })
+  }
 
   constructor(code: Code, details: string | undefined, metadata: Metadata | null | undefined) {
     this.code = isCode(code) ? code : Code.UNKNOWN
@@ -59,11 +73,20 @@ export class UnattemptedStatus extends RemoteStatus {
 
 /** A status that came up a call, as a valid one. One of this library is passed on as it is. */
 export function receivedStatus(raw: StatusObject): RemoteStatus | LocalStatus {
-  if (raw instanceof RemoteStatus || raw instanceof LocalStatus) return raw
+  if (isComplete(raw)) return raw
   if (typeof raw !== 'object' || raw === null) {
     return new RemoteStatus(Code.UNKNOWN, `Invalid status ${show(raw)}`, undefined)
   }
   return new RemoteStatus(raw.code, raw.details, raw.metadata)
+}
+
+/** Whether a value is a status that this library has made valid and complete. */
+export function isComplete(value: unknown): value is RemoteStatus | LocalStatus {
+  return kindOf(value) !== undefined
+}
+
+function kindOf(value: unknown): 'remote' | 'local' | undefined {
+  return (value as { [KIND]?: 'remote' | 'local' } | null | undefined)?.[KIND]
 }
 
 /** The details of a status with this code, or with UNKNOWN in the place of a code that is none. */
@@ -89,6 +112,10 @@ export class LocalStatus implements Status {
   declare readonly refusedBy?: string
   declare readonly attempts?: number
 
+  static {
+    Object.defineProperty(LocalStatus.prototype, KIND, { value: 'local' })
+  }
+
   constructor(given: Status, refusedBy?: string) {
     this.code = isCode(given.code) ? given.code : Code.UNKNOWN
     this.details = validDetails(given.code, given.details)
@@ -105,7 +132,7 @@ export class LocalStatus implements Status {
 export function withMetadata(status: Status, metadata: Metadata | undefined): Status {
   if (metadata === undefined || metadata === status.metadata) return status
   const { code, details = '', cause } = status
-  if (!(status instanceof RemoteStatus)) return new LocalStatus({ ...status, metadata })
+  if (kindOf(status) !== 'remote') return new LocalStatus({ ...status, metadata })
   const copy = new RemoteStatus(code, details, metadata)
   return cause === undefined ? copy : Object.assign(copy, { cause })
 }
@@ -132,6 +159,8 @@ export interface RpcErrorOptions {
  * An RPC that ended with a status other than OK, as applications catch it. Thrown by an interceptor or a
  * handler it becomes that status. Has the shape of grpc-js's `ServiceError`.
  *
+ * `instanceof RpcError` holds for one that another copy of this package made too.
+ *
  * @throws TypeError if `code` is not a status code from 1 to 16 or `details` is not a string.
  */
 export class RpcError extends Error implements Status {
@@ -141,6 +170,17 @@ export class RpcError extends Error implements Status {
   readonly origin: 'remote' | 'local'
   declare readonly refusedBy?: string
   declare readonly attempts?: number
+
+  static {
+    Object.defineProperty(RpcError.prototype, RPC_ERROR, { value: true })
+    const { [Symbol.hasInstance]: ordinary } = Function.prototype
+    Object.defineProperty(RpcError, Symbol.hasInstance, {
+      // Inherited by classes that applications derive, which have instances of their own only.
+      value(this: unknown, value: unknown): boolean {
+        return this === RpcError ? isRpcError(value) : ordinary.call(this as typeof RpcError, value)
+      },
+    })
+  }
 
   constructor(code: Code, details = '', options: RpcErrorOptions = {}) {
     if (!isCode(code) || code === Code.OK) {
@@ -182,7 +222,7 @@ export class RpcError extends Error implements Status {
    * keeps its code, everything else is INTERNAL with the value as `cause`.
    */
   static from(error: unknown, details = 'Internal error'): RpcError {
-    if (error instanceof RpcError) return error
+    if (isRpcError(error)) return error
     if (isServiceError(error)) {
       return new RpcError(error.code, error.details, {
         metadata: isMetadata(error.metadata) ? error.metadata : undefined,
@@ -210,6 +250,11 @@ function trailersOf(error: RpcError, { metadata, details }: RpcErrorOptions): Me
 /** Ends the RPC being intercepted or handled with this status, by throwing an `RpcError`. */
 export function abort(code: Code, details = '', metadata?: Metadata): never {
   throw new RpcError(code, details, { metadata })
+}
+
+/** Whether a value is an `RpcError`, of whichever copy of this package. */
+export function isRpcError(value: unknown): value is RpcError {
+  return typeof value === 'object' && value !== null && RPC_ERROR in value
 }
 
 /** Whether a value is a status code of gRPC, 0 to 16. */

@@ -1,9 +1,9 @@
 import { status as Code } from '@grpc/grpc-js'
 import type { Interceptor } from '../contract/call.ts'
 import {
+  isComplete,
+  isRpcError,
   LocalStatus,
-  RemoteStatus,
-  RpcError,
   rubbishStatus,
   type Status,
   UnattemptedStatus,
@@ -18,8 +18,8 @@ type Side = 'client' | 'server'
  * @param proceeded it has called `next()`, so a status that is not OK is no refusal
  */
 export function returnedStatus(value: unknown, interceptor: Interceptor, side: Side, proceeded: boolean): Status {
-  if (proceeded && (value instanceof RemoteStatus || value instanceof LocalStatus)) return value
   try {
+    if (proceeded && isComplete(value)) return value
     const problem = rubbishStatus(value)
     if (problem !== undefined) return internalStatus(side, `Interceptor ${nameOf(interceptor)} ${problem}`)
     const status = value as Status // rubbishStatus has looked at every member
@@ -33,14 +33,14 @@ export function returnedStatus(value: unknown, interceptor: Interceptor, side: S
 /** The status of an RPC that this thrown value ends. */
 export function thrownStatus(error: unknown, interceptor: Interceptor, side: Side): Status {
   const name = nameOf(interceptor)
-  if (error instanceof RpcError) return new LocalStatus(error, name)
+  if (isRpcError(error)) return new LocalStatus(error, name)
   const what = error instanceof Error ? error.message : show(error)
   return internalStatus(side, `Interceptor ${name} threw: ${what}`, error)
 }
 
 /** The status of an RPC that a tap ends by throwing: its own if it threw an `RpcError`, as an interceptor may. */
 export function tapStatus(error: unknown, side: Side): Status {
-  if (error instanceof RpcError) return new LocalStatus(error)
+  if (isRpcError(error)) return new LocalStatus(error)
   return internalStatus(side, `A message tap threw: ${error instanceof Error ? error.message : show(error)}`, error)
 }
 

@@ -1,6 +1,6 @@
 import type { Metadata } from '@grpc/grpc-js'
 import type { Interceptor, MessageTap, MetadataTap, Next, Recovery, StatusTap } from '../contract/call.ts'
-import { Context } from '../contract/context.ts'
+import { type Context, RpcContext } from '../contract/context.ts'
 import type { MethodInfo } from '../contract/method.ts'
 import { RpcError, type Status } from '../contract/status.ts'
 import { captureScope } from '../runtime/async-scope.ts'
@@ -17,7 +17,7 @@ export abstract class InterceptedCall implements Terminal {
   readonly method: MethodInfo
   readonly run: StackRun
   controller: CallAbort | undefined
-  protected rpcContext: Context | undefined
+  protected rpcContext: RpcContext | undefined
 
   constructor(method: MethodInfo, stack: readonly Interceptor[]) {
     this.method = method
@@ -47,7 +47,7 @@ export abstract class InterceptedCall implements Terminal {
   }
 
   get context(): Context {
-    this.rpcContext ??= new Context()
+    this.rpcContext ??= new RpcContext()
     return this.rpcContext
   }
 

@@ -14,6 +14,7 @@ import type { Interceptor } from '../contract/call.ts'
 import { openBelow } from '../grpc-js/bound-credentials.ts'
 import type { ChannelFacts } from '../grpc-js/channel-facts.ts'
 import { withoutIpServerName } from '../grpc-js/ip-server-name.ts'
+import { checkCopy, markCopy } from '../runtime/copies.ts'
 import { show } from '../runtime/show.ts'
 import { fuseClient, stackOf } from './client-interceptors.ts'
 
@@ -68,8 +69,8 @@ export function interceptChannel(
   }
   const added = validateInterceptors(interceptors, 'interceptChannel', 'client')
   if (added.length === 0) return channel
-  if (channel instanceof StackChannel) return channel.with(added)
-  return new StackChannel(channel, NOTHING_KNOWN, added)
+  const { base, known, list } = partsOf(channel, 'interceptChannel: the channel')
+  return new StackChannel(base, known, [...added, ...list])
 }
 
 /** Whether a value is a channel, of ours or grpc-js's own. */
@@ -77,29 +78,50 @@ export function isChannel(value: unknown): value is ChannelInterface {
   return typeof (value as ChannelInterface | undefined)?.createCall === 'function'
 }
 
-/** A channel of ours over this one, or the channel itself if it is one. */
-export function wrapChannel(channel: ChannelInterface): Channel {
-  return channel instanceof StackChannel ? channel : new StackChannel(channel, NOTHING_KNOWN, [])
+/**
+ * A channel of ours over this one, or the channel itself if it is one.
+ * @throws TypeError for one that an incompatible copy of this package made.
+ */
+export function wrapChannel(channel: ChannelInterface, where: string): Channel {
+  const { base, known, list, stack } = partsOf(channel, where)
+  return stack ?? new StackChannel(base, known, list)
 }
 
-const NOTHING_KNOWN: Pick<ChannelFacts, 'secure' | 'compression'> = { secure: undefined, compression: undefined }
+/** What a channel of this library consists of, whichever copy made it. */
+interface Parts {
+  /** The channel underneath, without interceptors. */
+  readonly base: ChannelInterface
+  readonly known: Pick<ChannelFacts, 'secure' | 'compression'>
+  readonly list: readonly Interceptor[]
+}
+
+const PARTS: unique symbol = Symbol.for('@grpc-stack/grpc-core.channel')
+
+function partsOf(channel: ChannelInterface, where: string): Parts & { readonly stack?: Channel } {
+  checkCopy(channel, where)
+  const parts = (channel as { [PARTS]?: Parts })[PARTS]
+  if (parts === undefined) return { base: channel, known: NOTHING_KNOWN, list: [] }
+  return { ...parts, stack: channel as Channel } // what has parts is a channel of this library
+}
+
+const NOTHING_KNOWN: Parts['known'] = { secure: undefined, compression: undefined }
 
 class StackChannel implements Channel {
   // Own properties: grpc-js copies the options of a stub, and a copy has only those.
   readonly channelOverride: ChannelInterface
   readonly interceptors: GrpcInterceptor[]
   readonly #base: ChannelInterface
-  readonly #known: Pick<ChannelFacts, 'secure' | 'compression'>
+  readonly #known: Parts['known']
   readonly #list: readonly Interceptor[]
   readonly #facts: ChannelFacts
   /** The path of the call being created, when an interceptor chose another than the stub's. */
   #path: string | undefined
 
-  constructor(
-    base: ChannelInterface,
-    known: Pick<ChannelFacts, 'secure' | 'compression'>,
-    list: readonly Interceptor[],
-  ) {
+  static {
+    markCopy(StackChannel.prototype)
+  }
+
+  constructor(base: ChannelInterface, known: Parts['known'], list: readonly Interceptor[]) {
     this.#base = base
     this.#known = known
     this.#list = list
@@ -123,8 +145,8 @@ class StackChannel implements Channel {
     this.interceptors = list.length === 0 ? [] : [fuseClient(list, this.#facts)]
   }
 
-  with(added: readonly Interceptor[]): Channel {
-    return new StackChannel(this.#base, this.#known, [...added, ...this.#list])
+  get [PARTS](): Parts {
+    return { base: this.#base, known: this.#known, list: this.#list }
   }
 
   client<T extends Client>(Stub: StubClass<T>, options: StubOptions = {}): T {

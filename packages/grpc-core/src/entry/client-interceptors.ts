@@ -6,9 +6,10 @@ import { InterceptedClientCall } from '../engine/client/client-call.ts'
 import { type ChannelFacts, UNKNOWN_CHANNEL } from '../grpc-js/channel-facts.ts'
 import type { ClientPlan } from '../objects/client-plan.ts'
 import { openPlanned } from '../objects/object-call.ts'
+import { checkCopy, markCopy } from '../runtime/copies.ts'
 import { planClient } from './plan-client.ts'
 
-const STACK: unique symbol = Symbol('grpc-stack.interceptors')
+const STACK: unique symbol = Symbol.for('@grpc-stack/grpc-core.stack')
 
 /**
  * These interceptors, first outermost, as grpc-js client interceptors (one, whatever their number) for any stub:
@@ -35,11 +36,15 @@ export function fuseClient(list: readonly Interceptor[], facts: ChannelFacts): g
     // grpc-js asks for its class, whose private members a type of ours cannot have; it uses only the interface.
     return openCall(plan, options, nextCall, facts) as grpc.InterceptingCall
   }
-  return Object.assign(fused, { [STACK]: list })
+  return markCopy(Object.assign(fused, { [STACK]: list }))
 }
 
-/** The interceptors behind a grpc-js interceptor made here, so that stacks can be joined instead of nested. */
+/**
+ * The interceptors behind a grpc-js interceptor of this library, so that stacks can be joined instead of nested.
+ * @throws TypeError for one that an incompatible copy made.
+ */
 export function stackOf(interceptor: grpc.Interceptor): readonly Interceptor[] | undefined {
+  checkCopy(interceptor, 'interceptors of a call: the first')
   return (interceptor as { [STACK]?: readonly Interceptor[] })[STACK]
 }
 

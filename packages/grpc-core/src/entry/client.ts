@@ -41,7 +41,7 @@ export function createClient<D extends ServiceDefinition>(
   if (!isChannel(channel)) {
     throw new TypeError(`createClient: the second argument must be a channel, got ${show(channel)}`)
   }
-  const stub = wrapChannel(channel).client(Client)
+  const stub = wrapChannel(channel, 'createClient: the channel').client(Client)
   const methods: Record<string, unknown> = {}
   for (const [name, method] of Object.entries(definition) as [string, AnyMethod][]) {
     if (typeof method?.path !== 'string' || typeof method.requestSerialize !== 'function') {

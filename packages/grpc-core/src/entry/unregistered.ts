@@ -1,12 +1,14 @@
 import type { status as Code, deserialize, ServerDuplexStream, ServerMethodDefinition } from '@grpc/grpc-js'
 
-/** Marks, by identity, the stand-in handler of a path nobody registered. */
-const passBytes: deserialize<Buffer> = (bytes) => bytes
+/** Marks the codec of the stand-in handler of a path nobody registered. */
+const UNREGISTERED: unique symbol = Symbol.for('@grpc-stack/grpc-core.unregistered')
+
+const passBytes: deserialize<Buffer> = Object.assign((bytes: Buffer) => bytes, { [UNREGISTERED]: true })
 
 export function isUnregistered(
   definition: Pick<ServerMethodDefinition<unknown, unknown>, 'requestDeserialize'>,
 ): boolean {
-  return definition.requestDeserialize === passBytes
+  return UNREGISTERED in definition.requestDeserialize
 }
 
 /** A handler, as grpc-js keeps them, that ends any RPC with this status. The wire does not tell the pattern: bidi fits all. */

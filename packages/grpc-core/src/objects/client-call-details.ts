@@ -44,7 +44,7 @@ const MEMBERS: readonly string[] = [
 ] satisfies (keyof ClientCallValues)[]
 
 /** An outgoing call, as an interceptor object sees it. Frozen: `with` makes changed copies. */
-export class ClientCallDetails implements ClientCallValues {
+export interface ClientCallDetails extends ClientCallValues {
   /** `/package.Service/Method` */
   readonly method: string
   /** Milliseconds the call may take from when the continuation is called. The earlier of this and `deadline` holds. */
@@ -55,6 +55,20 @@ export class ClientCallDetails implements ClientCallValues {
    */
   readonly deadline: number
   /** A copy: each call of the continuation sends what is in it by then. */
+  readonly metadata: Metadata
+  /** Aborts when the call is cancelled or its deadline passes. Not part of what `with` changes. */
+  readonly signal: AbortSignal
+  /**
+   * Changed details.
+   * @throws TypeError for an unknown member or a wrong value.
+   */
+  with(patch: ClientCallDetailsPatch): ClientCallDetails
+}
+
+export class OutgoingCallDetails implements ClientCallDetails {
+  readonly method: string
+  readonly timeoutMs: number | undefined
+  readonly deadline: number
   readonly metadata: Metadata
   readonly credentials: CallCredentials | undefined
   readonly waitForReady: boolean
@@ -73,17 +87,12 @@ export class ClientCallDetails implements ClientCallValues {
     Object.freeze(this)
   }
 
-  /** Aborts when the call is cancelled or its deadline passes. Not part of what `with` changes. */
   get signal(): AbortSignal {
     return this.#signal()
   }
 
-  /**
-   * Changed details.
-   * @throws TypeError for an unknown member or a wrong value.
-   */
   with(patch: ClientCallDetailsPatch): ClientCallDetails {
-    return new ClientCallDetails(patched(this, patch, 'details.with'), this.#signal)
+    return new OutgoingCallDetails(patched(this, patch, 'details.with'), this.#signal)
   }
 }
 

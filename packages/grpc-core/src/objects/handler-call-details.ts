@@ -16,10 +16,30 @@ export interface HandlerCallDetailsPatch {
 const MEMBERS: readonly string[] = ['method', 'invocationMetadata']
 
 /** An RPC that has just arrived, as `interceptService` sees it. Frozen; `with` makes a changed copy. */
-export class HandlerCallDetails {
+export interface HandlerCallDetails {
   /** `/package.Service/Method` */
   readonly method: string
   /** The RPC's own copy: what is changed in it, inner interceptors and the handler see. */
+  readonly invocationMetadata: Metadata
+  /** The kind of the method; `unknown` for a path nobody registered. */
+  readonly pattern: Pattern
+  /** Address of the client. */
+  readonly peer: string
+  /** Epoch milliseconds, `Infinity` when there is none. */
+  readonly deadline: number
+  /** Aborts when the RPC is cancelled or its deadline passes. */
+  readonly signal: AbortSignal
+  /** TLS facts of the connection. */
+  readonly authContext: ServerCall['authContext']
+  /**
+   * Changed details.
+   * @throws TypeError for an unknown member or a wrong value.
+   */
+  with(patch: HandlerCallDetailsPatch): HandlerCallDetails
+}
+
+export class ArrivedCallDetails implements HandlerCallDetails {
+  readonly method: string
   readonly invocationMetadata: Metadata
   readonly #call: InterceptedServerCall
 
@@ -30,37 +50,28 @@ export class HandlerCallDetails {
     Object.freeze(this)
   }
 
-  /** The kind of the method; `unknown` for a path nobody registered. */
   get pattern(): Pattern {
     return this.#call.method.pattern
   }
 
-  /** Address of the client. */
   get peer(): string {
     return this.#call.peer()
   }
 
-  /** Epoch milliseconds, `Infinity` when there is none. */
   get deadline(): number {
     return this.#call.deadline
   }
 
-  /** Aborts when the RPC is cancelled or its deadline passes. */
   get signal(): AbortSignal {
     return this.#call.signal
   }
 
-  /** TLS facts of the connection. */
   get authContext(): ServerCall['authContext'] {
     return this.#call.authContext
   }
 
-  /**
-   * Changed details.
-   * @throws TypeError for an unknown member or a wrong value.
-   */
   with(patch: HandlerCallDetailsPatch): HandlerCallDetails {
-    return new HandlerCallDetails(this.#call, patchedMetadata(this, patch, 'details.with'))
+    return new ArrivedCallDetails(this.#call, patchedMetadata(this, patch, 'details.with'))
   }
 }
 
@@ -72,11 +83,9 @@ export function patchedMetadata(details: HandlerCallDetails, patch: HandlerCallD
   if (typeof patch !== 'object' || patch === null) {
     throw new TypeError(`${where}: details must be an object, got ${show(patch)}`)
   }
-  if (!(patch instanceof HandlerCallDetails)) {
-    const unknown = Object.keys(patch).find((key) => !MEMBERS.includes(key))
-    if (unknown !== undefined) {
-      throw new TypeError(`${where}: "${unknown}" cannot be changed; what can is ${MEMBERS.join(', ')}`)
-    }
+  const unknown = Object.keys(patch).find((key) => !MEMBERS.includes(key))
+  if (unknown !== undefined) {
+    throw new TypeError(`${where}: "${unknown}" cannot be changed; what can is ${MEMBERS.join(', ')}`)
   }
   if (patch.method !== undefined && patch.method !== details.method) {
     throw new TypeError(

@@ -1,6 +1,6 @@
 import { status as Code, type Metadata } from '@grpc/grpc-js'
 import { isAsyncIterable, isIterable, requestIterator } from '../calls/request-pump.ts'
-import { LocalStatus, RpcError, type Status, withMetadata } from '../contract/status.ts'
+import { isRpcError, LocalStatus, type Status, withMetadata } from '../contract/status.ts'
 import { internalStatus } from '../engine/answer.ts'
 import { abortReason } from '../engine/intercepted-call.ts'
 import type { InterceptedServerCall } from '../engine/server/server-call.ts'
@@ -152,7 +152,7 @@ export class HandlerRun {
   #failure(error: unknown): Status {
     const { aborted } = this.context
     if (aborted !== undefined) return new LocalStatus(aborted, this.#name)
-    if (error instanceof RpcError) return new LocalStatus(error, this.inner === undefined ? this.#name : undefined)
+    if (isRpcError(error)) return new LocalStatus(error, this.inner === undefined ? this.#name : undefined)
     const what = error instanceof Error ? error.message : show(error)
     return internalStatus('server', `The handler of interceptor ${this.#name}: ${what}`, error)
   }

@@ -1,5 +1,6 @@
 import type { Interceptor } from '../contract/call.ts'
 import type { MethodInfo } from '../contract/method.ts'
+import { markCopy } from '../runtime/copies.ts'
 import { show } from '../runtime/show.ts'
 import type { ClientInterceptor } from './client-interceptor.ts'
 import type { ServerInterceptor } from './server-interceptor.ts'
@@ -10,7 +11,7 @@ export type ServerObject = ServerInterceptor
 /** An object with methods of the reference's interceptors. */
 export type InterceptorObject = Partial<ClientInterceptor & ServerInterceptor>
 
-const OBJECT: unique symbol = Symbol('grpc-stack.object')
+const OBJECT: unique symbol = Symbol.for('@grpc-stack/grpc-core.object')
 
 const CLIENT_HOOKS = {
   unary: 'interceptUnaryUnary',
@@ -47,7 +48,7 @@ export function adaptObject(item: unknown, side?: 'client' | 'server'): Intercep
     )
   }
   Object.defineProperty(stand, 'name', { value: name })
-  return Object.assign(stand, { [OBJECT]: object })
+  return markCopy(Object.assign(stand, { [OBJECT]: object }))
 }
 
 /** The interceptor object behind an interceptor made by `adaptObject`. */

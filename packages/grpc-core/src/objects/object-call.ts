@@ -10,7 +10,7 @@ import {
 } from '@grpc/grpc-js'
 import { type AnyCall, failedCall, failedCallOf, type OpenedCall } from '../calls/call-handle.ts'
 import { isAsyncIterable, isIterable } from '../calls/request-pump.ts'
-import { LocalStatus, RpcError, type Status, UnattemptedStatus } from '../contract/status.ts'
+import { isRpcError, LocalStatus, type Status, UnattemptedStatus } from '../contract/status.ts'
 import { internalStatus } from '../engine/answer.ts'
 import { InterceptedClientCall } from '../engine/client/client-call.ts'
 import { abortReason } from '../engine/intercepted-call.ts'
@@ -20,7 +20,12 @@ import { type DeadlineTimer, startDeadlineTimer, toEpochMs } from '../runtime/de
 import { show } from '../runtime/show.ts'
 import { isThenable } from '../runtime/thenable.ts'
 import { AnswerStream } from './answer-stream.ts'
-import { ClientCallDetails, type ClientCallDetailsPatch, patched } from './client-call-details.ts'
+import {
+  type ClientCallDetails,
+  type ClientCallDetailsPatch,
+  OutgoingCallDetails,
+  patched,
+} from './client-call-details.ts'
 import type { ClientPlan, ObjectLayer } from './client-plan.ts'
 import { openInner } from './inner-call.ts'
 import { innerCall } from './inner-options.ts'
@@ -170,7 +175,7 @@ export class ObjectCall implements Omit<BaseCall, never> {
   #run(input: Input): void {
     if (this.#ended || this.#decided !== undefined) return
     const deadline = this.#deadline
-    this.#details = new ClientCallDetails(
+    this.#details = new OutgoingCallDetails(
       {
         method: this.#plan.method.path,
         timeoutMs: deadline === Number.POSITIVE_INFINITY ? undefined : deadline - Date.now(),
@@ -306,7 +311,7 @@ export class ObjectCall implements Omit<BaseCall, never> {
     if (this.#ended) return
     const call = failedCallOf(error)
     if (call?.ending !== undefined && this.#own.has(call)) this.#finish(call.ending, call)
-    else if (error instanceof RpcError) {
+    else if (isRpcError(error)) {
       const refusedBy = this.#latest === undefined ? this.#layer.name : undefined
       this.#finish(new LocalStatus(error, refusedBy))
     } else {

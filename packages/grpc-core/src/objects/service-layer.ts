@@ -1,12 +1,12 @@
 import type { AsyncResource } from 'node:async_hooks'
 import { status as Code, type Metadata, type ServerInterceptingCallInterface } from '@grpc/grpc-js'
-import { LocalStatus, RemoteStatus, RpcError, type Status, withMetadata } from '../contract/status.ts'
+import { isRpcError, LocalStatus, RemoteStatus, RpcError, type Status, withMetadata } from '../contract/status.ts'
 import { internalStatus } from '../engine/answer.ts'
 import type { InterceptedServerCall } from '../engine/server/server-call.ts'
 import type { WireStatus } from '../grpc-js/server-status.ts'
 import { captureScope } from '../runtime/async-scope.ts'
 import { show } from '../runtime/show.ts'
-import { HandlerCallDetails, type HandlerCallDetailsPatch } from './handler-call-details.ts'
+import { ArrivedCallDetails, type HandlerCallDetails, type HandlerCallDetailsPatch } from './handler-call-details.ts'
 import { HandlerRun } from './handler-run.ts'
 import { InnerRun } from './inner-run.ts'
 import { BehaviorHandler, isMethodHandler, type RpcMethodHandler } from './rpc-method-handler.ts'
@@ -132,7 +132,7 @@ export class ServiceLayer implements ServerInterceptingCallInterface {
     this.#metadata = metadata
     if (this.#asked !== undefined) this.#serve(this.#asked)
     else {
-      this.#ask(new HandlerCallDetails(this.#outer, metadata)).then(
+      this.#ask(new ArrivedCallDetails(this.#outer, metadata)).then(
         (resolution) => this.#serve(resolution),
         (error: unknown) => this.#refuse(error),
       )
@@ -181,7 +181,7 @@ export class ServiceLayer implements ServerInterceptingCallInterface {
 
   #refuse(error: unknown): void {
     const name = (typeof error === 'object' && error !== null && origins.get(error)) || this.#name
-    if (error instanceof RpcError) this.#outer.endWith(new LocalStatus(error, name))
+    if (isRpcError(error)) this.#outer.endWith(new LocalStatus(error, name))
     else {
       const what = error instanceof Error ? error.message : show(error)
       this.#outer.endWith(internalStatus('server', `Interceptor ${name}: ${what}`, error))

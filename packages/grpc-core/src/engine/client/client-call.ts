@@ -12,7 +12,7 @@ import {
 } from '@grpc/grpc-js'
 import type { AttemptTap, ClientCall, Compression, Interceptor, ReplayLimits } from '../../contract/call.ts'
 import type { CallOption } from '../../contract/call-option.ts'
-import { Context, storageForCall } from '../../contract/context.ts'
+import { RpcContext, storageForCall } from '../../contract/context.ts'
 import type { MethodInfo } from '../../contract/method.ts'
 import { LocalStatus, type Status, UnattemptedStatus } from '../../contract/status.ts'
 import { type ChannelFacts, channelBelow, secureBelow } from '../../grpc-js/channel-facts.ts'
@@ -208,7 +208,7 @@ export class InterceptedClientCall extends InterceptedCall implements ClientCall
     const storage = storageForCall()
     if (storage === undefined) this.run.start()
     else {
-      this.run.context = this.rpcContext = new Context(storage.getStore())
+      this.run.context = this.rpcContext = new RpcContext(storage.getStore())
       storage.run(this.rpcContext, () => this.run.start())
     }
     this.#starting = false

@@ -8,6 +8,14 @@ interface LinkOwner
   getDeadline(): number
 }
 
+/** Marks the links of every copy of this package. */
+const LINK: unique symbol = Symbol.for('@grpc-stack/grpc-core.link')
+
+/** Whether what a server interceptor was given is the call of another stack of this library on the same server. */
+export function isHandlerLink(call: ServerInterceptingCallInterface): boolean {
+  return LINK in call
+}
+
 /**
  * All that grpc-js's handlers know of our call, as `ServerWire` is all that its connection does. What grpc-js makes around a
  * handler holds its call for good, and Node 24 was seen to keep that until the next full garbage collection: with the call, twice
@@ -18,6 +26,10 @@ export class HandlerLink implements ServerInterceptingCallInterface {
   readonly #base: ServerInterceptingCallInterface
   #owner: LinkOwner | undefined
   #deadline = Number.POSITIVE_INFINITY
+
+  static {
+    Object.defineProperty(HandlerLink.prototype, LINK, { value: true })
+  }
 
   /** @param base grpc-js's call */
   constructor(base: ServerInterceptingCallInterface, owner: LinkOwner) {

@@ -3,10 +3,10 @@ import { isMetadata } from '../../contract/status.ts'
 import { fitHeaders, fitStatus } from '../../grpc-js/response-size.ts'
 import type { WireStatus } from '../../grpc-js/server-status.ts'
 import { callAtStream, endBehindStatus, mayBeSending, streamOf } from '../../grpc-js/server-stream.ts'
-import { HandlerLink } from './handler-link.ts'
+import { isHandlerLink } from './handler-link.ts'
 
 /** Where grpc-js's call keeps its gate. */
-const GATE: unique symbol = Symbol('grpc-stack.gate')
+const GATE: unique symbol = Symbol.for('@grpc-stack/grpc-core.gate')
 
 interface Gated extends ServerInterceptingCallInterface {
   [GATE]: Gate
@@ -27,7 +27,7 @@ interface Gate {
  * `ServerWire`.
  */
 export function gateResponses(given: ServerInterceptingCallInterface, limit: number): void {
-  if (given instanceof HandlerLink) return // of another stack on the same server: there is a gate below it
+  if (isHandlerLink(given)) return // of another stack on the same server: there is a gate below it
   const call = callAtStream(given)
   if (GATE in call) return
   const gate: Gate = { sendStatus: call.sendStatus, sendMetadata: call.sendMetadata, limit, marked: false }

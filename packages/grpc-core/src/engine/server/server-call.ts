@@ -1,7 +1,7 @@
 import { AsyncResource } from 'node:async_hooks'
 import { status as Code, type Metadata, type ServerInterceptingCallInterface } from '@grpc/grpc-js'
 import type { Interceptor, ServerCall } from '../../contract/call.ts'
-import { Context, storageForCall } from '../../contract/context.ts'
+import { RpcContext, storageForCall } from '../../contract/context.ts'
 import type { MethodInfo } from '../../contract/method.ts'
 import { isMetadata, RemoteStatus, type Status } from '../../contract/status.ts'
 import { newMetadata } from '../../grpc-js/metadata.ts'
@@ -156,7 +156,7 @@ export class InterceptedServerCall
     const storage = storageForCall()
     if (storage === undefined) this.run.start()
     else {
-      this.run.context = this.rpcContext = this.#within?.rpcContext?.within(this) ?? new Context(undefined, this)
+      this.run.context = this.rpcContext = this.#within?.rpcContext?.within(this) ?? new RpcContext(undefined, this)
       storage.run(this.rpcContext, () => this.run.start())
     }
   }
