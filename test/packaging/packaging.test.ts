@@ -1,10 +1,10 @@
-import { type SpawnSyncReturns, spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { installRuntimes, runtimes } from '../../scripts/runtimes.mjs'
 import { entryPoints, publishablePackages, root } from '../../scripts/workspace.mjs'
+import { installedVersion, npmInstall, type Packed, packInto, run, tryRun, typeErrors } from './npm.ts'
 
 // Every package as a user gets it: packed by npm, installed from the tarball into an empty project, loaded by each Node
 // version the project supports. The siblings a package depends on are installed from their tarballs too.
@@ -13,27 +13,13 @@ const packages = publishablePackages()
 const runtimeNames = runtimes().map(({ name }) => name)
 const minute = 60_000
 
-interface Packed {
-  name: string
-  tarball: string
-  files: string[]
-}
-
 let scratch: string
-const packed = new Map<string, Packed>()
+let packed: Map<string, Packed>
 
 beforeAll(() => {
   installRuntimes()
   scratch = mkdtempSync(join(tmpdir(), 'grpc-stack-packaging-'))
-  const selection = packages.flatMap(({ dir }) => ['--workspace', dir])
-  const json = run(
-    'npm',
-    ['pack', '--json', '--ignore-scripts', '--pack-destination', scratch, ...selection],
-    root,
-  ).stdout
-  for (const { name, filename, files } of JSON.parse(json) as PackReport[]) {
-    packed.set(name, { name, tarball: join(scratch, filename), files: files.map(({ path }) => path) })
-  }
+  packed = packInto(scratch, packages)
 }, 5 * minute)
 
 afterAll(() => {
@@ -103,7 +89,7 @@ describe.each(packages)('$name', ({ name, dir, manifest }) => {
     it(
       'type-checks in a strict project',
       () => {
-        expect(typeErrors(join(scratch, `${short}-required`), [name])).toEqual([])
+        expect(typeErrorsOf(join(scratch, `${short}-required`), [name])).toEqual([])
       },
       minute,
     )
@@ -126,7 +112,7 @@ describe.each(packages)('$name', ({ name, dir, manifest }) => {
       it(
         'type-checks in a strict project',
         () => {
-          expect(typeErrors(join(scratch, `${short}-all`), specifiers)).toEqual([])
+          expect(typeErrorsOf(join(scratch, `${short}-all`), specifiers)).toEqual([])
         },
         minute,
       )
@@ -150,41 +136,26 @@ function loadsOn(runtime: string, project: string, specifiers: string[], skip: (
 }
 
 /** The compiler's complaints about our declarations and their use; those about other people's declarations are theirs. */
-function typeErrors(folder: string, specifiers: string[]): string[] {
-  const imports = specifiers.map((specifier, index) => `export * as entry${index} from '${specifier}'\n`)
-  writeFileSync(join(folder, 'use.ts'), imports.join(''))
-  writeFileSync(
-    join(folder, 'tsconfig.json'),
-    JSON.stringify({
-      compilerOptions: {
-        module: 'nodenext',
-        target: 'es2022',
-        lib: ['es2023'],
-        types: ['node'],
-        strict: true,
-        exactOptionalPropertyTypes: true,
-        skipLibCheck: false,
-        noEmit: true,
-      },
-      files: ['use.ts'],
-    }),
+function typeErrorsOf(folder: string, specifiers: string[]): string[] {
+  return typeErrors(
+    folder,
+    specifiers.map((specifier, index) => `export * as entry${index} from '${specifier}'\n`).join(''),
   )
-  const { output } = tryRun(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', '.'], folder)
-  return output.split('\n').filter((line) => /^(use\.ts|.*@grpc-stack\/).*error TS|^error TS/.test(line))
 }
 
 /** An npm project in `folder` that holds one package of ours and the given peers, in the versions this workspace uses. */
 function installProject(folder: string, name: string, peers: string[]): void {
   mkdirSync(folder)
-  const siblings = packages.filter((other) => other.name !== name).map((other) => other.name)
   const fileUrl = (other: string): string => `file:${theTarballOf(other).tarball}`
+  const versionOf = (peer: string): string => (packed.has(peer) ? fileUrl(peer) : installedVersion(peer))
+  const siblings = packages.map((other) => other.name).filter((other) => other !== name && !peers.includes(other))
   writeFileSync(
     join(folder, 'package.json'),
     JSON.stringify({
       private: true,
       dependencies: {
         [name]: fileUrl(name),
-        ...Object.fromEntries(peers.map((peer) => [peer, installedVersion(peer)])),
+        ...Object.fromEntries(peers.map((peer) => [peer, versionOf(peer)])),
       },
       overrides: Object.fromEntries(siblings.map((sibling) => [sibling, fileUrl(sibling)])),
     }),
@@ -198,11 +169,7 @@ function installProject(folder: string, name: string, peers: string[]): void {
     join(folder, 'load.cjs'),
     `const names = {}\n${list} Object.keys(require(specifier)).sort()\nconsole.log(JSON.stringify(names))\n`,
   )
-  run(
-    'npm',
-    ['install', '--prefer-offline', '--no-audit', '--no-fund', '--ignore-scripts', '--no-package-lock'],
-    folder,
-  )
+  npmInstall(folder)
 }
 
 function theTarballOf(name: string): Packed {
@@ -211,41 +178,8 @@ function theTarballOf(name: string): Packed {
   return found
 }
 
-function installedVersion(name: string): string {
-  return JSON.parse(readFileSync(join(root, 'node_modules', name, 'package.json'), 'utf8')).version
-}
-
 /** The script behind a command of a development dependency. */
 function binary(command: string): string {
   const { stdout } = run(process.execPath, ['-p', `fs.realpathSync('node_modules/.bin/${command}')`], root)
   return stdout.trim()
-}
-
-function run(command: string, args: string[], cwd: string): SpawnSyncReturns<string> {
-  const result = spawnSync(command, args, { cwd, encoding: 'utf8', env: cleanEnvironment() })
-  if (result.error) throw result.error
-  if (result.status !== 0) {
-    throw new Error(`${command} ${args.join(' ')} ended with ${result.status}\n${result.stdout}${result.stderr}`)
-  }
-  return result
-}
-
-function tryRun(command: string, args: string[], cwd = root): { status: number | null; output: string } {
-  const { status, stdout, stderr } = spawnSync(command, args, { cwd, encoding: 'utf8', env: cleanEnvironment() })
-  return { status, output: `${stdout}${stderr}` }
-}
-
-/** Without what npm and vitest set for this process: it would configure the processes started here too. */
-function cleanEnvironment(): NodeJS.ProcessEnv {
-  const kept = Object.entries(process.env).filter(
-    ([key]) => !/^npm_(?!config_(registry|cache|userconfig))|^VITEST|^NODE_OPTIONS$|^NODE_ENV$/i.test(key),
-  )
-  return Object.fromEntries(kept)
-}
-
-/** What `npm pack --json` says of a package. */
-interface PackReport {
-  name: string
-  filename: string
-  files: { path: string }[]
 }

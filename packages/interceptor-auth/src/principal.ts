@@ -20,7 +20,7 @@ export interface Principal {
  * The principal of the call being handled, set by `serverAuth`. `get()` throws on methods that are public; there
  * `get(undefined)` says undefined.
  */
-export const principalVar: ContextVar<Principal> = new ContextVar<Principal>('principal', { lazy: true })
+export const principalVar: ContextVar<Principal> = ContextVar.shared('@grpc-stack/interceptor-auth/principal')
 
 /**
  * A verifier's answer as calls share it: a frozen copy, since one handler's change would show in another's call.

@@ -6,7 +6,7 @@ import { type Call, ContextVar } from '@grpc-stack/grpc-core'
  *     requestIdVar.get('none')
  */
 // Lazy, because this module is loaded by whoever loads logging(): contexts are entered once requestId() is used.
-export const requestIdVar: ContextVar<string> = new ContextVar<string>('requestId', { lazy: true })
+export const requestIdVar: ContextVar<string> = ContextVar.shared('@grpc-stack/interceptor-logging/requestId')
 
 let inUse = false
 

@@ -13,7 +13,7 @@ import { addressMatcher, networkOf, parseForwarded, withoutPort } from './addres
 import { digest } from './digest.ts'
 
 /** What a key function returns for a call that the limit does not concern. */
-export const unlimited: unique symbol = Symbol('grpc-stack.ratelimit.unlimited')
+export const unlimited: unique symbol = Symbol.for('@grpc-stack/interceptor-ratelimit.unlimited')
 
 /**
  * Whom a call is counted against. A call for which it returns undefined or an empty string is counted against its peer

@@ -6,7 +6,7 @@ import { ChannelBudgets } from './channel-budgets.ts'
 import type { RetryOptions, RetryOverrides } from './retry-options.ts'
 import { checkOverrides, type MethodPlan, override, readRetryOptions } from './retry-settings.ts'
 
-const PER_CALL: CallOption<RetryOverrides> = new CallOption('retry')
+const PER_CALL: CallOption<RetryOverrides> = CallOption.shared('@grpc-stack/interceptor-retry/retry')
 
 export interface RetryFactory {
   /**
