@@ -122,7 +122,7 @@ for (const [which, a, b] of [
 ]) {
   const interceptors = () => [
     a.logging.requestId(),
-    a.core.chain(a.auth.serverAuth({ verifiers: [a.auth.bearer(async () => ({ subject: 'ada' }))] })),
+    a.core.chain(a.auth.serverAuth({ verify: async (token) => ({ subject: token }) })),
   ]
   const handler = async () => ({
     principal: b.auth.principalVar.get(undefined)?.subject,

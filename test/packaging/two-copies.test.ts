@@ -86,7 +86,8 @@ describe('an application with two versions of the packages', () => {
         }
         expect(happened.incompatible).toHaveLength(5)
         for (const text of happened.incompatible) {
-          expect(text).toMatch(/^TypeError: .*@grpc-stack\/grpc-core \d.*2\.0\.0 \(protocol 2\)|2\.0\.0 \(protocol 2\)/)
+          expect(text).toMatch(/^TypeError: /)
+          expect(text).toMatch(/2\.0\.0 \(protocol 2\)/)
           expect(text).toMatch(/1\.\d+\.\d+ \(protocol 1\)/)
           expect(text).toContain('npm ls @grpc-stack/grpc-core')
         }
@@ -112,7 +113,7 @@ export const server: own.StackServer = own.createServer({
   interceptors: [acme.logging.requestId(), acme.core.select('*', acme.logging.requestId()), serverObject],
 })
 export const joined: own.Channel = own.interceptChannel(channel, retry(), acme.core.propagate())
-export const auth: acme.core.ServerInterceptorLike = serverAuth({ verifiers: [] })
+export const auth: acme.core.ServerInterceptorLike = serverAuth({ verify: () => null })
 export const read: own.Interceptor<own.ClientCall> = (call, next) => {
   call.option(new acme.core.CallOption<number>('n'))
   call.context.get(acme.auth.principalVar)
