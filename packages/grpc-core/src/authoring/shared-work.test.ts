@@ -1,6 +1,6 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { describe, expect, it } from 'vitest'
-import { ContextVar } from '../contract/context.ts'
+import { ContextVar } from '../contract/context-var.ts'
 import { inThisContext } from './in-this-context.ts'
 import { runShared } from './shared-work.ts'
 

@@ -1,6 +1,7 @@
 import { status as Code, credentials, Metadata, Server, ServerCredentials } from '@grpc/grpc-js'
 import { endWith, patterns, runRpc, startRpc, startTestServer, TestClient, testService } from '@grpc-stack/grpc-testing'
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
+import { credentialScrubber } from '../authoring.ts'
 import * as here from '../index.ts'
 
 type Core = typeof here
@@ -311,10 +312,13 @@ describe('with two copies of this package in a process', () => {
 
   it('credentials told to one are taken out of texts by the other', async () => {
     const texts: string[] = []
+    vi.resetModules()
+    const other = await import('../authoring.ts')
+    expect(other.credentialScrubber).not.toBe(credentialScrubber)
     await using server = await startTestServer()
     const client = server.client((call, next) => {
-      there.rememberCredentials(call, ['Bearer sesame-open-now'])
-      texts.push(here.credentialScrubber(call)('sent sesame-open-now'))
+      other.rememberCredentials(call, ['Bearer sesame-open-now'])
+      texts.push(credentialScrubber(call)('sent sesame-open-now'))
       return next()
     })
     await runRpc(client, 'unary')
