@@ -6,6 +6,7 @@ import { show } from '../runtime/show.ts'
 import {
   isCode,
   isMetadata,
+  isRpcError,
   isServiceError,
   LocalStatus,
   RemoteStatus,
@@ -149,5 +150,21 @@ describe('a status', () => {
       'function named',
       '10',
     ])
+  })
+})
+
+describe('a thrown proxy', () => {
+  it('that throws where it is looked at is no RpcError, and harms no one who asks', () => {
+    const { proxy: revoked, revoke } = Proxy.revocable({}, {})
+    revoke()
+    const trap = new Proxy(
+      {},
+      {
+        has() {
+          throw new Error('do not look')
+        },
+      },
+    )
+    expect([isRpcError(revoked), isRpcError(trap)]).toEqual([false, false])
   })
 })

@@ -254,7 +254,11 @@ export function abort(code: Code, details = '', metadata?: Metadata): never {
 
 /** Whether a value is an `RpcError`, of whichever copy of this package. */
 export function isRpcError(value: unknown): value is RpcError {
-  return typeof value === 'object' && value !== null && RPC_ERROR in value
+  try {
+    return typeof value === 'object' && value !== null && RPC_ERROR in value
+  } catch {
+    return false // a proxy's trap, or a revoked proxy
+  }
 }
 
 /** Whether a value is a status code of gRPC, 0 to 16. */
