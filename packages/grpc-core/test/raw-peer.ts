@@ -10,10 +10,13 @@ export interface RawPeer {
   [Symbol.asyncDispose](): Promise<void>
 }
 
+/** With a date of its own: that of Node changes by the second, and two answers must be the same. */
+const HEADERS = { ':status': 200, 'content-type': 'application/grpc', date: 'Thu, 01 Jan 2026 00:00:00 GMT' }
+
 /** Ends the response with these trailers, without headers before them. */
 export function trailersOnly(trailers: OutgoingHttpHeaders): (stream: ServerHttp2Stream) => void {
   return (stream) => {
-    stream.respond({ ':status': 200, 'content-type': 'application/grpc', ...trailers }, { endStream: true })
+    stream.respond({ ...HEADERS, ...trailers }, { endStream: true })
     stream.resume()
   }
 }
@@ -21,7 +24,7 @@ export function trailersOnly(trailers: OutgoingHttpHeaders): (stream: ServerHttp
 /** Sends headers, then the trailers. */
 export function headersAndTrailers(trailers: OutgoingHttpHeaders): (stream: ServerHttp2Stream) => void {
   return (stream) => {
-    stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
+    stream.respond({ ...HEADERS }, { waitForTrailers: true })
     stream.on('wantTrailers', () => stream.sendTrailers(trailers))
     stream.end()
     stream.resume()
