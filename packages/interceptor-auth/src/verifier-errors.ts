@@ -1,14 +1,36 @@
 import { status as Code } from '@grpc/grpc-js'
 import { RpcError } from '@grpc-stack/grpc-core'
 
+/** `instanceof` holds for errors that any copy of this package made: an application may have several. */
+function recognise(of: typeof InvalidTokenError | typeof VerifierUnavailableError, name: string): void {
+  const mark = Symbol.for(`@grpc-stack/interceptor-auth.${name}`)
+  Object.defineProperty(of.prototype, mark, { value: true })
+  const { [Symbol.hasInstance]: ordinary } = Function.prototype
+  Object.defineProperty(of, Symbol.hasInstance, {
+    // Inherited by classes that applications derive, which have instances of their own only.
+    value(this: unknown, value: unknown): boolean {
+      if (this !== of) return ordinary.call(this as typeof of, value)
+      return typeof value === 'object' && value !== null && mark in value
+    },
+  })
+}
+
 /** Thrown by a verifier: the credential is not valid. The message stays in this process. */
 export class InvalidTokenError extends Error {
   override readonly name = 'InvalidTokenError'
+
+  static {
+    recognise(InvalidTokenError, 'InvalidTokenError')
+  }
 }
 
 /** Thrown by a verifier: it cannot tell whether the credential is valid. The call ends with UNAVAILABLE. */
 export class VerifierUnavailableError extends Error {
   override readonly name = 'VerifierUnavailableError'
+
+  static {
+    recognise(VerifierUnavailableError, 'VerifierUnavailableError')
+  }
 }
 
 /** What a verifier's throw means for the call. */
