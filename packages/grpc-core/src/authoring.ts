@@ -20,7 +20,6 @@ export {
 export { inThisContext } from './authoring/in-this-context.ts'
 export { Listeners } from './authoring/listeners.ts'
 export { LruMap } from './authoring/lru-map.ts'
-export { named } from './authoring/named.ts'
 export { discreet, invalidOption, kindOf, quoted, type ShowValue } from './authoring/option-error.ts'
 export { OptionKind, type OptionPlace, type OptionSettings, type ParseOption } from './authoring/option-kind.ts'
 export {
@@ -50,4 +49,5 @@ export {
 export { perMethod } from './authoring/per-method.ts'
 export { runShared } from './authoring/shared-work.ts'
 export { sleep } from './authoring/sleep.ts'
+export { type NamedSettings, named } from './contract/named.ts'
 export { isThenable } from './runtime/thenable.ts'

@@ -1,5 +1,6 @@
 import { status as Code } from '@grpc/grpc-js'
 import type { Interceptor, Status } from '@grpc-stack/grpc-core'
+import { named } from '@grpc-stack/grpc-core/authoring'
 
 /** What `failing` returns: an interceptor that counts. */
 export interface Failing extends Interceptor {
@@ -24,14 +25,14 @@ export function failing(times: number, status: Code | Status = Code.UNAVAILABLE)
   const given: Status = typeof status === 'number' ? { code: status, details: 'failing on purpose' } : status
   let calls = 0
   let failed = 0
-  const interceptor: Interceptor = function failing(_call, next) {
+  const interceptor: Interceptor = (_call, next) => {
     calls++
     if (failed >= times) return next()
     failed++
     // Each RPC its own trailers: whoever receives them may change them.
     return given.metadata ? { ...given, metadata: given.metadata.clone() } : given
   }
-  return Object.defineProperties(interceptor, {
+  return Object.defineProperties(named('failing', interceptor), {
     calls: { get: () => calls },
     failed: { get: () => failed },
   }) as Failing

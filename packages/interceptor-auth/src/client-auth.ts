@@ -1,6 +1,6 @@
 import { status as Code } from '@grpc/grpc-js'
 import type { ClientCall, Interceptor, Next, Status } from '@grpc-stack/grpc-core'
-import { LruMap } from '@grpc-stack/grpc-core/authoring'
+import { LruMap, named } from '@grpc-stack/grpc-core/authoring'
 import { type ClientAuthOptions, type ClientAuthSettings, checkClientAuth } from './client-auth-options.ts'
 import { refusePlaintext, sendIfEncrypted } from './encrypted-only.ts'
 import { ProviderContext } from './provider-context.ts'
@@ -34,7 +34,7 @@ export function clientAuth(options: ClientAuthOptions): Interceptor<ClientCall> 
     return next()
   }
 
-  return function clientAuth(call, next) {
+  const interceptor: Interceptor<ClientCall> = (call, next) => {
     if (call.secure === false && !allowInsecure) return refusePlaintext()
     if (!settings.replaceHeader) {
       const own = call.metadata.get(header)
@@ -51,6 +51,7 @@ export function clientAuth(options: ClientAuthOptions): Interceptor<ClientCall> 
     const current = cache.get()
     return typeof current === 'string' ? send(call, next, current) : current.then((late) => send(call, next, late))
   }
+  return named('clientAuth', interceptor, { side: 'client', instead: 'serverAuth()' })
 }
 
 type Send = (call: ClientCall, next: Next, credential: string) => Promise<Status>

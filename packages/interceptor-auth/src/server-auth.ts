@@ -1,5 +1,6 @@
 import { status as Code } from '@grpc/grpc-js'
 import { type Interceptor, type Next, RpcError, type ServerCall, type Status } from '@grpc-stack/grpc-core'
+import { named } from '@grpc-stack/grpc-core/authoring'
 import { Attempts } from './attempts.ts'
 import { callAt } from './clock.ts'
 import { MISSING, type Outcome, type Refusal, type Refused, worse } from './outcome.ts'
@@ -46,7 +47,7 @@ export function serverAuth(options: ServerAuthOptions): Interceptor<ServerCall> 
     return new Verification(authenticator, verdicts, settings.verification)
   })
 
-  return function serverAuth(call, next) {
+  const interceptor: Interceptor<ServerCall> = (call, next) => {
     if (settings.isPublic(call.method)) {
       tell(settings, { call, allowed: true, reason: 'public' })
       return next()
@@ -59,6 +60,7 @@ export function serverAuth(options: ServerAuthOptions): Interceptor<ServerCall> 
     }
     return isPromise(outcome) ? outcome.then(conclude) : conclude(outcome)
   }
+  return named('serverAuth', interceptor, { side: 'server', instead: 'clientAuth()' })
 }
 
 /** Asks the authenticators from the nth on, in order, until one accepts. */

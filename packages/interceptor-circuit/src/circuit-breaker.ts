@@ -1,6 +1,7 @@
 import { status as Code, Metadata } from '@grpc/grpc-js'
 import { addDetails, retryInfo } from '@grpc-stack/error-details'
 import type { ClientCall, Interceptor, MethodInfo, Status } from '@grpc-stack/grpc-core'
+import { named } from '@grpc-stack/grpc-core/authoring'
 import { type CircuitBreakerOptions, readOptions, type Settings } from './breaker-options.ts'
 import {
   Circuit,
@@ -67,7 +68,7 @@ export function circuitBreaker(options: CircuitBreakerOptions = {}): CircuitBrea
   })
   const entryOf = entryFinder(settings, circuits)
 
-  const intercept: Interceptor<ClientCall> = function circuitBreaker(call, next) {
+  const intercept: Interceptor<ClientCall> = (call, next) => {
     if (call.side !== 'client') return next()
     const budgetMs = call.deadline === Number.POSITIVE_INFINITY ? call.deadline : call.deadline - Date.now()
     // It can only fail, and through no fault of the server's.
@@ -85,7 +86,7 @@ export function circuitBreaker(options: CircuitBreakerOptions = {}): CircuitBrea
     return next()
   }
 
-  return Object.assign(intercept, {
+  return Object.assign(named('circuitBreaker', intercept, { side: 'client' }), {
     state: (key: string) => circuits.get(key)?.circuit.state() ?? (forcedAll > 0 ? 'open' : 'closed'),
     snapshot: (key: string) => circuits.get(key)?.circuit.snapshot(),
     keys: () => circuits.all().map(({ key }) => key),

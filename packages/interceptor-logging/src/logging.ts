@@ -1,4 +1,5 @@
 import type { Interceptor } from '@grpc-stack/grpc-core'
+import { named } from '@grpc-stack/grpc-core/authoring'
 import { CallLog } from './call-log.ts'
 import { Containment } from './containment.ts'
 import { MethodPlans } from './method-plan.ts'
@@ -23,7 +24,7 @@ export function logging(options: LoggingOptions = {}): LoggingInterceptor {
   const settings = readLoggingOptions(options)
   const contained = new Containment('logging', settings.onFailure)
   const plans = new MethodPlans(settings, contained)
-  const interceptor: Interceptor = function logging(call, next) {
+  const interceptor: Interceptor = (call, next) => {
     const log = new CallLog(plans.get(call.side, call.method), call)
     try {
       log.begin()
@@ -33,5 +34,7 @@ export function logging(options: LoggingOptions = {}): LoggingInterceptor {
     call.onStatus((status) => log.end(status))
     return next()
   }
-  return Object.defineProperty(interceptor, 'failures', { get: () => contained.failures }) as LoggingInterceptor
+  return Object.defineProperty(named('logging', interceptor), 'failures', {
+    get: () => contained.failures,
+  }) as LoggingInterceptor
 }

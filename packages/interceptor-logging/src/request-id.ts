@@ -1,4 +1,5 @@
 import type { Call, Interceptor, ServerCall } from '@grpc-stack/grpc-core'
+import { named } from '@grpc-stack/grpc-core/authoring'
 import { Containment } from './containment.ts'
 import { checkNames } from './options.ts'
 import { randomUuid } from './random-uuid.ts'
@@ -65,7 +66,7 @@ export function requestId(options: RequestIdOptions = {}): RequestIdInterceptor 
     // An id is worth less than the call.
     return typeof id === 'string' ? id : randomUuid()
   }
-  const interceptor: Interceptor = function requestId(call, next) {
+  const interceptor: Interceptor = (call, next) => {
     const given = call.metadata.get(header)
     const came = given.length === 1 ? given[0] : undefined
     let id: string
@@ -81,7 +82,9 @@ export function requestId(options: RequestIdOptions = {}): RequestIdInterceptor 
     if (call.side === 'server') (call as ServerCall).responseMetadata.set(header, id)
     return next()
   }
-  return Object.defineProperty(interceptor, 'failures', { get: () => contained.failures }) as RequestIdInterceptor
+  return Object.defineProperty(named('requestId', interceptor), 'failures', {
+    get: () => contained.failures,
+  }) as RequestIdInterceptor
 }
 
 function checkHeader(header: unknown): string {

@@ -1,4 +1,5 @@
 import type { ClientCall, Interceptor, MethodInfo } from '@grpc-stack/grpc-core'
+import { named } from '@grpc-stack/grpc-core/authoring'
 import { Containment, type FailurePlace } from './containment.ts'
 import { MethodProbe, measuredMethod } from './method-probe.ts'
 import { checkNames, fail } from './options.ts'
@@ -78,7 +79,7 @@ export function metrics(options: MetricsOptions): MetricsInterceptor {
   // All methods nobody registered share one probe: callers mint them, and must not make series.
   let other: MethodProbe | undefined
 
-  const interceptor: Interceptor = function metrics(call, next) {
+  const interceptor: Interceptor = (call, next) => {
     const { method, side } = call
     let probe = method.registered ? probes.get(method) : other
     if (probe === undefined) {
@@ -90,5 +91,7 @@ export function metrics(options: MetricsOptions): MetricsInterceptor {
     probe.watch(call)
     return next()
   }
-  return Object.defineProperty(interceptor, 'failures', { get: () => contained.failures }) as MetricsInterceptor
+  return Object.defineProperty(named('metrics', interceptor), 'failures', {
+    get: () => contained.failures,
+  }) as MetricsInterceptor
 }

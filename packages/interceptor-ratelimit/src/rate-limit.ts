@@ -75,7 +75,10 @@ export interface RateLimitInterceptor extends Interceptor {
 export function rateLimit(options: RateLimitOptions): RateLimitInterceptor {
   const policy = new RateLimit(resolveRateLimit(options))
   return Object.assign(
-    named('rateLimit', (call: Call, next: Next) => policy.intercept(call, next)),
+    named('rateLimit', (call: Call, next: Next) => policy.intercept(call, next), {
+      side: 'server',
+      instead: 'throttle()',
+    }),
     {
       on: policy.listeners.on.bind(policy.listeners) as RateLimitInterceptor['on'],
       counters: () => ({ ...policy.counters }),

@@ -36,16 +36,18 @@ export function throttle(options: ThrottleOptions = {}): AdaptiveThrottleInterce
   if (hasRate(options)) {
     const pacer = new Pacer('throttle', options)
     return Object.assign(
-      named('throttle', (call: ClientCall, next: Next) => pacer.intercept(call, next)),
+      named('throttle', (call: ClientCall, next: Next) => pacer.intercept(call, next), FOR_CLIENTS),
       { waiting: (key = '') => pacer.waiting(key) },
     )
   }
   const adaptive = new AdaptiveThrottle('throttle', options)
   return Object.assign(
-    named('throttle', (call: ClientCall, next: Next) => adaptive.intercept(call, next)),
+    named('throttle', (call: ClientCall, next: Next) => adaptive.intercept(call, next), FOR_CLIENTS),
     { state: (key = '') => adaptive.state(key) },
   )
 }
+
+const FOR_CLIENTS = { side: 'client', instead: 'rateLimit() or concurrencyLimit()' } as const
 
 function hasRate(options: ThrottleOptions): options is PacingOptions {
   return typeof options === 'object' && options !== null && 'rate' in options

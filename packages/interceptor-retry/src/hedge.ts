@@ -22,6 +22,7 @@ import {
   type MonotonicClock,
   matcher,
   monotonicClock,
+  named,
   type OptionsOf,
   type OptionTable,
   quoted,
@@ -115,7 +116,8 @@ function readHedgeOptions(options: HedgeOptions): { policyFor: PolicyFor; contra
     return policy && { ...policy, nonFatalStatusCodes: new Set(policy.nonFatalStatusCodes) }
   }
   const shared = read.budget ?? new RetryBudget(config?.throttling ?? { clock })
-  return { policyFor, contract: new Hedge(policyFor, shared === false ? undefined : shared, clock, onHedge) }
+  const contract = new Hedge(policyFor, shared === false ? undefined : shared, clock, onHedge)
+  return { policyFor, contract: named(WHERE, contract, { side: 'client' }) }
 }
 
 type PolicyFor = (method: MethodInfo) => HedgingPolicy | undefined

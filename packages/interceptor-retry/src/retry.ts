@@ -1,5 +1,5 @@
 import type { CallOptions } from '@grpc/grpc-js'
-import { CallOption, type ClientCall, type Interceptor, type Next } from '@grpc-stack/grpc-core'
+import { CallOption, type ClientCall, type Interceptor, type Next, type Status } from '@grpc-stack/grpc-core'
 import { named, perMethod } from '@grpc-stack/grpc-core/authoring'
 import { Attempts, limitAttempt } from './attempts.ts'
 import { ChannelBudgets } from './channel-budgets.ts'
@@ -43,7 +43,7 @@ function createRetry(options: RetryOptions = {}): Interceptor<ClientCall> {
   const budgets = new ChannelBudgets(settings)
   const planOf = perMethod((method): MethodPlan => ({ plan: settings.planFor(method), channelSeen: false }))
 
-  return named('retry', (call: ClientCall, next: Next) => {
+  const interceptor = (call: ClientCall, next: Next): Promise<Status> => {
     if (call.side !== 'client') return next()
     const entry = planOf(call.method)
     let { plan } = entry
@@ -57,5 +57,6 @@ function createRetry(options: RetryOptions = {}): Interceptor<ClientCall> {
     budget?.started()
     call.makeReplayable(limits)
     return new Attempts(call, next, settings, plan, budget, deadline).run(entry)
-  })
+  }
+  return named('retry', interceptor, { side: 'client' })
 }

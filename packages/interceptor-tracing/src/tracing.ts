@@ -1,5 +1,6 @@
 import type { Metadata } from '@grpc/grpc-js'
 import type { Call, CallAttempt, ClientCall, Interceptor, Next, ServerCall, Status } from '@grpc-stack/grpc-core'
+import { named } from '@grpc-stack/grpc-core/authoring'
 import {
   type Context,
   context,
@@ -70,9 +71,7 @@ export function tracing(options: TracingOptions = {}): Tracing {
   const settings = resolveOptions(options)
   const containment = new Containment(settings.onFailure)
   const tracer = new RpcTracer(settings, containment)
-  const interceptor: Interceptor = function tracing(call, next) {
-    return tracer.run(call, next)
-  }
+  const interceptor = named('tracing', (call: Call, next: Next) => tracer.run(call, next))
   Object.defineProperty(interceptor, 'failures', { get: () => containment.failures, enumerable: true })
   return interceptor as Tracing
 }

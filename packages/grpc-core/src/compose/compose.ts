@@ -118,10 +118,8 @@ export function resolveStack(list: readonly Interceptor[], method: MethodInfo, s
 export function validateInterceptors(given: readonly unknown[], where: string, side?: Side): readonly Interceptor[] {
   return given.map((item, i) => {
     // An Interceptor<ClientCall> on a server, or the reverse, is a mistake the types catch at composition.
-    if (typeof item === 'function') {
-      checkCopy(item, `${where}: interceptor ${i}`)
-      return item as Interceptor
-    }
+    checkCopy(item, `${where}: interceptor ${i}`)
+    if (typeof item === 'function') return item as Interceptor
     const adapted = adaptObject(item, side)
     if (adapted !== undefined) return adapted
     throw new TypeError(`${where}: interceptor ${i} ${notAnInterceptor(item, side)}`)

@@ -1,8 +1,9 @@
 import { status as Code } from '@grpc/grpc-js'
 import type { ClientCall, Interceptor, Next } from '../contract/call.ts'
 import { contextStorage, enableContext } from '../contract/context.ts'
+import { named } from '../contract/named.ts'
 import { isRpcError, type Status } from '../contract/status.ts'
-import { checkRpcAtHand, markCopy } from '../runtime/copies.ts'
+import { checkRpcAtHand } from '../runtime/copies.ts'
 import { onAbort } from '../runtime/on-abort.ts'
 
 /**
@@ -13,7 +14,7 @@ import { onAbort } from '../runtime/on-abort.ts'
  */
 export function propagate(): Interceptor<ClientCall> {
   enableContext()
-  return markCopy(function propagate(call: ClientCall, next: Next) {
+  const interceptor: Interceptor<ClientCall> = (call: ClientCall, next: Next) => {
     const server = contextStorage()?.getStore()?.serverCall
     if (server === undefined) {
       checkRpcAtHand('propagate()', 'server')
@@ -23,7 +24,8 @@ export function propagate(): Interceptor<ClientCall> {
     const { signal } = server
     if (signal.aborted) return refused(signal.reason)
     return bounded(signal, next, call)
-  })
+  }
+  return named('propagate', interceptor, { side: 'client' })
 }
 
 async function bounded(signal: AbortSignal, next: () => Promise<Status>, call: ClientCall): Promise<Status> {

@@ -1,10 +1,10 @@
 import { status as Code, credentials, Metadata, Server, ServerCredentials } from '@grpc/grpc-js'
 import { endWith, patterns, runRpc, startRpc, startTestServer, TestClient, testService } from '@grpc-stack/grpc-testing'
 import { afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
-import { credentialScrubber } from '../authoring.ts'
+import * as authoringHere from '../authoring.ts'
 import * as here from '../index.ts'
 
-type Core = typeof here
+type Core = typeof here & { readonly authoring: typeof authoringHere }
 
 /** Another copy of this package, as a second version in the tree is one. */
 async function otherCopy(protocol?: number): Promise<Core> {
@@ -13,7 +13,7 @@ async function otherCopy(protocol?: number): Promise<Core> {
     vi.doMock('../runtime/version.ts', () => ({ VERSION: '2.3.4', PROTOCOL: protocol }))
   }
   try {
-    return await import('../index.ts')
+    return { ...(await import('../index.ts')), authoring: await import('../authoring.ts') }
   } finally {
     vi.doUnmock('../runtime/version.ts')
   }
@@ -314,11 +314,11 @@ describe('with two copies of this package in a process', () => {
     const texts: string[] = []
     vi.resetModules()
     const other = await import('../authoring.ts')
-    expect(other.credentialScrubber).not.toBe(credentialScrubber)
+    expect(other.credentialScrubber).not.toBe(authoringHere.credentialScrubber)
     await using server = await startTestServer()
     const client = server.client((call, next) => {
       other.rememberCredentials(call, ['Bearer sesame-open-now'])
-      texts.push(credentialScrubber(call)('sent sesame-open-now'))
+      texts.push(authoringHere.credentialScrubber(call)('sent sesame-open-now'))
       return next()
     })
     await runRpc(client, 'unary')
@@ -368,6 +368,8 @@ describe('with a copy of another protocol', () => {
       stranger.select('*', pass),
       stranger.stacks({ '*': pass }),
       stranger.propagate() as here.Interceptor,
+      stranger.authoring.named('limit', (_call: here.Call, next: here.Next) => next()),
+      stranger.authoring.named('audit', { interceptService: () => null }) as unknown as here.Interceptor,
     ]
     for (const item of made) {
       for (const compose of [

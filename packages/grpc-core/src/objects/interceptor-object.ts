@@ -1,5 +1,6 @@
 import type { Interceptor } from '../contract/call.ts'
 import type { MethodInfo } from '../contract/method.ts'
+import { nameOfObject } from '../contract/named.ts'
 import { markCopy } from '../runtime/copies.ts'
 import { show } from '../runtime/show.ts'
 import type { ClientInterceptor } from './client-interceptor.ts'
@@ -40,7 +41,7 @@ export function adaptObject(item: unknown, side?: 'client' | 'server'): Intercep
   const hooks = [...(side === 'server' ? [] : client), ...(server && side !== 'client' ? ['interceptService'] : [])]
   if (hooks.length === 0) return undefined
   const own = item.constructor?.name
-  const name = own && own !== 'Object' ? own : (hooks[0] as string)
+  const name = nameOfObject(item) ?? (own && own !== 'Object' ? own : (hooks[0] as string))
   const stand: Interceptor = () => {
     throw new Error(
       `${name} is an object with ${hooks.join(', ')}: it works in a list of interceptors of that side, on its own or in a ` +

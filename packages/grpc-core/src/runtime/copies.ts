@@ -16,8 +16,9 @@ const COPY: unique symbol = Symbol.for(`${NAME}.copy`)
 
 const THIS_COPY: Copy = Object.freeze({ protocol: PROTOCOL, version: VERSION })
 
-/** Says of a thing that this copy made it. */
+/** Says of a thing that this copy made it. What another compatible copy made stays marked as its. */
 export function markCopy<T extends object>(made: T): T {
+  if (Object.hasOwn(made, COPY)) return made
   return Object.defineProperty(made, COPY, { value: THIS_COPY })
 }
 
