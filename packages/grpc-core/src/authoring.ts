@@ -20,6 +20,14 @@ export {
 export { inThisContext } from './authoring/in-this-context.ts'
 export { Listeners } from './authoring/listeners.ts'
 export { LruMap } from './authoring/lru-map.ts'
+export {
+  type Observation,
+  type ObserveOptions,
+  type Observer,
+  type ObserverPlace,
+  observe,
+} from './authoring/observe.ts'
+export { recordOf } from './authoring/observe-record.ts'
 export { discreet, invalidOption, kindOf, quoted, type ShowValue } from './authoring/option-error.ts'
 export { OptionKind, type OptionPlace, type OptionSettings, type ParseOption } from './authoring/option-kind.ts'
 export {
@@ -49,5 +57,6 @@ export {
 export { perMethod } from './authoring/per-method.ts'
 export { runShared } from './authoring/shared-work.ts'
 export { sleep } from './authoring/sleep.ts'
+export type { CallRecord, MessageBytes } from './contract/call-record.ts'
 export { type NamedSettings, named } from './contract/named.ts'
 export { isThenable } from './runtime/thenable.ts'

@@ -1,5 +1,6 @@
 import type { Metadata } from '@grpc/grpc-js'
 import type { Interceptor, MessageTap, MetadataTap, Next, Recovery, StatusTap } from '../contract/call.ts'
+import { type CallRecord, RECORD } from '../contract/call-record.ts'
 import { type Context, RpcContext } from '../contract/context.ts'
 import type { MethodInfo } from '../contract/method.ts'
 import { RpcError, type Status } from '../contract/status.ts'
@@ -18,6 +19,19 @@ export abstract class InterceptedCall implements Terminal {
   readonly run: StackRun
   controller: CallAbort | undefined
   protected rpcContext: RpcContext | undefined
+  /** Of the observers on the run at hand. They find it under a symbol, whichever copy made the call. */
+  record: CallRecord | undefined
+
+  static {
+    Object.defineProperty(InterceptedCall.prototype, RECORD, {
+      get(this: InterceptedCall): CallRecord | undefined {
+        return this.record
+      },
+      set(this: InterceptedCall, record: CallRecord | undefined) {
+        this.record = record
+      },
+    })
+  }
 
   constructor(method: MethodInfo, stack: readonly Interceptor[]) {
     this.method = method

@@ -1,4 +1,5 @@
 import { status as Code } from '@grpc/grpc-js'
+import type { CallRecord } from '../../contract/call-record.ts'
 import { type Status, UnattemptedStatus } from '../../contract/status.ts'
 import { newMetadata } from '../../grpc-js/metadata.ts'
 import { type DeadlineTimer, startDeadlineTimer, startTimer } from '../../runtime/deadline.ts'
@@ -14,6 +15,8 @@ interface Scope {
   readonly timer: DeadlineTimer | undefined
   /** Of what is inside, until the call is committed. */
   readonly attemptTimer: DeadlineTimer | undefined
+  /** Of the observers outside. */
+  readonly record: CallRecord | undefined
   expired: boolean
 }
 
@@ -23,6 +26,7 @@ interface ScopeOwner {
   /** The deadline in force outside of the innermost open scope. */
   scopeDeadline: number
   controller: CallAbort | undefined
+  record: CallRecord | undefined
   /** The deadline of the scope at this index has passed. */
   scopeExpired(index: number): void
   /** What is inside this index takes longer than its attempt timeout. */
@@ -31,8 +35,8 @@ interface ScopeOwner {
 
 /**
  * The scopes of a client call. Inside of one, interceptors get a copy of the call's settings: what they set in one attempt is gone in
- * the next, and a deadline that was shortened bounds what is inside of it alone. A scope closes when a status comes out to its
- * layer. A call makes these when the first one opens.
+ * the next, a deadline that was shortened bounds what is inside of it alone, and observers have a record of the attempt. A scope closes
+ * when a status comes out to its layer. A call makes these when the first one opens.
  */
 export class AttemptScopes {
   readonly #owner: ScopeOwner
@@ -50,7 +54,8 @@ export class AttemptScopes {
     return this.#open.some((scope) => scope.index === index)
   }
 
-  open(index: number): void {
+  /** @param repeats whether the layer may let what is inside run again */
+  open(index: number, repeats: boolean): void {
     const owner = this.#owner
     const { deadline, attemptTimeoutMs } = owner.settings
     const bounded = deadline < owner.scopeDeadline
@@ -62,8 +67,10 @@ export class AttemptScopes {
       timer: bounded ? startDeadlineTimer(deadline, () => this.#expire(scope)) : undefined,
       attemptTimer:
         attemptTimeoutMs === undefined ? undefined : startTimer(attemptTimeoutMs, () => owner.attemptTimedOut(index)),
+      record: owner.record,
       expired: false,
     }
+    if (repeats) owner.record = undefined
     owner.settings.attemptTimeoutMs = undefined
     // A later attempt must find them as they are.
     owner.settings.keep()
@@ -84,6 +91,7 @@ export class AttemptScopes {
       this.#owner.settings = scope.settings
       this.#owner.scopeDeadline = scope.deadline
       this.#owner.controller = scope.controller
+      this.#owner.record = scope.record
       unblocked ||= scope.index === blocked
     }
     return unblocked

@@ -292,7 +292,7 @@ export class InterceptedClientCall extends InterceptedCall implements ClientCall
     }
     if (repeats || this.settings.deadline < this.scopeDeadline || this.settings.attemptTimeoutMs !== undefined) {
       this.#scopes ??= new AttemptScopes(this)
-      this.#scopes.open(index)
+      this.#scopes.open(index, repeats)
     }
     return undefined
   }

@@ -1,0 +1,159 @@
+import type { Metadata } from '@grpc/grpc-js'
+import type { Call, CallAttempt, ClientCall } from '../contract/call.ts'
+import { type CallRecord, type MessageBytes, RECORD } from '../contract/call-record.ts'
+import type { MethodInfo } from '../contract/method.ts'
+import type { Status } from '../contract/status.ts'
+import { type CredentialScrubber, credentialScrubber } from './credential-text.ts'
+
+/** More than any retry policy makes; hedges have a limit of their own. */
+const MOST_ATTEMPTS = 16
+
+/** A call of any engine: the slot is there from the start, or is made by the first observer. */
+interface Recorded {
+  [RECORD]?: CallRecord | undefined
+}
+
+/** The record of the run at hand, if an observer stands on it. */
+export function recordOf(call: Call): CallRecord | undefined {
+  return (call as Recorded)[RECORD]
+}
+
+/** Makes the record of the run at hand. */
+export function openRecord(call: Call): CallRecord {
+  const record = new RunRecord(call)
+  ;(call as Recorded)[RECORD] = record
+  return record
+}
+
+/** The end of an RPC as one layer sees it. The status says how many attempts there were, where there was more than one. */
+export function noteEnd(record: CallRecord, { attempts, hedges }: Status & { readonly hedges?: number }): void {
+  const noted = record as { attempts: number; hedges: number } // ours, of whichever copy
+  if (attempts !== undefined) noted.attempts = attempts
+  if (hedges !== undefined) noted.hedges = hedges
+}
+
+/** What some observers ask for and most do not. */
+interface Asked {
+  requests?: number
+  responses?: number
+  sums?: Sums[]
+  /** What the call and its attempts were sent with. */
+  sent?: (Metadata | undefined)[]
+}
+
+/** A call makes one, so it is small: three fields and what is asked for. */
+class RunRecord implements CallRecord {
+  readonly call: Call
+  readonly startedAt: number = performance.now()
+  attempts = 1
+  hedges = 0
+  #asked: Asked | undefined
+
+  constructor(call: Call) {
+    this.call = call
+  }
+
+  get side(): 'client' | 'server' {
+    return this.call.side
+  }
+
+  get method(): MethodInfo {
+    return this.call.method
+  }
+
+  get startTime(): number {
+    return Math.round(Date.now() - (performance.now() - this.startedAt))
+  }
+
+  get requests(): number | undefined {
+    return this.#asked?.requests
+  }
+
+  get responses(): number | undefined {
+    return this.#asked?.responses
+  }
+
+  peer(): string {
+    return this.call.peer()
+  }
+
+  countRequests(): void {
+    const asked = this.#ask()
+    if (asked.requests !== undefined) return
+    asked.requests = 0
+    this.call.onRequest(() => {
+      asked.requests = (asked.requests ?? 0) + 1
+    })
+  }
+
+  countResponses(): void {
+    const asked = this.#ask()
+    if (asked.responses !== undefined) return
+    asked.responses = 0
+    this.call.onResponse(() => {
+      asked.responses = (asked.responses ?? 0) + 1
+    })
+  }
+
+  measure(sizeOf: (message: unknown) => number, failed?: (error: unknown) => void): MessageBytes {
+    const asked = this.#ask()
+    const known = asked.sums?.find((sums) => sums.sizeOf === sizeOf)
+    if (known !== undefined) return known
+    const sums = new Sums(sizeOf, failed)
+    asked.sums ??= []
+    asked.sums.push(sums)
+    this.call.onRequest((message) => {
+      sums.requests += sums.of(message)
+    })
+    this.call.onResponse((message) => {
+      sums.responses += sums.of(message)
+    })
+    return sums
+  }
+
+  followCredentials(): void {
+    const { call } = this
+    const asked = this.#ask()
+    if (asked.sent !== undefined) return
+    // An interceptor inside may put other metadata in its place.
+    const sent: (Metadata | undefined)[] = [call.metadata]
+    asked.sent = sent
+    if (call.side === 'client') (call as ClientCall).onAttempt((attempt) => rememberSent(sent, call, attempt))
+  }
+
+  scrubber(status?: Status): CredentialScrubber {
+    return credentialScrubber(this.call, status?.metadata, ...(this.#asked?.sent ?? []))
+  }
+
+  #ask(): Asked {
+    this.#asked ??= {}
+    return this.#asked
+  }
+}
+
+/** A call that may be repeated forgets what interceptors inside of it set for an attempt. */
+function rememberSent(sent: (Metadata | undefined)[], own: Call, { call, number, repeatable }: CallAttempt): void {
+  if ((repeatable || call !== own) && number <= MOST_ATTEMPTS) sent.push(call.metadata)
+}
+
+class Sums implements MessageBytes {
+  readonly sizeOf: (message: unknown) => number
+  readonly #failed: ((error: unknown) => void) | undefined
+  requests = 0
+  responses = 0
+
+  constructor(sizeOf: (message: unknown) => number, failed: ((error: unknown) => void) | undefined) {
+    this.sizeOf = sizeOf
+    this.#failed = failed
+  }
+
+  of(message: unknown): number {
+    try {
+      const bytes: unknown = this.sizeOf(message)
+      return typeof bytes === 'number' && Number.isFinite(bytes) ? bytes : 0
+    } catch (error) {
+      this.#failed?.(error)
+      return 0
+    }
+  }
+}
