@@ -282,12 +282,15 @@ describe('by gRFC A96', () => {
   it('attempts a status tells of, where nothing else does', async () => {
     const { meterProvider, read } = sdk()
     const recorder = openTelemetry({ meterProvider, retries: true })
-    const counted: Interceptor = async function counted(_call, next) {
-      const { code, details = '' } = await next()
-      return { code, details, attempts: 4 }
+    const repeating: Interceptor<ClientCall> = async (call, next) => {
+      call.makeReplayable({ maxBytes: 0, maxMessages: 0 })
+      await next()
+      await next()
+      await next()
+      return await next()
     }
-    const server = await start()
-    await runRpc(server.client(metrics({ recorder }), counted), 'unary')
+    const server = await start({ interceptors: [failing(3)] })
+    await runRpc(server.client(metrics({ recorder }), repeating), 'unary')
     const all = await read()
     expect(histogramsOf(all.get('grpc.client.call.retries'))[0]?.value.sum).toBe(3)
   })

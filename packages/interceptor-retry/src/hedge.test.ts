@@ -68,7 +68,7 @@ describe.each(singleRequests)('hedge, %s', (pattern) => {
     await answer(at(seen, 1), 'second')
     await rpc.done
     expect(rpc.messages).toEqual([{ text: 'second' }])
-    expect(rpc.status?.code).toBe(Code.OK)
+    expect(rpc.status).toMatchObject({ code: Code.OK, attempts: 3, hedges: 2 })
     for (const loser of [at(seen, 0), at(seen, 2)]) {
       await loser.closed
       expect(loser.cancelled).toBe(true)
@@ -116,7 +116,7 @@ describe.each(singleRequests)('hedge, %s', (pattern) => {
     expect(await clock.timerSet()).toBe(100) // and the delay counts from there
     at(seen, 1).end(failure(Code.INTERNAL, {}, 'fatal'))
     await rpc.done
-    expect(rpc.error).toMatchObject({ code: Code.INTERNAL, details: 'fatal', attempts: 3 })
+    expect(rpc.error).toMatchObject({ code: Code.INTERNAL, details: 'fatal', attempts: 3, hedges: 2 })
     expect((rpc.error?.cause as AggregateError | undefined)?.errors).toEqual([
       expect.objectContaining({ code: Code.UNAVAILABLE, details: 'not fatal' }),
     ])

@@ -196,7 +196,6 @@ export class Hedging<C extends CallHandle> {
       metadata,
       origin,
       refusedBy,
-      attempts: this.#started,
       cause: earlier.length === 0 ? cause : new AggregateError(earlier, 'other attempts failed before', own),
     })
   }

@@ -35,14 +35,13 @@ export function openReport(call: Call): RetryReport {
   return report
 }
 
-/** The status a call ends with: the last attempt's own, with the number of attempts and the failures before it. */
+/** The status a call ends with: the last attempt's own, with the failures before it. Core adds the number of attempts. */
 export function finalStatus(last: Status, report: RetryReport, problem?: unknown): Status {
-  // A call that was tried once ends as if nobody had watched it.
-  if (report.failures.length === 0 && problem === undefined) return last
+  if (last.code === 0 || (report.failures.length === 0 && problem === undefined)) return last
   const own = problem ?? last.cause
   const { failures } = report
   const cause =
-    last.code === 0 || failures.length === 0
+    failures.length === 0
       ? own
       : new AggregateError(
           failures,
@@ -51,7 +50,6 @@ export function finalStatus(last: Status, report: RetryReport, problem?: unknown
         )
   return {
     code: last.code,
-    attempts: report.attempts,
     ...(last.details !== undefined && { details: last.details }),
     ...(last.metadata !== undefined && { metadata: last.metadata }),
     ...(last.origin !== undefined && { origin: last.origin }),

@@ -6,7 +6,7 @@ import { PROTOCOL } from '../runtime/version.ts'
  * How an RPC ended. An interceptor may return `{ code }` alone; what `next()` resolves to always has
  * `details`, `metadata` (the trailers) and `origin` filled in.
  *
- * The last four members are local facts: they reach observers and the application of this process and are
+ * The members after `metadata` are local facts: they reach observers and the application of this process and are
  * never sent to the peer.
  */
 export interface Status {
@@ -19,8 +19,18 @@ export interface Status {
   readonly origin?: 'remote' | 'local'
   /** Name of the interceptor that refused the RPC without letting it through. */
   readonly refusedBy?: string
-  /** How many attempts were made, when a retrying interceptor counted them. */
+  /**
+   * How many attempts were begun inside the interceptor that gets this status, since it called `next()`; on the application's status
+   * and error, in the whole call. Absent unless there were several. Counted by this library, on clients, whether a call was repeated by
+   * `next()` or by the continuation of an interceptor object. What an interceptor puts here is replaced, and an RPC that an inner
+   * interceptor refused has not begun.
+   */
   readonly attempts?: number
+  /**
+   * How many of the `attempts` were hedges: begun while another attempt of the same interceptor object was running. Absent if none
+   * was. The others but the first are retries: they began when no attempt was running.
+   */
+  readonly hedges?: number
 }
 
 /**
@@ -111,6 +121,7 @@ export class LocalStatus implements Status {
   declare readonly cause?: unknown
   declare readonly refusedBy?: string
   declare readonly attempts?: number
+  declare readonly hedges?: number
 
   static {
     Object.defineProperty(LocalStatus.prototype, KIND, { value: 'local' })
@@ -123,6 +134,7 @@ export class LocalStatus implements Status {
     this.origin = given.origin ?? 'local'
     if (given.cause !== undefined) this.cause = given.cause
     if (given.attempts !== undefined) this.attempts = given.attempts
+    if (given.hedges !== undefined) this.hedges = given.hedges
     const refuser = given.refusedBy ?? refusedBy
     if (refuser !== undefined) this.refusedBy = refuser
   }
@@ -133,8 +145,21 @@ export function withMetadata(status: Status, metadata: Metadata | undefined): St
   if (metadata === undefined || metadata === status.metadata) return status
   const { code, details = '', cause } = status
   if (kindOf(status) !== 'remote') return new LocalStatus({ ...status, metadata })
-  const copy = new RemoteStatus(code, details, metadata)
+  const copy = withAttempts(new RemoteStatus(code, details, metadata), status.attempts ?? 0, status.hedges ?? 0)
   return cause === undefined ? copy : Object.assign(copy, { cause })
+}
+
+/** The same status with these numbers of attempts and hedges, each absent where it says nothing. */
+export function withAttempts(status: Status, begun: number, hedged: number): Status {
+  const attempts = begun > 1 ? begun : undefined
+  const hedges = hedged > 0 ? hedged : undefined
+  if (status.attempts === attempts && status.hedges === hedges) return status
+  // Of the same class: to the application a status that grpc-js reported has no other own properties than these.
+  const copy: Status & { attempts?: number; hedges?: number } = Object.create(Object.getPrototypeOf(status) as object)
+  Object.assign(copy, status)
+  delete copy.attempts
+  delete copy.hedges
+  return Object.assign(copy, attempts && { attempts }, hedges && { hedges })
 }
 
 /** Adds machine-readable details to the trailers of a status. `@grpc-stack/error-details` makes those of google.rpc. */
@@ -153,6 +178,7 @@ export interface RpcErrorOptions {
   readonly origin?: 'remote' | 'local' | undefined
   readonly refusedBy?: string | undefined
   readonly attempts?: number | undefined
+  readonly hedges?: number | undefined
 }
 
 /**
@@ -170,6 +196,7 @@ export class RpcError extends Error implements Status {
   readonly origin: 'remote' | 'local'
   declare readonly refusedBy?: string
   declare readonly attempts?: number
+  declare readonly hedges?: number
 
   static {
     Object.defineProperty(RpcError.prototype, RPC_ERROR, { value: true })
@@ -198,6 +225,7 @@ export class RpcError extends Error implements Status {
     this.origin = options.origin ?? 'local'
     if (options.refusedBy !== undefined) this.refusedBy = options.refusedBy
     if (options.attempts !== undefined) this.attempts = options.attempts
+    if (options.hedges !== undefined) this.hedges = options.hedges
   }
 
   /**
@@ -208,8 +236,8 @@ export class RpcError extends Error implements Status {
     try {
       // The parts a peer can choose, made valid; the others are of this process.
       const { code, details, metadata } = receivedStatus(status as StatusObject)
-      const { cause, origin, refusedBy, attempts } = status ?? {}
-      const options = { metadata, cause, origin, refusedBy, attempts }
+      const { cause, origin, refusedBy, attempts, hedges } = status ?? {}
+      const options = { metadata, cause, origin, refusedBy, attempts, hedges }
       if (code !== Code.OK) return new RpcError(code, details, options)
       return new RpcError(Code.UNKNOWN, `Status OK is no error${details === '' ? '' : `: ${details}`}`, options)
     } catch (error) {
@@ -230,6 +258,7 @@ export class RpcError extends Error implements Status {
         origin: error.origin,
         refusedBy: error.refusedBy,
         attempts: error.attempts,
+        hedges: error.hedges,
       })
     }
     return new RpcError(Code.INTERNAL, details, { cause: error })

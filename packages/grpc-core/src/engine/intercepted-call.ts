@@ -45,6 +45,7 @@ export abstract class InterceptedCall implements Terminal {
   abstract mayRepeat(index: number): boolean
   abstract reached(index: number): void
   abstract complete(status: Status): Status
+  abstract counted(status: Status, index: number): Status
   abstract finish(status: Status, inEvent: boolean): void
 
   abortInside(_index: number, status: Status): void {

@@ -75,6 +75,10 @@ class Rpc {
     return status
   }
 
+  counted(status: Status): Status {
+    return status
+  }
+
   finish(status: Status): void {
     this.finished.push(status)
   }

@@ -24,6 +24,8 @@ export interface Terminal extends Call {
   mayRepeat(index: number): boolean
   /** The status as it counts: an RPC may need more than a status to be OK. */
   complete(status: Status): Status
+  /** The status with the number of attempts that the layer at this index, or outside of all of them (-1), is to see. */
+  counted(status: Status, index: number): Status
   /** The run has ended. Called once. `inEvent`: within the event that ended the RPC proper, with no promise in between. */
   finish(status: Status, inEvent: boolean): void
   /** What is inside this index is cancelled: tells those who watch a signal. */
@@ -101,11 +103,12 @@ export class StackRun {
     if (this.#atOnce !== undefined) this.#conclude(this.#atOnce)
   }
 
-  /** The RPC proper has ended, within an event of its own. */
-  ended(status: Status, inEvent: boolean): void {
+  /** The RPC proper has ended, within an event of its own. Returns the status as what waits for it is to see it. */
+  ended(status: Status, inEvent: boolean): Status {
     this.#inEvent = inEvent
-    this.#travel(status, this.#stack.length)
+    const seen = this.#travel(status, this.#stack.length)
     this.#inEvent = false
+    return seen
   }
 
   /** The RPC proper has ended before `terminal.begin` returns. */
@@ -133,7 +136,7 @@ export class StackRun {
     while (last > index && waiting[last] === undefined) last--
     if (last <= index && !this.taps?.awaitStatus) return
     const status = abandoned()
-    this.taps?.status(status, index + 1, Number.POSITIVE_INFINITY)
+    this.taps?.status(status, index + 1, Number.POSITIVE_INFINITY, this.#terminal)
     const left: Layer[] = []
     for (let i = last; i > index; i--) {
       const layer = waiting[i]
@@ -205,7 +208,11 @@ export class StackRun {
     }
     layer.calls++
     this.#endedAtOnce = this.#atOnce !== undefined
-    if (this.#endedAtOnce) this.#terminal.reached(layer.index)
+    if (this.#atOnce !== undefined) {
+      this.#terminal.reached(layer.index)
+      const counted = this.#terminal.counted(this.#atOnce, layer.index)
+      if (counted !== this.#atOnce) layer.given = this.endedAtOnce(counted)
+    }
     if (layer.state !== 'running') {
       this.#tellOwnTap(layer)
       this.#atOnce = undefined
@@ -283,7 +290,7 @@ export class StackRun {
   #tellOwnTap(layer: Layer): void {
     if (this.#atOnce === undefined || layer.calls === 0) return
     this.acting = layer.index
-    this.taps?.status(this.#atOnce, layer.index, layer.index + 1)
+    this.taps?.status(this.#atOnce, layer.index, layer.index + 1, this.#terminal)
   }
 
   #waitFor(layer: Layer): Waiting {
@@ -299,20 +306,25 @@ export class StackRun {
 
   // ── A status on its way out ───────────────────────────────────────────────────────────────────────────────────
 
-  /** A status comes out of the layer, or the RPC proper, at an index. */
-  #travel(status: Status, from: number): void {
+  /**
+   * A status comes out of the layer, or the RPC proper, at an index. Returns it as the layer that waits for it, or the application,
+   * is to see it.
+   */
+  #travel(status: Status, from: number): Status {
     let outer = from - 1
     while (outer >= 0 && this.#waiting?.[outer] === undefined) outer--
     this.acting = outer
-    this.taps?.status(status, outer, from)
+    const seen = this.#terminal.counted(status, outer)
+    this.taps?.status(status, outer, from, this.#terminal)
     this.#terminal.reached(outer)
     const layer = outer < 0 ? undefined : this.#waiting?.[outer]
     if (layer === undefined) {
-      if (!this.#entering) this.#conclude(status)
-      return
+      if (!this.#entering) this.#conclude(seen)
+      return seen
     }
     const recovering = layer.waits?.recovering
-    if (recovering?.asked === false) this.#ask(layer, recovering, status)
+    if (recovering?.asked === false) this.#ask(layer, recovering, seen)
+    return seen
   }
 
   /** The layer has its status. */
@@ -320,16 +332,17 @@ export class StackRun {
     if (layer.state === 'settled') return
     const alone = layer.state === 'abandoned'
     layer.state = 'settled'
+    let seen = status
     if (!alone) {
       this.#forget(layer)
-      this.#travel(status, layer.index)
+      seen = this.#travel(status, layer.index)
     }
     const { recovering, resolve } = layer.waits ?? NOT_WAITING
     if (recovering !== undefined) {
       if (!recovering.asked) this.#askInVain(recovering, status)
-      recovering.resolve(status)
+      recovering.resolve(seen)
     }
-    resolve?.(status)
+    resolve?.(seen)
   }
 
   #ask(layer: Layer, recovering: Recovering, status: Status): void {
@@ -381,7 +394,7 @@ export class StackRun {
   #conclude(status: Status): void {
     if (this.finished) return
     this.finished = true
-    this.#terminal.finish(status, this.#inEvent)
+    this.#terminal.finish(this.#terminal.counted(status, -1), this.#inEvent)
     this.abandonInside(-1)
     // Its promise knows the context it was made in, which need not be kept with the call.
     this.#entered = undefined

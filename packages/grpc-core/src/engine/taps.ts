@@ -12,6 +12,10 @@ interface Tap<T> {
   readonly tap: T
 }
 
+interface Counting {
+  counted(status: Status, index: number): Status
+}
+
 type Taps<T> = Tap<T>[] | undefined
 
 /**
@@ -124,8 +128,9 @@ export class CallTaps {
   /**
    * Tells a status to the interceptors from one index inwards to before another, each once. An observer that throws changes
    * nothing for the RPC: it is reported as a process warning.
+   * @param call knows how many attempts each of them is to see
    */
-  status(status: Status, from: number, before: number): void {
+  status(status: Status, from: number, before: number, call: Counting): void {
     const taps = this.#status
     if (taps === undefined) return
     for (let i = taps.length - 1; i >= 0; i--) {
@@ -134,7 +139,7 @@ export class CallTaps {
       if (i === taps.length - 1) taps.pop()
       else taps.splice(i, 1)
       try {
-        this.#call(entry.depth, entry.tap, status)
+        this.#call(entry.depth, entry.tap, call.counted(status, entry.depth))
       } catch (error) {
         warnOfTap('onStatus', error)
       }

@@ -476,9 +476,10 @@ describe('invariant 6: the end of a replayable call', () => {
         rpc.end({ code: Code.UNAVAILABLE, details: `try ${++n}`, metadata: metadataOf({ try: String(n) }) }),
     })
     const rpc = await runRpc(server.client(interceptor), pattern, whole(pattern))
-    expect(rpc.error).toMatchObject({ code: Code.UNAVAILABLE, details: 'try 3' })
+    expect(rpc.error).toMatchObject({ code: Code.UNAVAILABLE, details: 'try 3', attempts: 3 })
     expect(rpc.error?.metadata.get('try')).toEqual(['3'])
-    expect(Reflect.ownKeys(rpc.error ?? {}).sort()).toEqual(['code', 'details', 'message', 'metadata', 'stack'])
+    const keys = ['attempts', 'code', 'details', 'message', 'metadata', 'stack']
+    expect(Reflect.ownKeys(rpc.error ?? {}).sort()).toEqual(keys)
   })
 
   it.each(['unary', 'serverStream'] as const)(

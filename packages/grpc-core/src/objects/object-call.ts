@@ -12,7 +12,8 @@ import { type AnyCall, failedCall, failedCallOf, type OpenedCall } from '../call
 import { isAsyncIterable, isIterable } from '../calls/request-pump.ts'
 import { isRpcError, LocalStatus, type Status, UnattemptedStatus } from '../contract/status.ts'
 import { internalStatus } from '../engine/answer.ts'
-import { InterceptedClientCall } from '../engine/client/client-call.ts'
+import { Siblings } from '../engine/client/attempt-count.ts'
+import { InterceptedClientCall, type OuterCall } from '../engine/client/client-call.ts'
 import { abortReason } from '../engine/intercepted-call.ts'
 import type { ChannelFacts } from '../grpc-js/channel-facts.ts'
 import { newMetadata } from '../grpc-js/metadata.ts'
@@ -39,14 +40,14 @@ type Input = unknown
 
 /**
  * A call through a stack that is planned for its method.
- * @param outer the call around the interceptor object whose continuation it is
+ * @param outer the call around the interceptor object whose continuation it is, and its siblings
  */
 export function openPlanned(
   plan: ClientPlan,
   options: InterceptorOptions,
   nextCall: NextCall,
   facts: ChannelFacts,
-  outer?: InterceptedClientCall,
+  outer?: OuterCall,
 ): InterceptedClientCall {
   const { method, stack, layer } = plan
   if (layer === undefined) return new InterceptedClientCall(options, nextCall, method, stack, facts, outer)
@@ -72,6 +73,7 @@ export class ObjectCall implements Omit<BaseCall, never> {
   readonly #nextCall: NextCall
   readonly #facts: ChannelFacts
   readonly #deadline: number
+  readonly #siblings: Siblings
   readonly #scope: AsyncResource = new AsyncResource('GRPC_STACK_OBJECT', { requireManualDestroy: true })
   #listener: Partial<InterceptingListener> = {}
   #details: ClientCallDetails | undefined
@@ -105,6 +107,7 @@ export class ObjectCall implements Omit<BaseCall, never> {
     facts: ChannelFacts,
   ) {
     this.#parent = parent
+    this.#siblings = new Siblings(parent.attemptCount)
     this.#layer = layer
     this.#plan = plan
     this.#options = options
@@ -224,7 +227,7 @@ export class ObjectCall implements Omit<BaseCall, never> {
     }
     if (this.#decided !== undefined) return failedCall(responseStream, this.#decided)
     const { plan, options, metadata, facts } = innerCall(details, this.#layer, this.#plan, this.#options, this.#facts)
-    this.#below = openPlanned(plan, options, this.#nextCall, facts, this.#parent)
+    this.#below = openPlanned(plan, options, this.#nextCall, facts, { call: this.#parent, siblings: this.#siblings })
     const call = openInner(this.#below, input, metadata)
     this.#own.add(call)
     this.#running.add(call)

@@ -1,6 +1,6 @@
 import { status as Code, type InterceptorOptions, type Metadata, type NextCall, type StatusObject } from '@grpc/grpc-js'
 import type { ClientCall, StatusTap } from '../../contract/call.ts'
-import { LocalStatus, receivedStatus, type Status } from '../../contract/status.ts'
+import { LocalStatus, receivedStatus, type Status, withAttempts } from '../../contract/status.ts'
 import { type ChannelFacts, isIntercepted } from '../../grpc-js/channel-facts.ts'
 import { takeBytes } from '../../grpc-js/serialized-request.ts'
 import { show } from '../../runtime/show.ts'
@@ -9,6 +9,7 @@ import { announce, type ScopedTap } from '../attempt-taps.ts'
 import type { StackRun } from '../stack-run.ts'
 import type { ApplicationSide } from './application-side.ts'
 import { Attempt } from './attempt.ts'
+import { AttemptCount, type Siblings } from './attempt-count.ts'
 import type { CallSettings } from './call-settings.ts'
 import type { RequestSender } from './request-sender.ts'
 
@@ -45,6 +46,7 @@ export class AttemptRunner {
   readonly #facts: ChannelFacts
   /** Of the call around the interceptor object whose continuation made this one. */
   readonly #outer: AttemptRunner | undefined
+  readonly count: AttemptCount
   /** Running or ended; undefined before the first. */
   current: Attempt | undefined
   /** Nothing can be attempted any more: something of a response is, or is about to be, the application's. */
@@ -59,8 +61,6 @@ export class AttemptRunner {
   #beginning = false
   /** What an attempt ended with before `begin` returns. */
   #atOnce: Status | undefined
-  /** Attempts shown to those who listen, of this call and those inside of it. */
-  #shown = 0
 
   constructor(
     owner: RunnerOwner,
@@ -68,12 +68,14 @@ export class AttemptRunner {
     nextCall: NextCall,
     facts: ChannelFacts,
     outer: AttemptRunner | undefined,
+    among: Siblings | undefined,
   ) {
     this.#owner = owner
     this.#options = options
     this.#nextCall = nextCall
     this.#facts = facts
     this.#outer = outer
+    this.count = new AttemptCount(among)
   }
 
   get running(): Attempt | undefined {
@@ -88,7 +90,7 @@ export class AttemptRunner {
       this.#resolve = resolve
     })
     const attempt = new Attempt(this)
-    if (this.#facts.opensRpc) attempt.ends = this.#announce()
+    if (this.#facts.opensRpc) attempt.ends = this.#announce(this.count.begin())
     this.#beginning = true
     this.#atOnce = undefined
     try {
@@ -100,6 +102,7 @@ export class AttemptRunner {
       this.#owner.startFailed(error)
       const details = error instanceof Error ? error.message : show(error)
       const status = new LocalStatus({ code: Code.UNAVAILABLE, details, cause: error })
+      this.#countEnd()
       attempt.tellEnd(status)
       this.#atOnce = status
     }
@@ -121,16 +124,14 @@ export class AttemptRunner {
   }
 
   /** Shows an attempt to the taps of this call and of those around it, outermost first. */
-  #announce(): StatusTap[] | undefined {
+  #announce(number: number): StatusTap[] | undefined {
     let listened = false
-    let outermost: AttemptRunner = this
     for (let runner: AttemptRunner | undefined = this; runner !== undefined; runner = runner.#outer) {
-      outermost = runner
       listened ||= runner.#owner.run.taps?.seeAttempts === true
     }
     if (!listened) return undefined
     const attempt = {
-      number: ++outermost.#shown,
+      number,
       repeatable: this.#outer !== undefined || this.#owner.requests.keeping,
       call: this.#owner,
     }
@@ -142,11 +143,23 @@ export class AttemptRunner {
     return [...outer, ...(this.#owner.run.taps?.ofAttempts ?? [])]
   }
 
+  /** The status as the interceptor at this index gets it; at -1 the application. */
+  counted(status: Status, index: number): Status {
+    if (this.count.begun < 2) return withAttempts(status, 0, 0)
+    const { begun, hedges } = this.count.since(index)
+    return withAttempts(status, begun, hedges)
+  }
+
+  #countEnd(): void {
+    if (this.#facts.opensRpc) this.count.end()
+  }
+
   /** Ends a running attempt that the call goes on without. */
   silence(): void {
     const attempt = this.running
     if (attempt === undefined) return
     attempt.end()
+    this.#countEnd()
     const status = abandoned()
     attempt.tellEnd(status)
     this.#resolve?.(status)
@@ -229,7 +242,12 @@ export class AttemptRunner {
     const { run, application } = this.#owner
     attempt.end()
     const resolve = this.#resolve // a tap may start the next attempt
-    const status = attempt.failure ?? this.#owner.complete(receivedStatus(raw))
+    this.#countEnd()
+    const received: Status = receivedStatus(raw)
+    if (this.#facts.opensRpc && received.attempts !== undefined) {
+      this.count.add(received.attempts - 1, received.hedges ?? 0)
+    }
+    const status = attempt.failure ?? this.#owner.complete(received)
     this.#raw = { status, object: raw }
     if (status.code === Code.DEADLINE_EXCEEDED) this.#owner.deadlineReported(status)
     attempt.tellEnd(status)
@@ -237,8 +255,8 @@ export class AttemptRunner {
       this.#atOnce = status
       return undefined
     }
-    run.ended(status, true)
-    resolve?.(status)
+    const seen = run.ended(status, true)
+    resolve?.(seen)
     if (run.finished) return application
     this.#owner.attemptEnded(status)
     return undefined

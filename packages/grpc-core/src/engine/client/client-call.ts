@@ -22,10 +22,18 @@ import { show } from '../../runtime/show.ts'
 import { abortReason, InterceptedCall } from '../intercepted-call.ts'
 import { ApplicationSide } from './application-side.ts'
 import type { Attempt } from './attempt.ts'
+import type { AttemptCount, Siblings } from './attempt-count.ts'
 import { AttemptRunner } from './attempt-runner.ts'
 import { AttemptScopes, deadlineExceeded } from './attempt-scopes.ts'
 import { CallSettings } from './call-settings.ts'
 import { RequestSender } from './request-sender.ts'
+
+/** Of a call that the continuation of an interceptor object made. */
+export interface OuterCall {
+  /** The call around the object. */
+  readonly call: InterceptedClientCall
+  readonly siblings: Siblings
+}
 
 /** What grpc-js calls below us; its type has no exported name since 1.14.2. */
 type BaseCall = ReturnType<NextCall>
@@ -62,7 +70,7 @@ export class InterceptedClientCall extends InterceptedCall implements ClientCall
     method: MethodInfo,
     stack: readonly Interceptor[],
     facts: ChannelFacts,
-    outer?: InterceptedClientCall,
+    outer?: OuterCall,
   ) {
     super(method, stack)
     this.#options = options
@@ -72,7 +80,8 @@ export class InterceptedClientCall extends InterceptedCall implements ClientCall
       options,
       nextCall,
       facts,
-      outer === undefined ? undefined : outer.#attempts,
+      outer === undefined ? undefined : outer.call.#attempts,
+      outer?.siblings,
     )
     this.requests = new RequestSender(this)
     let deadline = toEpochMs(options.deadline)
@@ -281,6 +290,7 @@ export class InterceptedClientCall extends InterceptedCall implements ClientCall
 
   opens(index: number, again: boolean): Status | undefined {
     const repeats = this.mayRepeat(index)
+    this.attemptCount.proceeds(index)
     if (again) {
       if (!repeats) return this.run.misuse(index, 'called next() again without call.makeReplayable() before the first')
       if (this.#scopes?.has(index)) return this.run.misuse(index, 'called next() while the last one was running')
@@ -316,6 +326,10 @@ export class InterceptedClientCall extends InterceptedCall implements ClientCall
     })
   }
 
+  counted(status: Status, index: number): Status {
+    return this.#attempts.counted(status, index)
+  }
+
   override abortInside(index: number, status: Status): void {
     super.abortInside(index, status)
     this.#scopes?.abortInside(index, status)
@@ -339,6 +353,10 @@ export class InterceptedClientCall extends InterceptedCall implements ClientCall
 
   get attempt(): Attempt | undefined {
     return this.#attempts.current
+  }
+
+  get attemptCount(): AttemptCount {
+    return this.#attempts.count
   }
 
   get repeatable(): boolean {

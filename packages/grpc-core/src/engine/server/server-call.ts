@@ -3,7 +3,7 @@ import { status as Code, type Metadata, type ServerInterceptingCallInterface } f
 import type { Interceptor, ServerCall } from '../../contract/call.ts'
 import { RpcContext, storageForCall } from '../../contract/context.ts'
 import type { MethodInfo } from '../../contract/method.ts'
-import { isMetadata, RemoteStatus, type Status } from '../../contract/status.ts'
+import { isMetadata, RemoteStatus, type Status, withAttempts } from '../../contract/status.ts'
 import { newMetadata } from '../../grpc-js/metadata.ts'
 import { peerText } from '../../grpc-js/peer-text.ts'
 import type { WireStatus } from '../../grpc-js/server-status.ts'
@@ -268,6 +268,11 @@ export class InterceptedServerCall
   }
 
   reached(): void {}
+
+  /** Attempts are a client's: a number that comes with a status is that of another call, which the handler made. */
+  counted(status: Status): Status {
+    return withAttempts(status, 0, 0)
+  }
 
   complete(status: Status): Status {
     if (status.code !== Code.OK || this.#response.answered || this.method.responseStream) return status
