@@ -1,0 +1,3 @@
+import { freeEndedCalls } from './free-ended-calls.ts'
+
+freeEndedCalls()
