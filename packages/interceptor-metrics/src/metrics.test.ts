@@ -20,7 +20,7 @@ import {
   unparsable,
 } from '@grpc-stack/grpc-testing'
 import { afterEach, describe, expect, it } from 'vitest'
-import { inMemory } from './in-memory.ts'
+import { inMemory } from './in-memory/in-memory.ts'
 import { metrics } from './metrics.ts'
 import type { Recorder } from './recorder.ts'
 
@@ -278,7 +278,7 @@ describe('metrics()', () => {
   })
 
   // reference: flaw 86
-  it('methods nobody registered are one series, whatever they are called', async () => {
+  it('unregistered methods are one series, by any name', async () => {
     const recorder = inMemory()
     const server = createServer({ interceptors: [metrics({ recorder })] })
     server.addService(testService, {
@@ -297,7 +297,7 @@ describe('metrics()', () => {
       const identity = (bytes: Buffer) => bytes
       for (let i = 0; i < 20; i++) {
         await new Promise((resolve) =>
-          client.makeUnaryRequest(`/minted.Service${i}/Method${i}`, identity, identity, Buffer.alloc(0), resolve),
+          client.makeUnaryRequest(`/made.Up${i}/Method${i}`, identity, identity, Buffer.alloc(0), resolve),
         )
       }
       await runRpc(client, 'unary')
@@ -384,7 +384,7 @@ describe('what a recorder is asked', () => {
     expect(taps).toBe(1)
   })
 
-  it('about calls on a server, whatever the setting: to it every attempt is a call', async () => {
+  it('about calls on a server, with per: attempt too: to it every attempt is a call', async () => {
     const asked: string[] = []
     const recorder: Recorder = {
       method: ({ per }) => {
@@ -478,7 +478,9 @@ describe('options are checked when the interceptor is made', () => {
     [{ recorder: inMemory(), histogram: true }, 'metrics: unknown option "histogram"'],
     [{ recorder: inMemory(), per: 'message' }, 'metrics: option "per" must be "call" or "attempt", got "message"'],
     [{ recorder: inMemory(), sizeOf: 1 }, 'metrics: option "sizeOf" must be a function, got 1'],
-    [{ recorder: inMemory(), target: 1 }, 'metrics: option "target" must be a text'],
+    [{ recorder: inMemory(), target: '' }, 'metrics: option "target" must be a non-empty string, got ""'],
+    [{ recorder: inMemory(), targets: 'a' }, 'metrics: unknown option "targets"; did you mean "target"?'],
+    [{ recorder: undefined }, 'metrics: option "recorder" must be a recorder, such as inMemory(), got undefined'],
     [{ recorder: inMemory(), clock: {} }, 'metrics: option "clock" must be an object with now()'],
     [{ recorder: inMemory(), onFailure: 1 }, 'metrics: option "onFailure" must be a function'],
   ])('metrics(%#)', (options, message) => {

@@ -1,15 +1,21 @@
-import type { ClientCall, Interceptor, MethodInfo } from '@grpc-stack/grpc-core'
-import { named } from '@grpc-stack/grpc-core/authoring'
-import { Containment, type FailurePlace } from './containment.ts'
-import { MethodProbe, measuredMethod } from './method-probe.ts'
-import { checkNames, fail } from './options.ts'
+import type { Call, ClientCall, Interceptor } from '@grpc-stack/grpc-core'
+import {
+  contain,
+  func,
+  type MonotonicTime,
+  monotonicTime,
+  type OptionTable,
+  objectWith,
+  observe,
+  oneOf,
+  perMethod,
+  quoted,
+  readOptions,
+  text,
+} from '@grpc-stack/grpc-core/authoring'
+import { measuredMethod } from './measured-method.ts'
+import { type FailurePlace, type MethodObservation, observationOf } from './method-observation.ts'
 import type { Recorder } from './recorder.ts'
-
-/** Where time comes from. Monotonic: a stepped clock must not make a call take minus an hour. */
-export interface Clock {
-  /** Milliseconds; what the zero is does not matter. */
-  now(): number
-}
 
 export interface MetricsOptions {
   /** Where measurements go: `inMemory()`, `prometheus()`, `openTelemetry()`, or one of your own. */
@@ -21,7 +27,8 @@ export interface MetricsOptions {
   readonly per?: 'call' | 'attempt'
   /**
    * Bytes of a message, for recorders that have a place for sizes. Default: none, because an interceptor sees objects, and
-   * serializing each a second time costs more than all the rest of the measuring.
+   * serializing each a second time costs more than all the rest of the measuring. Give `logging()` the same function, and each
+   * message is measured once.
    */
   readonly sizeOf?: (message: unknown) => number
   /**
@@ -29,9 +36,9 @@ export interface MetricsOptions {
    * of its own is nothing until a call has started.
    */
   readonly target?: string
-  /** Default: `performance`. */
-  readonly clock?: Clock
-  /** Told of each failure of the recorder, the clock and `sizeOf`. Default: a process warning about the first. */
+  /** For durations. Default: the system's monotonic clock. */
+  readonly clock?: MonotonicTime
+  /** Told of each failure of the recorder, the clock and `sizeOf`. Default: a process warning about the first of each. */
   readonly onFailure?: (error: unknown, where: FailurePlace) => void
 }
 
@@ -41,9 +48,18 @@ export interface MetricsInterceptor extends Interceptor {
   readonly failures: number
 }
 
+const table = {
+  recorder: objectWith<Recorder>('method').expecting('a recorder, such as inMemory()'),
+  per: oneOf('call', 'attempt').default('call'),
+  sizeOf: func<NonNullable<MetricsOptions['sizeOf']>>().optional(),
+  target: text().optional(),
+  clock: monotonicTime(),
+  onFailure: func<NonNullable<MetricsOptions['onFailure']>>().optional(),
+} satisfies OptionTable<MetricsOptions>
+
 /**
- * Measures RPCs, on clients and servers, whatever ends them: started, in progress, ended by code, how long, how many
- * messages. Put it outside whatever refuses or repeats calls, so that refusals are counted and a retried call is one.
+ * Measures RPCs, on clients and servers, however they end: started, in progress, ended by code, how long, how many
+ * messages. Put it outside of what refuses or repeats calls, so that refusals are counted and a retried call is one.
  *
  *     const recorder = prometheus()
  *     createServer({ interceptors: [metrics({ recorder })] })
@@ -51,47 +67,57 @@ export interface MetricsInterceptor extends Interceptor {
  * @throws TypeError for an option that does not exist or has a wrong value.
  */
 export function metrics(options: MetricsOptions): MetricsInterceptor {
-  checkNames('metrics', options, ['recorder', 'per', 'sizeOf', 'target', 'clock', 'onFailure'])
-  const { recorder, per = 'call', sizeOf, clock = performance, onFailure } = options
-  if (typeof recorder?.method !== 'function') {
-    fail('metrics: option "recorder"', 'a recorder, such as inMemory()', recorder)
-  }
-  if (per !== 'call' && per !== 'attempt') fail('metrics: option "per"', '"call" or "attempt"', per)
-  if (sizeOf !== undefined && typeof sizeOf !== 'function') fail('metrics: option "sizeOf"', 'a function', sizeOf)
-  if (options.target !== undefined && typeof options.target !== 'string') {
-    fail('metrics: option "target"', 'a text', options.target)
-  }
-  if (typeof clock?.now !== 'function') fail('metrics: option "clock"', 'an object with now()', clock)
-  if (onFailure !== undefined && typeof onFailure !== 'function') {
-    fail('metrics: option "onFailure"', 'a function', onFailure)
-  }
-  const contained = new Containment(onFailure)
-  const now = (): number => {
-    try {
-      return clock.now()
-    } catch (error) {
-      contained.failed(error, 'clock')
-      return 0
-    }
-  }
-  const settings = { contained, now, sizeOf }
-  const probes = new WeakMap<MethodInfo, MethodProbe>()
-  // All methods nobody registered share one probe: callers mint them, and must not make series.
-  let other: MethodProbe | undefined
+  const { recorder, per, sizeOf, target, clock, onFailure } = readOptions('metrics', options, table, { show: quoted })
+  const contained = contain<FailurePlace>('metrics', { onFailure, code: 'GRPC_STACK_OBSERVER' })
+  const settings = { contained, sizeOf }
 
-  const interceptor: Interceptor = (call, next) => {
-    const { method, side } = call
-    let probe = method.registered ? probes.get(method) : other
-    if (probe === undefined) {
-      const target = side === 'client' ? ((call as ClientCall).target ?? options.target) : undefined
-      probe = new MethodProbe(settings, recorder, measuredMethod(side, per, method, target))
-      if (method.registered) probes.set(method, probe)
-      else other = probe
-    }
-    probe.watch(call)
-    return next()
+  const make = (call: Call): Made => {
+    const { side, method } = call
+    // side tells the two apart, but the types of Call do not know.
+    const known = side === 'client' ? ((call as ClientCall).target ?? target) : undefined
+    return { observation: observationOf(settings, recorder, measuredMethod(side, per, method, known)) }
   }
-  return Object.defineProperty(named('metrics', interceptor), 'failures', {
-    get: () => contained.failures,
-  }) as MetricsInterceptor
+  const slots = {
+    client: perMethod((): Slot => ({ made: undefined })),
+    server: perMethod((): Slot => ({ made: undefined })),
+  }
+  // All unregistered methods share one: callers make up their names, which must not make series.
+  const other: { [side in Call['side']]?: Made } = {}
+
+  const observationFor = (call: Call): MethodObservation | undefined => {
+    if (!call.method.registered) {
+      other[call.side] ??= make(call)
+      return other[call.side]?.observation
+    }
+    const slot = slots[call.side](call.method)
+    slot.made ??= make(call)
+    return slot.made.observation
+  }
+
+  const interceptor = observe(
+    'metrics',
+    {
+      start(call, record) {
+        const observation = observationFor(call)
+        observation?.started(call, record)
+        return observation
+      },
+    },
+    {
+      clock,
+      contained: {
+        failed: (error, where, call) => contained.failed(error, where === 'clock' ? 'clock' : 'recorder', call),
+      },
+    },
+  )
+  return Object.defineProperty(interceptor, 'failures', { get: () => contained.failures }) as MetricsInterceptor
+}
+
+interface Made {
+  /** Undefined where the recorder measures nothing. */
+  readonly observation: MethodObservation | undefined
+}
+
+interface Slot {
+  made: Made | undefined
 }

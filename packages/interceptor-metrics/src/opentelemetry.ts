@@ -1,1 +1,1 @@
-export { type OpenTelemetryOptions, openTelemetry } from './opentelemetry-recorder.ts'
+export { type OpenTelemetryOptions, openTelemetry } from './opentelemetry/open-telemetry.ts'

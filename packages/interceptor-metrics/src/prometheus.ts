@@ -1,8 +1,8 @@
-export type { ExemplarLabels, ExemplarOf } from './exemplar.ts'
-export type { AnyRegistry } from './prometheus-family.ts'
+export type { ExemplarLabels, ExemplarOf } from './prometheus/exemplar.ts'
+export type { AnyRegistry } from './prometheus/family.ts'
 export {
   type PrometheusOptions,
   type PrometheusRecorder,
   prometheus,
   type ServiceMethods,
-} from './prometheus-recorder.ts'
+} from './prometheus/prometheus.ts'

@@ -8,7 +8,7 @@ export interface MeasuredMethod {
   readonly side: 'client' | 'server'
   /** Whether whole calls are measured, or each attempt of a retried call. */
   readonly per: 'call' | 'attempt'
-  /** `/package.Service/Method`, or `other`: for all methods nobody registered, and all beyond a recorder's limit. */
+  /** `/package.Service/Method`, or `other`: for all unregistered methods, and all beyond a recorder's limit. */
   readonly path: string
   /** `package.Service`, or `other`. */
   readonly service: string
@@ -32,10 +32,10 @@ export interface MessageSizes {
 export interface MethodRecorder {
   /** An RPC has started, in the context of its caller or handler. */
   started(call: Call): void
-  /** It has ended: once for each start, in whatever asynchronous context. */
+  /** It has ended: once for each start, in the context in which the interceptor called `next()`. */
   ended(call: Call, status: Status, durationMs: number, sizes: MessageSizes | undefined): void
   /**
-   * This side sent a message. Leave it out and nobody looks at messages. For unary calls it comes with the end: once, but not
+   * This side sent a message. Without it no message is looked at. For unary calls it comes with the end: once, but not
    * for a request an interceptor refused, nor for a response of a call that failed.
    */
   sent?(): void
@@ -50,7 +50,7 @@ export interface MethodRecorder {
 export interface Recorder {
   /**
    * The recorder of one method, or undefined if it measures nothing there. Asked once per method and stack, not per call:
-   * whatever is expensive belongs here.
+   * look things up here.
    */
   method(method: MeasuredMethod): MethodRecorder | undefined
 }

@@ -26,7 +26,7 @@ export function openRecord(call: Call): CallRecord {
 }
 
 /** The end of an RPC as one layer sees it. The status says how many attempts there were, where there was more than one. */
-export function noteEnd(record: CallRecord, { attempts, hedges }: Status & { readonly hedges?: number }): void {
+export function noteEnd(record: CallRecord, { attempts, hedges }: Status): void {
   const noted = record as { attempts: number; hedges: number } // ours, of whichever copy
   if (attempts !== undefined) noted.attempts = attempts
   if (hedges !== undefined) noted.hedges = hedges

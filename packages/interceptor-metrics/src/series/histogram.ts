@@ -75,13 +75,3 @@ function bucketOf(bounds: readonly number[], value: number): number {
   }
   return low
 }
-
-/** @throws TypeError unless these are ascending positive numbers, naming the option. */
-export function checkBounds(bounds: unknown, option: string): readonly number[] {
-  const good =
-    Array.isArray(bounds) &&
-    bounds.length > 0 &&
-    bounds.every((bound, i) => Number.isFinite(bound) && bound > (i === 0 ? 0 : bounds[i - 1]))
-  if (!good) throw new TypeError(`${option} must be a list of ascending positive numbers`)
-  return [...bounds]
-}

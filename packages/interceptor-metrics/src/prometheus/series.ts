@@ -1,8 +1,8 @@
 import type { Call, Status } from '@grpc-stack/grpc-core'
-import { codeIndex } from './code-names.ts'
+import type { MeasuredMethod } from '../recorder.ts'
+import { codeIndex } from '../series/code-names.ts'
+import { MethodSeries } from '../series/method-series.ts'
 import { type ExemplarOf, Exemplars } from './exemplar.ts'
-import { MethodSeries } from './method-series.ts'
-import type { MeasuredMethod } from './recorder.ts'
 
 /** The labels go-grpc-prometheus gives every figure of a method. */
 export interface MethodLabels {

@@ -1,4 +1,5 @@
 import type { Histogram, Meter, ObservableCounter } from '@opentelemetry/api'
+import type { MeasuredMethod } from '../recorder.ts'
 
 /** OpenTelemetry semantic conventions 1.45, docs/rpc/rpc-metrics.md. */
 const RPC_SECONDS: readonly number[] = [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10]
@@ -134,5 +135,52 @@ export function grpcRetries(meter: Meter): RetryInstruments {
       'Total time of delay while there is no active attempt during the client call.',
       GRPC_SECONDS,
     ),
+  }
+}
+
+/** Which sets of names are wanted: the options of `openTelemetry()`. */
+interface Wanted {
+  readonly rpc: boolean
+  readonly grpc: boolean
+  readonly retries: boolean
+}
+
+/** The instruments, each made when the first method needs it: a server does not announce those of clients. */
+export class Instruments {
+  readonly #meter: Meter
+  readonly #wanted: Wanted
+  readonly #made = new Map<string, unknown>()
+
+  constructor(meter: Meter, wanted: Wanted) {
+    this.#meter = meter
+    this.#wanted = wanted
+  }
+
+  rpcDuration({ side, per }: MeasuredMethod): Histogram | undefined {
+    // The conventions know calls only.
+    if (!this.#wanted.rpc || per === 'attempt') return undefined
+    return this.#once(`rpc ${side}`, () => rpcDuration(this.#meter, side))
+  }
+
+  grpcClientCall({ side, per }: MeasuredMethod): Histogram | undefined {
+    if (!this.#wanted.grpc || side === 'server' || per === 'attempt') return undefined
+    return this.#once('grpc client call', () => grpcClientCall(this.#meter))
+  }
+
+  grpcAttempt({ side, per }: MeasuredMethod): GrpcInstruments | undefined {
+    if (!this.#wanted.grpc) return undefined
+    if (side === 'server') return this.#once('grpc server call', () => grpcServerCall(this.#meter))
+    return per === 'attempt' ? this.#once('grpc client attempt', () => grpcClientAttempt(this.#meter)) : undefined
+  }
+
+  retries({ side, per }: MeasuredMethod): RetryInstruments | undefined {
+    if (!this.#wanted.retries || side === 'server' || per === 'attempt') return undefined
+    return this.#once('retries', () => grpcRetries(this.#meter))
+  }
+
+  #once<T>(name: string, make: () => T): T {
+    const made = (this.#made.get(name) as T | undefined) ?? make()
+    this.#made.set(name, made)
+    return made
   }
 }

@@ -13,7 +13,7 @@ describe('the exemplar of a call', () => {
     expect(of(`00-${trace}-${span}-03`)).toEqual({ trace_id: trace })
     expect(of(`00-${trace}-${span}-00`)).toBeUndefined()
     expect(of(`00-${'0'.repeat(32)}-${span}-01`)).toBeUndefined()
-    expect(of('rubbish')).toBeUndefined()
+    expect(of('invalid')).toBeUndefined()
     expect(of()).toBeUndefined()
   })
 

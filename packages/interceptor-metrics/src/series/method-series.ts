@@ -1,13 +1,13 @@
 import type { Call, Status } from '@grpc-stack/grpc-core'
+import type { MeasuredMethod, MessageSizes, MethodRecorder } from '../recorder.ts'
 import { codeIndex } from './code-names.ts'
 import { Histogram } from './histogram.ts'
-import type { MeasuredMethod, MessageSizes, MethodRecorder } from './recorder.ts'
 
 const CODES = 17
 
 /**
- * The figures of one method, as plain numbers in place: recording an RPC hashes nothing and looks nothing up. What they
- * are called is the business of whoever reads them.
+ * The figures of one method, as plain numbers in place: recording an RPC hashes nothing and looks nothing up. Recorders
+ * give them their names when they are read.
  */
 export class MethodSeries implements MethodRecorder {
   readonly method: MeasuredMethod

@@ -23,9 +23,9 @@ import {
   type MetricData,
   PeriodicExportingMetricReader,
 } from '@opentelemetry/sdk-metrics'
-import { afterEach, describe, expect, it } from 'vitest'
-import { metrics } from './metrics.ts'
-import { openTelemetry } from './opentelemetry-recorder.ts'
+import { afterEach, describe, expect, it, vi } from 'vitest'
+import { metrics } from '../metrics.ts'
+import { openTelemetry } from './open-telemetry.ts'
 
 const servers: TestServer[] = []
 const readers: { shutdown(): Promise<void> }[] = []
@@ -142,7 +142,7 @@ describe('by the semantic conventions', () => {
   })
 
   // reference: flaw 86
-  it('methods nobody registered are _OTHER', async () => {
+  it('unregistered methods are _OTHER', async () => {
     const { meterProvider, read } = sdk()
     const server = createServer({ interceptors: [metrics({ recorder: openTelemetry({ meterProvider }) })] })
     server.addService(testService, {
@@ -159,7 +159,7 @@ describe('by the semantic conventions', () => {
     const client = new TestClient(`127.0.0.1:${port}`, credentials.createInsecure())
     try {
       const identity = (bytes: Buffer) => bytes
-      for (const path of ['/minted.A/B', '/minted.C/D']) {
+      for (const path of ['/made.Up/B', '/made.Up/D']) {
         await new Promise((resolve) => client.makeUnaryRequest(path, identity, identity, Buffer.alloc(0), resolve))
       }
     } finally {
@@ -235,7 +235,7 @@ describe('by gRFC A66', () => {
     expect(all.get('grpc.server.call.duration')?.dataPoints ?? []).toEqual([])
   })
 
-  it('no sizes unless somebody can tell them', async () => {
+  it('no sizes without sizeOf', async () => {
     const { meterProvider, read } = sdk()
     const server = await start({ interceptors: [metrics({ recorder: openTelemetry({ meterProvider }) })] })
     await runRpc(server.client(), 'unary')
@@ -245,54 +245,36 @@ describe('by gRFC A66', () => {
   })
 })
 
+// test/stacks/observers.test.ts has them with retry() and hedge().
 describe('by gRFC A96', () => {
-  const report = Symbol.for('grpc-stack.retry')
-  /** What interceptor-retry leaves on a call. */
-  const retried =
-    (attempts: number, hedges: number, backoffMs: number): Interceptor =>
-    (call, next) => {
-      Object.assign(call, { [report]: { attempts, hedges, backoffMs } })
-      return next()
-    }
+  /** Makes four attempts. */
+  const repeating: Interceptor<ClientCall> = async (call, next) => {
+    call.makeReplayable({ maxBytes: 0, maxMessages: 0 })
+    for (let i = 0; i < 3; i++) await next()
+    return next()
+  }
 
   it('nothing unless asked', async () => {
     const { meterProvider, read } = sdk()
-    const server = await start()
-    await runRpc(server.client(metrics({ recorder: openTelemetry({ meterProvider }) }), retried(3, 0, 200)), 'unary')
+    const server = await start({ interceptors: [failing(3)] })
+    await runRpc(server.client(metrics({ recorder: openTelemetry({ meterProvider }) }), repeating), 'unary')
     const all = await read()
     expect([...all.keys()].filter((name) => /retr|hedge/.test(name))).toEqual([])
   })
 
-  it('retries, hedges and the time between attempts', async () => {
+  it('the attempts of which the status tells, the first left out', async () => {
     const { meterProvider, read } = sdk()
     const recorder = openTelemetry({ meterProvider, retries: true })
-    const server = await start()
-    await runRpc(server.client(metrics({ recorder }), retried(3, 0, 250)), 'unary')
-    await runRpc(server.client(metrics({ recorder }), retried(3, 2, 0)), 'unary')
+    const server = await start({ interceptors: [failing(3)] })
+    await runRpc(server.client(metrics({ recorder }), repeating), 'unary')
     await runRpc(server.client(metrics({ recorder })), 'unary')
     const all = await read()
     const attributes = { 'grpc.method': method, 'grpc.target': `dns:///${server.address}` }
     const sums = (name: string) =>
       histogramsOf(all.get(name)).map(({ attributes: found, value }) => [found, value.count, value.sum])
-    expect(sums('grpc.client.call.retries')).toEqual([[attributes, 1, 2]])
-    expect(sums('grpc.client.call.hedges')).toEqual([[attributes, 1, 2]])
-    expect(sums('grpc.client.call.retry_delay')).toEqual([[attributes, 3, 0.25]])
-  })
-
-  it('attempts a status tells of, where nothing else does', async () => {
-    const { meterProvider, read } = sdk()
-    const recorder = openTelemetry({ meterProvider, retries: true })
-    const repeating: Interceptor<ClientCall> = async (call, next) => {
-      call.makeReplayable({ maxBytes: 0, maxMessages: 0 })
-      await next()
-      await next()
-      await next()
-      return await next()
-    }
-    const server = await start({ interceptors: [failing(3)] })
-    await runRpc(server.client(metrics({ recorder }), repeating), 'unary')
-    const all = await read()
-    expect(histogramsOf(all.get('grpc.client.call.retries'))[0]?.value.sum).toBe(3)
+    expect(sums('grpc.client.call.retries')).toEqual([[attributes, 1, 3]])
+    expect(sums('grpc.client.call.retry_delay')).toEqual([[attributes, 2, 0]])
+    expect(all.has('grpc.client.call.hedges')).toBe(false)
   })
 })
 
@@ -336,12 +318,33 @@ describe('openTelemetry()', () => {
     for (const attributes of seen) expect(Object.isFrozen(attributes)).toBe(true)
   })
 
+  it.each<[string, (code: number) => unknown]>([
+    [
+      'throws',
+      () => {
+        throw new Error('out of order')
+      },
+    ],
+    ['answers with a promise', async () => true],
+  ])('goes by the conventions where isError %s, and warns once', async (_what, isError) => {
+    const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+    const { meterProvider, read } = sdk()
+    const recorder = openTelemetry({ meterProvider, grpc: false, isError: isError as (code: number) => boolean })
+    const server = await start({ behaviour: endWith({ code: Code.NOT_FOUND }) })
+    const client = server.client(metrics({ recorder }))
+    for (const pattern of patterns) await runRpc(client, pattern)
+    const points = histogramsOf((await read()).get('rpc.client.call.duration'))
+    expect(points.map(({ attributes }) => attributes['error.type'])).toEqual(patterns.map(() => 'NOT_FOUND'))
+    expect(warned).toHaveBeenCalledTimes(1)
+  })
+
   it.each([
     [{ provider: {} }, 'openTelemetry: unknown option "provider"'],
     [{ meterProvider: {} }, 'openTelemetry: option "meterProvider" must be a MeterProvider'],
     [{ rpc: 1 }, 'openTelemetry: option "rpc" must be true or false'],
     [{ grpc: 'a66' }, 'openTelemetry: option "grpc" must be true or false'],
     [{ retries: 1 }, 'openTelemetry: option "retries" must be true or false'],
+    [{ retires: true }, 'openTelemetry: unknown option "retires"; did you mean "retries"?'],
     [{ isError: [] }, 'openTelemetry: option "isError" must be a function'],
     [{ maxMethods: 0 }, 'openTelemetry: option "maxMethods" must be an integer ≥ 1'],
   ])('checks its options: %j', (options, message) => {

@@ -1,8 +1,8 @@
 import { status as Code } from '@grpc/grpc-js'
 import { endWith, runRpc, startTestServer } from '@grpc-stack/grpc-testing'
 import { expect, it } from 'vitest'
+import { metrics } from '../metrics.ts'
 import { inMemory } from './in-memory.ts'
-import { metrics } from './metrics.ts'
 
 it('a snapshot is empty before the first call, and does not change after', async () => {
   const recorder = inMemory()

@@ -16,11 +16,11 @@ import {
 } from '@grpc-stack/grpc-testing'
 import { type OpenMetricsContentType, Registry } from 'prom-client'
 import { describe, expect, it } from 'vitest'
-import { missing, Prometheus, promtool } from '../test/prometheus.ts'
-import { metrics } from './metrics.ts'
-import { prometheus } from './prometheus-recorder.ts'
+import { missing, Prometheus, promtool } from '../../test/prometheus.ts'
+import { metrics } from '../metrics.ts'
+import { prometheus } from './prometheus.ts'
 
-const file = (path: string): string => fileURLToPath(new URL(`../${path}`, import.meta.url))
+const file = (path: string): string => fileURLToPath(new URL(`../../${path}`, import.meta.url))
 
 interface Panel {
   readonly id: number

@@ -1,11 +1,21 @@
+import {
+  flag,
+  func,
+  type OptionsOf,
+  type OptionTable,
+  objectWith,
+  oneOf,
+  quoted,
+  readOptions,
+  readValue,
+} from '@grpc-stack/grpc-core/authoring'
 import { register } from 'prom-client'
+import type { MeasuredMethod, Recorder } from '../recorder.ts'
+import { MethodTable } from '../series/method-table.ts'
+import { bucketBounds, maxMethods } from '../series/recorder-options.ts'
 import { type ExemplarOf, traceOfCall } from './exemplar.ts'
-import { checkBounds } from './histogram.ts'
-import { MAX_METHODS, MethodTable } from './method-table.ts'
-import { checkLimit, checkNames, fail } from './options.ts'
-import { type AnyRegistry, checkNamesFree, type FamilyName, familyOf, registerFamily } from './prometheus-family.ts'
-import { PrometheusSeries } from './prometheus-series.ts'
-import type { MeasuredMethod, Recorder } from './recorder.ts'
+import { type AnyRegistry, checkNamesFree, type FamilyName, familyOf, registerFamily } from './family.ts'
+import { PrometheusSeries } from './series.ts'
 
 export interface PrometheusOptions {
   /** Default: prom-client's global registry. */
@@ -40,12 +50,17 @@ export interface PrometheusRecorder extends Recorder {
 /** Prometheus's Go client: DefBuckets. */
 const DEFAULT_BUCKETS: readonly number[] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
-interface Settings {
-  readonly histogram: boolean
-  readonly buckets: readonly number[]
-  readonly exemplarOf: ExemplarOf | undefined
-  readonly maxMethods: number
-}
+const table = {
+  registry: objectWith<AnyRegistry>('registerMetric').expecting('a registry of prom-client').default(register),
+  histogram: flag().default(true),
+  buckets: bucketBounds.default(DEFAULT_BUCKETS),
+  exemplar: flag().or(func<ExemplarOf>()).default(false),
+  maxMethods,
+} satisfies OptionTable<PrometheusOptions>
+
+type Settings = OptionsOf<typeof table>
+
+const sides = oneOf('client', 'server')
 
 /** A recorder, and whether its metrics are still where it put them: tests clear registries. */
 interface Registered {
@@ -70,12 +85,8 @@ const recorders = new WeakMap<AnyRegistry, Registered>()
  *   taken, and a second call with other options.
  */
 export function prometheus(options: PrometheusOptions = {}): PrometheusRecorder {
-  checkNames('prometheus', options, ['registry', 'histogram', 'buckets', 'exemplar', 'maxMethods'])
-  const registry = options.registry ?? register
-  if (typeof registry?.registerMetric !== 'function') {
-    fail('prometheus: option "registry"', 'a registry of prom-client', registry)
-  }
-  const settings = readSettings(options, registry)
+  const settings = readSettings(options)
+  const { registry } = settings
   const known = recorders.get(registry)
   if (known?.isThere()) {
     if (!same(settings, known.settings)) {
@@ -84,16 +95,17 @@ export function prometheus(options: PrometheusOptions = {}): PrometheusRecorder 
     return known.recorder
   }
   checkNamesFree(registry)
-  const created = createRecorder(registry, settings)
+  const created = createRecorder(settings)
   recorders.set(registry, created)
   return created.recorder
 }
 
-function createRecorder(registry: AnyRegistry, settings: Settings): Registered {
-  const { histogram, buckets, exemplarOf, maxMethods } = settings
+function createRecorder(settings: Settings): Registered {
+  const { registry, histogram, buckets, exemplar, maxMethods } = settings
+  const exemplarOf = exemplar === true ? traceOfCall : exemplar || undefined
   const boundsMs = buckets.map((bound) => bound * 1000)
   const families = new Map<FamilyName, PrometheusSeries[]>()
-  const table = new MethodTable(maxMethods, false, (method) => {
+  const methods = new MethodTable(maxMethods, false, (method) => {
     const family = familyOf(method)
     let all = families.get(family)
     if (all === undefined) {
@@ -109,9 +121,10 @@ function createRecorder(registry: AnyRegistry, settings: Settings): Registered {
   })
   const recorder: PrometheusRecorder = {
     registry,
-    method: (method: MeasuredMethod) => table.get(method),
+    method: (method: MeasuredMethod) => methods.get(method),
     preregister(service, side = 'server') {
-      for (const method of methodsOf(service, side)) table.get(method).zero()
+      readValue('preregister', 'side', side, sides, { show: quoted })
+      for (const method of methodsOf(service, side)) methods.get(method).zero()
     },
   }
   const isThere = (): boolean =>
@@ -119,40 +132,31 @@ function createRecorder(registry: AnyRegistry, settings: Settings): Registered {
   return { recorder, settings, isThere }
 }
 
-function readSettings(options: PrometheusOptions, registry: AnyRegistry): Settings {
-  const { histogram = true, exemplar = false, maxMethods = MAX_METHODS } = options
-  if (typeof histogram !== 'boolean') fail('prometheus: option "histogram"', 'true or false', histogram)
-  if (typeof exemplar !== 'boolean' && typeof exemplar !== 'function') {
-    fail('prometheus: option "exemplar"', 'true, false or a function', exemplar)
-  }
-  const openMetrics = registry.contentType.startsWith('application/openmetrics-text')
-  if (exemplar !== false && !openMetrics) {
+function readSettings(options: PrometheusOptions): Settings {
+  const settings = readOptions('prometheus', options, table, { show: quoted })
+  const openMetrics = settings.registry.contentType.startsWith('application/openmetrics-text')
+  if (settings.exemplar !== false && !openMetrics) {
     throw new TypeError(
       'prometheus: option "exemplar" needs a registry of type OpenMetrics: ' +
         'registry.setContentType(Registry.OPENMETRICS_CONTENT_TYPE)',
     )
   }
-  return {
-    histogram,
-    buckets: checkBounds(options.buckets ?? DEFAULT_BUCKETS, 'prometheus: option "buckets"'),
-    exemplarOf: exemplar === true ? traceOfCall : exemplar || undefined,
-    maxMethods: checkLimit('prometheus: option "maxMethods"', maxMethods),
-  }
+  return settings
 }
 
 function same(one: Settings, other: Settings): boolean {
   return (
     one.histogram === other.histogram &&
-    one.exemplarOf === other.exemplarOf &&
+    one.exemplar === other.exemplar &&
     one.maxMethods === other.maxMethods &&
     one.buckets.join() === other.buckets.join()
   )
 }
 
 function methodsOf(service: ServiceMethods, side: 'client' | 'server'): readonly MeasuredMethod[] {
-  if (typeof service !== 'object' || service === null) fail('preregister: service', 'a service definition', service)
+  if (typeof service !== 'object' || service === null) throw notAService(service)
   return Object.values(service).map(({ path, requestStream, responseStream }) => {
-    if (typeof path !== 'string') fail('preregister: service', 'a service definition of grpc-js', service)
+    if (typeof path !== 'string') throw notAService(service)
     const slash = path.lastIndexOf('/')
     const type = requestStream
       ? responseStream
@@ -171,4 +175,8 @@ function methodsOf(service: ServiceMethods, side: 'client' | 'server'): readonly
       target: undefined,
     }
   })
+}
+
+function notAService(given: unknown): TypeError {
+  return new TypeError(`preregister: the first argument must be a service definition of grpc-js, got ${quoted(given)}`)
 }

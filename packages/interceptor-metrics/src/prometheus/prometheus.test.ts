@@ -15,8 +15,8 @@ import {
 } from '@grpc-stack/grpc-testing'
 import { AggregatorRegistry, Counter, type OpenMetricsContentType, Registry, register } from 'prom-client'
 import { afterEach, describe, expect, it } from 'vitest'
-import { metrics } from './metrics.ts'
-import { prometheus } from './prometheus-recorder.ts'
+import { metrics } from '../metrics.ts'
+import { prometheus } from './prometheus.ts'
 
 const servers: TestServer[] = []
 const start = async (options?: TestServerOptions): Promise<TestServer> => {
@@ -298,7 +298,12 @@ describe('options are checked when the recorder is made', () => {
 
   it('preregister', () => {
     const recorder = prometheus({ registry: new Registry() })
-    expect(() => recorder.preregister(undefined as never)).toThrow('preregister: service must be a service definition')
+    expect(() => recorder.preregister(undefined as never)).toThrow(
+      'preregister: the first argument must be a service definition of grpc-js, got undefined',
+    )
     expect(() => recorder.preregister({ get: {} } as never)).toThrow('must be a service definition of grpc-js')
+    expect(() => recorder.preregister(testService, 'sever' as never)).toThrow(
+      'preregister: option "side" must be "client" or "server", got "sever"',
+    )
   })
 })

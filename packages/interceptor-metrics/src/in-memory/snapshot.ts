@@ -1,16 +1,7 @@
-import { codeNames } from './code-names.ts'
-import { checkBounds, type Histogram, latencyBoundsMs } from './histogram.ts'
-import { MethodSeries } from './method-series.ts'
-import { MAX_METHODS, MethodTable } from './method-table.ts'
-import { checkLimit, checkNames } from './options.ts'
-import type { MeasuredMethod, MethodType, Recorder } from './recorder.ts'
-
-export interface InMemoryOptions {
-  /** Upper bounds of the latency buckets, ascending, ms. Default: the 40 of gRFC A66, 10 µs to 100 s. */
-  readonly bucketsMs?: readonly number[]
-  /** How many methods are told apart before the rest are `other`. Default: 1000. */
-  readonly maxMethods?: number
-}
+import type { MethodType } from '../recorder.ts'
+import { codeNames } from '../series/code-names.ts'
+import type { Histogram } from '../series/histogram.ts'
+import type { MethodSeries } from '../series/method-series.ts'
 
 /** Latencies in milliseconds. Without calls, everything but `count` and `sumMs` is 0. */
 export interface LatencySnapshot {
@@ -73,35 +64,7 @@ export interface SnapshotFilter {
   readonly per?: 'call' | 'attempt'
 }
 
-export interface InMemoryRecorder extends Recorder {
-  /** The figures as they are now. The snapshot does not change later. */
-  snapshot(filter?: SnapshotFilter): MetricsSnapshot
-}
-
-/**
- * Keeps figures in this process, for a status page, a test, or an endpoint of your own.
- *
- *     const recorder = inMemory()
- *     const server = createServer({ interceptors: [metrics({ recorder })] })
- *     recorder.snapshot().requests['/shop.v1.Cart/Get']
- *
- * @throws TypeError for an option that does not exist or has a wrong value.
- */
-export function inMemory(options: InMemoryOptions = {}): InMemoryRecorder {
-  checkNames('inMemory', options, ['bucketsMs', 'maxMethods'])
-  const bounds = checkBounds(options.bucketsMs ?? latencyBoundsMs, 'inMemory: option "bucketsMs"')
-  const maxMethods = checkLimit('inMemory: option "maxMethods"', options.maxMethods ?? MAX_METHODS)
-  const table = new MethodTable(maxMethods, false, (method) => new MethodSeries(method, bounds))
-  return {
-    method: (method: MeasuredMethod) => table.get(method),
-    snapshot: ({ side, per = 'call' } = {}) =>
-      snapshotOf(
-        [...table.values()].filter(({ method }) => method.per === per && (side ?? method.side) === method.side),
-      ),
-  }
-}
-
-function snapshotOf(all: readonly MethodSeries[]): MetricsSnapshot {
+export function snapshotOf(all: readonly MethodSeries[]): MetricsSnapshot {
   const requests: Record<string, number> = {}
   const errors: Record<string, number> = {}
   const inFlight: Record<string, number> = {}

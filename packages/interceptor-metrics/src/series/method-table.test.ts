@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { MeasuredMethod } from '../recorder.ts'
 import { MethodTable } from './method-table.ts'
-import type { MeasuredMethod } from './recorder.ts'
 
 const method = (path: string, more: Partial<MeasuredMethod> = {}): MeasuredMethod => ({
   side: 'client',

@@ -1,8 +1,8 @@
 import type { OpenMetricsContentType, PrometheusContentType, Registry } from 'prom-client'
-import { goCodeNames } from './code-names.ts'
+import type { MeasuredMethod } from '../recorder.ts'
+import { goCodeNames } from '../series/code-names.ts'
 import type { Exemplar } from './exemplar.ts'
-import type { PrometheusSeries } from './prometheus-series.ts'
-import type { MeasuredMethod } from './recorder.ts'
+import type { PrometheusSeries } from './series.ts'
 
 /** A registry of prom-client, whichever text it speaks. */
 export type AnyRegistry = Registry<PrometheusContentType> | Registry<OpenMetricsContentType>
@@ -125,7 +125,7 @@ function histogramSamples(series: PrometheusSeries, name: string, buckets: reado
 
 /**
  * A metric as prom-client's registries ask for it. Not one of its own classes: those hash the labels of every `inc()`, child
- * handles included (prom-client 15: lib/counter.js), where these figures are plain numbers until somebody scrapes.
+ * handles included (prom-client 15: lib/counter.js), where these figures are plain numbers until Prometheus scrapes.
  */
 class ExposedMetric {
   /** prom-client takes the `_total` off the name on an OpenMetrics registry. */

@@ -1,4 +1,4 @@
-import type { MeasuredMethod } from './recorder.ts'
+import type { MeasuredMethod } from '../recorder.ts'
 
 /** How many methods a recorder tells apart before the rest are `other`. A service has tens; 1000 hold the largest mesh. */
 export const MAX_METHODS = 1000
