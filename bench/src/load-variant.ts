@@ -1,8 +1,9 @@
-import type { Variant, VariantName } from './variant.ts'
+import { taken, type Variant, type VariantName } from './variant.ts'
 
 /** Loads one variant and nothing of the others: a library that is merely imported can change what a process costs. */
 export async function loadVariant(name: VariantName): Promise<Variant> {
-  switch (name) {
+  const { base } = taken(name)
+  switch (base) {
     case 'bare':
       return (await import('./native.ts')).bare
     case 'native-passthrough-8':
@@ -17,6 +18,8 @@ export async function loadVariant(name: VariantName): Promise<Variant> {
       return (await import('./ours-observers.ts')).oursObservers
     case 'ours-full':
       return (await import('./ours-full.ts')).oursFull
+    case 'full-by-hand':
+      return (await import('./full-by-hand.ts')).fullByHand
     case 'nice-grpc-passthrough-8':
       return (await import('./nice-grpc.ts')).nicePassThrough8
     case 'nice-grpc-full':
@@ -29,5 +32,7 @@ export async function loadVariant(name: VariantName): Promise<Variant> {
       return (await import('./bare-traced-by-hand.ts')).bareTracedByHand
     case 'instrumentation-grpc':
       return (await import('./instrumentation-grpc.ts')).instrumentationGrpc
+    default:
+      throw new TypeError(`bench: no variant "${base}"`)
   }
 }

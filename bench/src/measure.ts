@@ -1,5 +1,5 @@
 import { Pair } from './pair.ts'
-import type { Scenario, VariantName } from './variant.ts'
+import { type Scenario, taken, type VariantName } from './variant.ts'
 
 /** One line of the results. Cost of a streaming scenario is per message. */
 export interface Row {
@@ -100,7 +100,7 @@ async function measureScenario(
   generation: number,
   samples: Samples,
 ): Promise<void> {
-  const pairs = all.filter((pair) => scenario !== 'refused' || pair.refuses || pair.name === 'bare')
+  const pairs = all.filter((pair) => scenario !== 'refused' || pair.refuses || taken(pair.name).base === 'bare')
   const operations = new Map<Pair, number>()
   for (const pair of pairs) operations.set(pair, await calibrate(pair, actual(scenario, pair), plan))
   for (let round = 0; round <= plan.rounds; round++) {

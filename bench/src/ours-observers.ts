@@ -15,7 +15,8 @@ const logger = nullLogger()
 export const observers = (): Interceptor[] => [
   tracing(),
   metrics({ recorder: prometheus({ registry: new Registry() }) }),
-  logging({ logger }),
+  // A line for each call on both sides, as all of the others write.
+  logging({ logger, levels: { OK: 'info' } }),
 ]
 
 export const oursObservers: Variant = {

@@ -4,12 +4,15 @@ import { fileURLToPath } from 'node:url'
 import type { LoadResult } from './load.ts'
 import type { Question } from './peer.ts'
 import type { Shares } from './profile.ts'
-import type { Scenario, VariantName } from './variant.ts'
+import { type Scenario, taken, type VariantName } from './variant.ts'
 
 const PEER = fileURLToPath(new URL('./peer.js', import.meta.url))
 
 /** A process that waits for its turn must come back as it left: V8 would shrink the heap of an idle one, and forget code. */
 const STAY_WARM = ['--no-memory-reducer', '--no-flush-bytecode']
+
+/** Ended calls are freed by minor collections. */
+const FREE_ENDED_CALLS = ['--import', import.meta.resolve('@grpc-stack/free-ended-calls/register')]
 
 /** A client process and a server process of one variant. */
 export class Pair {
@@ -26,8 +29,9 @@ export class Pair {
   }
 
   static async start(name: VariantName, nodeFlags: readonly string[] = []): Promise<Pair> {
+    const preload = taken(name).retention ? FREE_ENDED_CALLS : []
     const options = {
-      execArgv: ['--expose-gc', ...STAY_WARM, ...nodeFlags],
+      execArgv: ['--expose-gc', ...STAY_WARM, ...nodeFlags, ...preload],
       stdio: ['ignore', 'ignore', 'inherit', 'ipc'] as never,
     }
     const server = fork(PEER, ['server', name], options)

@@ -17,7 +17,15 @@ async function benchmark(...given: string[]): Promise<Row[]> {
 const figures = ['cpuUsPerOp', 'ratioToBare', 'opsPerSec', 'p50Ms', 'p99Ms'] as const
 
 function check(rows: readonly Row[], of: readonly VariantName[], what: readonly Scenario[]): void {
-  const refusing: readonly VariantName[] = ['bare', 'ours-full', 'nice-grpc-full']
+  const refusing: readonly VariantName[] = [
+    'bare',
+    'ours-full',
+    'full-by-hand',
+    'nice-grpc-full',
+    'bare+retention',
+    'full-by-hand+retention',
+    'ours-full+retention',
+  ]
   const expected = what.flatMap((scenario) =>
     of
       .filter((variant) => scenario !== 'refused' || refusing.includes(variant))

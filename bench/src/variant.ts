@@ -43,6 +43,7 @@ export const variants = [
   'ours-passthrough-8-async',
   'ours-observers',
   'ours-full',
+  'full-by-hand',
   'native-passthrough-8',
   'nice-grpc-passthrough-8',
   'nice-grpc-full',
@@ -50,6 +51,9 @@ export const variants = [
   'instrumentation-grpc',
   'bare-in-a-context',
   'bare-traced-by-hand',
+  'bare+retention',
+  'full-by-hand+retention',
+  'ours-full+retention',
 ] as const
 export type VariantName = (typeof variants)[number]
 
@@ -58,4 +62,14 @@ export const explanations: readonly VariantName[] = [
   'ours-passthrough-8-async',
   'bare-in-a-context',
   'bare-traced-by-hand',
+  'full-by-hand+retention',
 ]
+
+/** Behind the name of a variant whose processes run under `@grpc-stack/free-ended-calls`. */
+const RETENTION = '+retention'
+
+/** What such a name stands for. */
+export function taken(name: VariantName): { readonly base: VariantName; readonly retention: boolean } {
+  const retention = name.endsWith(RETENTION)
+  return { base: (retention ? name.slice(0, -RETENTION.length) : name) as VariantName, retention }
+}
