@@ -21,7 +21,8 @@ import {
   type Status,
   wrapHandler,
 } from '../index.ts'
-import { isMetadata, LocalStatus, RemoteStatus, receivedStatus } from './status.ts'
+import { isMetadata } from './given-status.ts'
+import { LocalStatus, RemoteStatus, receivedStatus } from './status.ts'
 
 const passThrough: Interceptor = (_call, next) => next()
 

@@ -3,16 +3,8 @@ import { metadataOf } from '@grpc-stack/grpc-testing'
 import { describe, expect, it } from 'vitest'
 import { abort, RpcError } from '../index.ts'
 import { show } from '../runtime/show.ts'
-import {
-  isCode,
-  isMetadata,
-  isRpcError,
-  isServiceError,
-  LocalStatus,
-  RemoteStatus,
-  rubbishStatus,
-  UnattemptedStatus,
-} from './status.ts'
+import { isCode, isMetadata, meantStatus, statusProblem } from './given-status.ts'
+import { isRpcError, LocalStatus, RemoteStatus, UnattemptedStatus } from './status.ts'
 
 describe('RpcError', () => {
   // reference: symbol 31
@@ -114,8 +106,8 @@ describe('a status', () => {
     [{ code: '5' }, 'code is "5"'],
     [{ code: 5, details: 7 }, 'details are 7'],
     [{ code: 5, metadata: {} }, 'metadata is an object'],
-  ])('that is rubbish is told apart: %j', (value, problem) => {
-    expect(rubbishStatus(value)).toContain(problem)
+  ])('that is none is told apart: %j', (value, problem) => {
+    expect(statusProblem(value)).toContain(problem)
   })
 
   it.each([
@@ -124,17 +116,20 @@ describe('a status', () => {
     [{ code: 5, metadata: new Metadata() }],
     [{ code: 5, metadata: null }],
   ])('that is good passes: %#', (value) => {
-    expect(rubbishStatus(value)).toBeUndefined()
+    expect(statusProblem(value)).toBeUndefined()
   })
 
   it('tells codes, metadata and errors by what they are', () => {
     expect([0, 16].every(isCode)).toBe(true)
     expect([-1, 17, 0.5, Number.NaN, '1', null].some(isCode)).toBe(false)
     // A second copy of grpc-js has a class of its own.
-    expect(isMetadata({ getMap() {}, toHttp2Headers() {} })).toBe(true)
-    expect([null, {}, 'x', new Map()].some(isMetadata)).toBe(false)
-    expect(isServiceError(Object.assign(new Error(), { code: 5, details: '' }))).toBe(true)
-    expect(isServiceError({ code: 5, details: '' })).toBe(false)
+    const theirs = Object.fromEntries(
+      Object.getOwnPropertyNames(Metadata.prototype).map((name) => [name, () => undefined]),
+    )
+    expect(isMetadata(theirs)).toBe(true)
+    expect([null, {}, 'x', new Map(), { getMap() {}, toHttp2Headers() {} }].some(isMetadata)).toBe(false)
+    expect(meantStatus(Object.assign(new Error(), { code: 5, details: '' }))).toMatchObject({ code: 5, details: '' })
+    expect(meantStatus({ code: 5, message: '' })).toBeUndefined()
   })
 
   it('values are shown short', () => {

@@ -1,6 +1,7 @@
 import { status as Code, Metadata, type StatusObject } from '@grpc/grpc-js'
 import { show } from '../runtime/show.ts'
 import { PROTOCOL } from '../runtime/version.ts'
+import { isCode, isMetadata, type MeantStatus, meantStatus, usableMetadata } from './given-status.ts'
 
 /**
  * How an RPC ended. An interceptor may return `{ code }` alone; what `next()` resolves to always has
@@ -63,7 +64,7 @@ export class RemoteStatus implements Status {
   constructor(code: Code, details: string | undefined, metadata: Metadata | null | undefined) {
     this.code = isCode(code) ? code : Code.UNKNOWN
     this.details = validDetails(code, details)
-    this.metadata = isMetadata(metadata) ? metadata : NO_METADATA()
+    this.metadata = usableMetadata(metadata) ?? NO_METADATA()
   }
 
   get origin(): 'remote' | 'local' {
@@ -101,15 +102,18 @@ function kindOf(value: unknown): 'remote' | 'local' | undefined {
 
 /** The details of a status with this code, or with UNKNOWN in the place of a code that is none. */
 function validDetails(code: unknown, details: unknown): string {
-  const text =
-    typeof details === 'string' ? details : details === undefined || details === null ? '' : plainText(details)
+  const text = plainText(details)
   if (isCode(code)) return text
   return text === '' ? `Invalid status code ${show(code)}` : `Invalid status code ${show(code)}: ${text}`
 }
 
-/** A value in the place of a text. That of an object says nothing, and making it may throw. */
-function plainText(value: unknown): string {
-  return typeof value === 'object' || typeof value === 'function' ? '' : String(value)
+/**
+ * What stands in the place of details, as a text that can be sent: grpc-js throws on half a surrogate pair (encodeURI), which
+ * would lose the RPC. The text of an object says nothing, and making it may throw.
+ */
+export function plainText(value: unknown): string {
+  if (typeof value === 'string') return value.toWellFormed()
+  return value === undefined || typeof value === 'object' || typeof value === 'function' ? '' : String(value)
 }
 
 /** A complete status made in this process. Members that have no value are absent. */
@@ -130,7 +134,7 @@ export class LocalStatus implements Status {
   constructor(given: Status, refusedBy?: string) {
     this.code = isCode(given.code) ? given.code : Code.UNKNOWN
     this.details = validDetails(given.code, given.details)
-    this.metadata = isMetadata(given.metadata) ? given.metadata : NO_METADATA()
+    this.metadata = usableMetadata(given.metadata) ?? NO_METADATA()
     this.origin = given.origin ?? 'local'
     if (given.cause !== undefined) this.cause = given.cause
     if (given.attempts !== undefined) this.attempts = given.attempts
@@ -246,23 +250,25 @@ export class RpcError extends Error implements Status {
   }
 
   /**
-   * Any thrown value as an `RpcError`: one already is itself, an error with the shape of grpc-js's `ServiceError`
-   * keeps its code, everything else is INTERNAL with the value as `cause`.
+   * Any thrown value as an `RpcError`: one already is itself, an error with the shape of grpc-js's `ServiceError` (a code from 1
+   * to 16, details that are a string, Metadata if any) keeps its code, everything else is INTERNAL with the value as `cause`.
+   * Never throws.
    */
   static from(error: unknown, details = 'Internal error'): RpcError {
     if (isRpcError(error)) return error
-    if (isServiceError(error)) {
-      return new RpcError(error.code, error.details, {
-        metadata: isMetadata(error.metadata) ? error.metadata : undefined,
-        cause: error.cause,
-        origin: error.origin,
-        refusedBy: error.refusedBy,
-        attempts: error.attempts,
-        hedges: error.hedges,
-      })
-    }
-    return new RpcError(Code.INTERNAL, details, { cause: error })
+    const meant = isError(error) ? meantStatus(error) : undefined
+    return meant === undefined ? new RpcError(Code.INTERNAL, details, { cause: error }) : ofMeant(meant)
   }
+}
+
+function ofMeant({ code, details, metadata, cause, ...given }: MeantStatus): RpcError {
+  const local = {
+    origin: given.origin === 'remote' ? given.origin : undefined,
+    refusedBy: typeof given.refusedBy === 'string' ? given.refusedBy : undefined,
+    attempts: typeof given.attempts === 'number' ? given.attempts : undefined,
+    hedges: typeof given.hedges === 'number' ? given.hedges : undefined,
+  } as const
+  return new RpcError(code, details, { metadata, cause, ...local })
 }
 
 /** The trailers of a new error. The caller's own stay as they are when details are added. */
@@ -290,36 +296,10 @@ export function isRpcError(value: unknown): value is RpcError {
   }
 }
 
-/** Whether a value is a status code of gRPC, 0 to 16. */
-export function isCode(value: unknown): value is Code {
-  return typeof value === 'number' && Number.isInteger(value) && value >= 0 && value <= 16
-}
-
-/** By shape, because an application may hold a second copy of grpc-js. */
-export function isMetadata(value: unknown): value is Metadata {
-  if (value instanceof Metadata) return true
-  if (typeof value !== 'object' || value === null) return false
-  const candidate = value as Partial<Metadata>
-  return typeof candidate.getMap === 'function' && typeof candidate.toHttp2Headers === 'function'
-}
-
-/** An `Error` with the shape grpc-js gives its own. Node's system errors have string codes and are not meant. */
-export function isServiceError(error: unknown): error is Error & Status & { readonly details: string } {
-  if (!(error instanceof Error)) return false
-  const candidate = error as Partial<Status>
-  return isCode(candidate.code) && candidate.code !== Code.OK && typeof candidate.details === 'string'
-}
-
-/** Why a value is not a usable status, or undefined when it is one. */
-export function rubbishStatus(value: unknown): string | undefined {
-  if (typeof value !== 'object' || value === null) return `returned ${show(value)} instead of a status`
-  const given = value as Partial<Status>
-  if (!isCode(given.code)) return `returned a status whose code is ${show(given.code)}`
-  if (given.details !== undefined && typeof given.details !== 'string') {
-    return `returned a status whose details are ${show(given.details)} instead of a string`
+function isError(value: unknown): boolean {
+  try {
+    return value instanceof Error
+  } catch {
+    return false // a proxy's trap, or a revoked proxy
   }
-  if (given.metadata !== undefined && given.metadata !== null && !isMetadata(given.metadata)) {
-    return `returned a status whose metadata is ${show(given.metadata)} instead of a grpc-js Metadata`
-  }
-  return undefined
 }

@@ -1,15 +1,9 @@
 import { status as Code } from '@grpc/grpc-js'
 import type { Interceptor } from '../contract/call.ts'
-import {
-  isComplete,
-  isRpcError,
-  LocalStatus,
-  rubbishStatus,
-  type Status,
-  UnattemptedStatus,
-} from '../contract/status.ts'
+import { statusProblem } from '../contract/given-status.ts'
+import { isComplete, isRpcError, LocalStatus, type Status, UnattemptedStatus } from '../contract/status.ts'
 import { newMetadata } from '../grpc-js/metadata.ts'
-import { show } from '../runtime/show.ts'
+import { errorText, show } from '../runtime/show.ts'
 
 type Side = 'client' | 'server'
 
@@ -20,9 +14,9 @@ type Side = 'client' | 'server'
 export function returnedStatus(value: unknown, interceptor: Interceptor, side: Side, proceeded: boolean): Status {
   try {
     if (proceeded && isComplete(value)) return value
-    const problem = rubbishStatus(value)
+    const problem = statusProblem(value)
     if (problem !== undefined) return internalStatus(side, `Interceptor ${nameOf(interceptor)} ${problem}`)
-    const status = value as Status // rubbishStatus has looked at every member
+    const status = value as Status // statusProblem has looked at every member
     const refused = !proceeded && status.code !== Code.OK
     return new LocalStatus(status, refused ? nameOf(interceptor) : undefined)
   } catch (error) {
@@ -33,21 +27,36 @@ export function returnedStatus(value: unknown, interceptor: Interceptor, side: S
 /** The status of an RPC that this thrown value ends. */
 export function thrownStatus(error: unknown, interceptor: Interceptor, side: Side): Status {
   const name = nameOf(interceptor)
-  if (isRpcError(error)) return new LocalStatus(error, name)
-  const what = error instanceof Error ? error.message : show(error)
-  return internalStatus(side, `Interceptor ${name} threw: ${what}`, error)
+  return failureStatus(error, side, `Interceptor ${name} threw`, name)
+}
+
+/**
+ * The status of an RPC that what was thrown somewhere ends: its own if it is an `RpcError`, INTERNAL otherwise. Never throws.
+ * @param what happened, for the details
+ */
+export function failureStatus(error: unknown, side: Side, what: string, refusedBy?: string): Status {
+  if (isRpcError(error)) {
+    try {
+      return new LocalStatus(error, refusedBy)
+    } catch {} // a getter's, or a proxy's
+  }
+  return internalStatus(side, `${what}: ${errorText(error)}`, error)
 }
 
 /** The status of an RPC that a tap ends by throwing: its own if it threw an `RpcError`, as an interceptor may. */
 export function tapStatus(error: unknown, side: Side): Status {
-  if (isRpcError(error)) return new LocalStatus(error)
-  return internalStatus(side, `A message tap threw: ${error instanceof Error ? error.message : show(error)}`, error)
+  return failureStatus(error, side, 'A message tap threw')
 }
 
 /** What went wrong in this process. On a server the text stays with the cause: details go to the peer. */
 export function internalStatus(side: Side, what: string, cause?: unknown): Status {
   const details = side === 'server' ? 'Internal error' : what
   return new LocalStatus({ code: Code.INTERNAL, details, cause: cause ?? new Error(what) })
+}
+
+/** What a handler is told, in the cause, that gives something else where Metadata belong. */
+export function notMetadata(where: string, value: unknown): TypeError {
+  return new TypeError(`${where}: expected a grpc-js Metadata, got ${show(value)}; make one by new Metadata()`)
 }
 
 /** How a run ends that an outer interceptor went on without. */

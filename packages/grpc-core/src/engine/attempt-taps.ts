@@ -1,7 +1,7 @@
 import type { AsyncResource } from 'node:async_hooks'
 import type { AttemptTap, CallAttempt, StatusTap } from '../contract/call.ts'
 import type { Status } from '../contract/status.ts'
-import { show } from '../runtime/show.ts'
+import { errorStack } from '../runtime/show.ts'
 
 /** A tap that hears of attempts, and where its interceptor called `next()`. */
 export interface ScopedTap {
@@ -11,7 +11,7 @@ export interface ScopedTap {
 
 /** An observer that throws changes nothing for the RPC. */
 export function warnOfTap(name: string, error: unknown): void {
-  process.emitWarning(`An ${name} tap threw: ${error instanceof Error ? error.stack : show(error)}`, 'GrpcStackWarning')
+  process.emitWarning(`An ${name} tap threw: ${errorStack(error)}`, 'GrpcStackWarning')
 }
 
 /** Shows an attempt to those who want to hear of it. Returns those of them who want to hear how it ends. */

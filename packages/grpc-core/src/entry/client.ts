@@ -9,7 +9,7 @@ import {
 import type { StreamCall, UnaryCall } from '../calls/call-handle.ts'
 import { openCall } from '../calls/open-call.ts'
 import type { ClientInterceptorLike } from '../compose/compose.ts'
-import { isMetadata } from '../contract/status.ts'
+import { isMetadata } from '../contract/given-status.ts'
 import { newMetadata } from '../grpc-js/metadata.ts'
 import { toEpochMs } from '../runtime/deadline.ts'
 import { show } from '../runtime/show.ts'

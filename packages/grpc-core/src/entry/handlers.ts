@@ -1,17 +1,15 @@
-import {
-  status as Code,
-  type Metadata,
-  type ServerDuplexStream,
-  type ServerErrorResponse,
-  type ServerReadableStream,
-  type ServerUnaryCall,
-  type ServerWritableStream,
-  type sendUnaryData,
+import type {
+  ServerDuplexStream,
+  ServerErrorResponse,
+  ServerReadableStream,
+  ServerUnaryCall,
+  ServerWritableStream,
+  sendUnaryData,
 } from '@grpc/grpc-js'
-import { isCode, isMetadata, type RpcError } from '../contract/status.ts'
-import { newMetadata } from '../grpc-js/metadata.ts'
-import { rememberCause } from '../grpc-js/wire-error.ts'
+import { isAbsent, isMetadata } from '../contract/given-status.ts'
+import { notMetadata } from '../engine/answer.ts'
 import { isThenable } from '../runtime/thenable.ts'
+import { handlerError } from './handler-error.ts'
 
 type UnaryCall = ServerUnaryCall<unknown, unknown> | ServerReadableStream<unknown, unknown>
 type StreamCall = ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>
@@ -35,7 +33,8 @@ function adaptUnary(handler: AnyHandler, reads: boolean): AnyHandler {
     const respond: sendUnaryData<unknown> = (error, value, trailer, flags) => {
       if (answered) return
       answered = true
-      if (error) callback(wireError(error), null, trailer, flags)
+      if (!isAbsent(trailer) && !isMetadata(trailer)) callback(handlerError(notMetadata('callback', trailer)), null)
+      else if (error) callback(handlerError(error, trailer ?? undefined), null, undefined, flags)
       else callback(null, value, trailer, flags)
     }
     const returned = (value: unknown): void => {
@@ -47,11 +46,11 @@ function adaptUnary(handler: AnyHandler, reads: boolean): AnyHandler {
     try {
       result = run(call, respond)
       if (isThenable(result)) {
-        result.then(returned, (error: unknown) => respond(thrownError(error)))
+        result.then(returned, (error: unknown) => respond(handlerError(error)))
         return
       }
     } catch (error) {
-      respond(thrownError(error))
+      respond(handlerError(error))
       return
     }
     if (result !== undefined && !takesCallback) returned(result)
@@ -66,13 +65,13 @@ function adaptStream(handler: AnyHandler, reads: boolean): AnyHandler {
     try {
       const result = run(call)
       if (isThenable(result)) {
-        result.then(undefined, (error: unknown) => fail(thrownError(error)))
+        result.then(undefined, (error: unknown) => fail(handlerError(error)))
         return
       }
       const iterator = iteratorOf(result)
       if (iterator) void pump(iterator, call, fail)
     } catch (error) {
-      fail(thrownError(error))
+      fail(handlerError(error))
     }
   }
 }
@@ -89,13 +88,13 @@ function guardErrors(call: StreamCall): (error: ServerErrorResponse) => void {
   let failure: ServerErrorResponse | undefined
   if (builtIn) emitter.removeListener('error', builtIn as () => void)
   emitter.on('error', (error: unknown) => {
-    failure ??= wireError(error)
+    failure ??= handlerError(error)
     if (call.destroyed) wire.sendStatus(failure)
     else builtIn?.call(call, failure)
   })
   emitter.once('close', () => {
     if (!call.writableFinished) {
-      wire.sendStatus(failure ?? wireError(new Error('The handler destroyed its stream without ending it')))
+      wire.sendStatus(failure ?? handlerError(new Error('The handler destroyed its stream without ending it')))
     }
   })
   return (error) => {
@@ -136,7 +135,7 @@ async function pump(
       await Promise.race([new Promise((resolve) => call.once('drain', resolve)), closed])
     }
   } catch (error) {
-    fail(thrownError(error))
+    fail(handlerError(error))
     return
   }
   // Runs the generator's `finally`; one that is busy gets to it when its current step is done.
@@ -144,65 +143,6 @@ async function pump(
     await responses.return?.()
   } catch {
     // The RPC has ended: there is nobody to tell.
-  }
-}
-
-/** What a handler threw. Unless it meant a status, its text is not for the peer. */
-function thrownError(error: unknown): ServerErrorResponse {
-  return wireError(error instanceof Error || typeof error === 'object' ? error : new Error(String(error)))
-}
-
-/**
- * An error as grpc-js sends it. Meant as statuses: `RpcError`, errors and plain objects with a status code from 1 to 16
- * (grpc-js's convention), plain objects with details and no code. All others become INTERNAL without their text.
- */
-function wireError(error: unknown): ServerErrorResponse {
-  if (error instanceof WireError) return error
-  try {
-    return readError(error)
-  } catch {
-    // A getter's, or of a text that cannot be made.
-    const metadata = newMetadata()
-    rememberCause(metadata, error)
-    return answer(Code.INTERNAL, 'Internal error', metadata)
-  }
-}
-
-function readError(error: unknown): ServerErrorResponse {
-  const given = (typeof error === 'object' && error !== null ? error : {}) as Partial<RpcError>
-  // Trailers of a call this server made are between it and that server: its pushback, say, is not for our caller.
-  const own = given.origin !== 'remote' && isMetadata(given.metadata)
-  const metadata = own ? (given.metadata as Metadata).clone() : newMetadata()
-  rememberCause(metadata, error)
-  if (isCode(given.code) && given.code !== Code.OK) {
-    return answer(given.code, given.details ?? given.message ?? '', metadata)
-  }
-  const deliberate = !(error instanceof Error) && given.code === undefined && typeof given.details === 'string'
-  if (deliberate) return answer(Code.UNKNOWN, given.details ?? '', metadata)
-  return answer(Code.INTERNAL, 'Internal error', metadata)
-}
-
-function answer(code: Code, details: unknown, metadata: Metadata): ServerErrorResponse {
-  const text = typeof details === 'string' ? details : String(details)
-  return new WireError(text, code, metadata)
-}
-
-/**
- * An error that has been made fit for the wire: passing it on again changes nothing. Not an `Error`, since its stack
- * would cost more than the rest of the call.
- */
-class WireError implements ServerErrorResponse {
-  readonly name = 'WireError'
-  readonly message: string
-  readonly details: string
-  readonly code: Code
-  readonly metadata: Metadata
-
-  constructor(details: string, code: Code, metadata: Metadata) {
-    this.message = details
-    this.details = details
-    this.code = code
-    this.metadata = metadata
   }
 }
 

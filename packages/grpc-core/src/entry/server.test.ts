@@ -157,14 +157,15 @@ describe('createServer', () => {
         throw new RpcError(Code.ABORTED, 'half way')
       },
       greetAll: (_call, callback) => callback({ code: Code.DATA_LOSS, details: 'plain object' }),
-      chat: () => Promise.reject(Object.assign(new Error('by message'), { code: Code.OUT_OF_RANGE })),
+      chat: () =>
+        Promise.reject(Object.assign(new Error('11: by shape'), { code: Code.OUT_OF_RANGE, details: 'by shape' })),
     })
     const client = createClient(Greeter, channel)
     expect(await failureOf(client.greet({ name: 'x' }))).toMatchObject({ code: 5, details: 'not here' })
     const many = await drainStream(client.greetMany({ name: 'x' }))
     expect(many).toMatchObject({ n: 1, error: { code: Code.ABORTED, details: 'half way' } })
     expect(await failureOf(client.greetAll([]))).toMatchObject({ code: Code.DATA_LOSS, details: 'plain object' })
-    expect((await drainStream(client.chat([]))).error).toMatchObject({ code: 11, details: 'by message' })
+    expect((await drainStream(client.chat([]))).error).toMatchObject({ code: 11, details: 'by shape' })
   })
 
   it('passes on the status of a call the handler made, and not its trailers', async () => {

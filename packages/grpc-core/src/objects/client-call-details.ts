@@ -1,6 +1,6 @@
 import type { CallCredentials, Metadata } from '@grpc/grpc-js'
 import type { Compression } from '../contract/call.ts'
-import { isMetadata } from '../contract/status.ts'
+import { isMetadata } from '../contract/given-status.ts'
 import { newMetadata } from '../grpc-js/metadata.ts'
 import { show } from '../runtime/show.ts'
 

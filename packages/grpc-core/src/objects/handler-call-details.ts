@@ -1,7 +1,7 @@
 import type { Metadata } from '@grpc/grpc-js'
 import type { ServerCall } from '../contract/call.ts'
+import { isMetadata } from '../contract/given-status.ts'
 import type { Pattern } from '../contract/method.ts'
-import { isMetadata } from '../contract/status.ts'
 import type { InterceptedServerCall } from '../engine/server/server-call.ts'
 import { show } from '../runtime/show.ts'
 

@@ -1,7 +1,7 @@
 import { status as Code, type Metadata } from '@grpc/grpc-js'
 import { isAsyncIterable, isIterable, requestIterator } from '../calls/request-pump.ts'
-import { isRpcError, LocalStatus, type Status, withMetadata } from '../contract/status.ts'
-import { internalStatus } from '../engine/answer.ts'
+import { LocalStatus, type Status, withMetadata } from '../contract/status.ts'
+import { failureStatus, internalStatus } from '../engine/answer.ts'
 import { abortReason } from '../engine/intercepted-call.ts'
 import type { InterceptedServerCall } from '../engine/server/server-call.ts'
 import { mergeOver } from '../grpc-js/metadata.ts'
@@ -152,9 +152,8 @@ export class HandlerRun {
   #failure(error: unknown): Status {
     const { aborted } = this.context
     if (aborted !== undefined) return new LocalStatus(aborted, this.#name)
-    if (isRpcError(error)) return new LocalStatus(error, this.inner === undefined ? this.#name : undefined)
-    const what = error instanceof Error ? error.message : show(error)
-    return internalStatus('server', `The handler of interceptor ${this.#name}: ${what}`, error)
+    const refusedBy = this.inner === undefined ? this.#name : undefined
+    return failureStatus(error, 'server', `The handler of interceptor ${this.#name} failed`, refusedBy)
   }
 
   #end(status: Status): void {

@@ -10,8 +10,8 @@ import {
 } from '@grpc/grpc-js'
 import { type AnyCall, failedCall, failedCallOf, type OpenedCall } from '../calls/call-handle.ts'
 import { isAsyncIterable, isIterable } from '../calls/request-pump.ts'
-import { isRpcError, LocalStatus, type Status, UnattemptedStatus } from '../contract/status.ts'
-import { internalStatus } from '../engine/answer.ts'
+import { LocalStatus, type Status, UnattemptedStatus } from '../contract/status.ts'
+import { failureStatus, internalStatus } from '../engine/answer.ts'
 import { Siblings } from '../engine/client/attempt-count.ts'
 import { InterceptedClientCall, type OuterCall } from '../engine/client/client-call.ts'
 import { abortReason } from '../engine/intercepted-call.ts'
@@ -314,11 +314,9 @@ export class ObjectCall implements Omit<BaseCall, never> {
     if (this.#ended) return
     const call = failedCallOf(error)
     if (call?.ending !== undefined && this.#own.has(call)) this.#finish(call.ending, call)
-    else if (isRpcError(error)) {
+    else {
       const refusedBy = this.#latest === undefined ? this.#layer.name : undefined
-      this.#finish(new LocalStatus(error, refusedBy))
-    } else {
-      this.#refuse(`threw: ${error instanceof Error ? error.message : show(error)}`, error)
+      this.#finish(failureStatus(error, 'client', `Interceptor ${this.#layer.name} threw`, refusedBy))
     }
   }
 

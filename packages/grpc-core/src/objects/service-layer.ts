@@ -1,7 +1,7 @@
 import type { AsyncResource } from 'node:async_hooks'
 import { status as Code, type Metadata, type ServerInterceptingCallInterface } from '@grpc/grpc-js'
-import { isRpcError, LocalStatus, RemoteStatus, RpcError, type Status, withMetadata } from '../contract/status.ts'
-import { internalStatus } from '../engine/answer.ts'
+import { LocalStatus, RemoteStatus, RpcError, type Status, withMetadata } from '../contract/status.ts'
+import { failureStatus } from '../engine/answer.ts'
 import type { InterceptedServerCall } from '../engine/server/server-call.ts'
 import type { WireStatus } from '../grpc-js/server-status.ts'
 import { captureScope } from '../runtime/async-scope.ts'
@@ -181,11 +181,7 @@ export class ServiceLayer implements ServerInterceptingCallInterface {
 
   #refuse(error: unknown): void {
     const name = (typeof error === 'object' && error !== null && origins.get(error)) || this.#name
-    if (isRpcError(error)) this.#outer.endWith(new LocalStatus(error, name))
-    else {
-      const what = error instanceof Error ? error.message : show(error)
-      this.#outer.endWith(internalStatus('server', `Interceptor ${name}: ${what}`, error))
-    }
+    this.#outer.endWith(failureStatus(error, 'server', `Interceptor ${name} threw`, name))
   }
 
   #enter<T>(found: Found, start: (metadata: Metadata) => T): T {

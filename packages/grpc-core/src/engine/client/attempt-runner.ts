@@ -3,7 +3,7 @@ import type { ClientCall, StatusTap } from '../../contract/call.ts'
 import { LocalStatus, receivedStatus, type Status, withAttempts } from '../../contract/status.ts'
 import { type ChannelFacts, isIntercepted } from '../../grpc-js/channel-facts.ts'
 import { takeBytes } from '../../grpc-js/serialized-request.ts'
-import { show } from '../../runtime/show.ts'
+import { errorText } from '../../runtime/show.ts'
 import { abandoned, tapStatus } from '../answer.ts'
 import { announce, type ScopedTap } from '../attempt-taps.ts'
 import type { StackRun } from '../stack-run.ts'
@@ -100,7 +100,7 @@ export class AttemptRunner {
       application.runInAsyncScope(() => this.#start(attempt))
     } catch (error) {
       this.#owner.startFailed(error)
-      const details = error instanceof Error ? error.message : show(error)
+      const details = errorText(error)
       const status = new LocalStatus({ code: Code.UNAVAILABLE, details, cause: error })
       this.#countEnd()
       attempt.tellEnd(status)

@@ -1,6 +1,6 @@
 import type { CallCredentials, InterceptorOptions, Metadata } from '@grpc/grpc-js'
 import type { Compression } from '../../contract/call.ts'
-import { isMetadata } from '../../contract/status.ts'
+import { isMetadata } from '../../contract/given-status.ts'
 import type { ChannelFacts } from '../../grpc-js/channel-facts.ts'
 import { checkDeadline } from '../../runtime/deadline.ts'
 import { show } from '../../runtime/show.ts'

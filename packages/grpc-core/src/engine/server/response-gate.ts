@@ -1,5 +1,5 @@
-import type { Metadata, ServerInterceptingCallInterface } from '@grpc/grpc-js'
-import { isMetadata } from '../../contract/status.ts'
+import { status as Code, type Metadata, type ServerInterceptingCallInterface } from '@grpc/grpc-js'
+import { isAbsent, usableMetadata } from '../../contract/given-status.ts'
 import { fitHeaders, fitStatus } from '../../grpc-js/response-size.ts'
 import type { WireStatus } from '../../grpc-js/server-status.ts'
 import { callAtStream, endBehindStatus, mayBeSending, streamOf } from '../../grpc-js/server-stream.ts'
@@ -41,14 +41,34 @@ function gatedStatus(this: ServerInterceptingCallInterface, status: WireStatus):
   const stream = streamOf(this)
   const sending = mayBeSending(stream)
   const trailers = sending && stream.headersSent
-  gate.sendStatus.call(this, fitStatus(status, gate.limit, gate.marked))
+  gate.sendStatus.call(this, fitStatus(sendable(status), gate.limit, gate.marked))
   if (sending) endBehindStatus(stream, trailers)
 }
 
+/** grpc-js fails on trailers that are none when it has begun to send them, and the RPC hangs. */
+function sendable(status: WireStatus): WireStatus {
+  const { metadata } = status
+  if (isAbsent(metadata)) return status
+  const usable = usableMetadata(metadata)
+  if (usable === metadata) return status
+  return usable === undefined ? NO_TRAILERS : { ...status, metadata: usable }
+}
+
+const NO_TRAILERS: WireStatus = { code: Code.INTERNAL, details: 'Internal error', metadata: null }
+
 function gatedMetadata(this: ServerInterceptingCallInterface, metadata: Metadata): void {
   const gate = (this as Gated)[GATE]
-  // Handlers give none at times, which grpc-js takes.
-  const fitting = isMetadata(metadata) ? fitHeaders(metadata, gate.limit) : metadata
-  if (fitting !== metadata) gate.marked = true
+  // Handlers give none at times, which grpc-js takes. On anything else it fails once it has noted the headers as sent.
+  if (isAbsent(metadata)) {
+    gate.sendMetadata.call(this, metadata)
+    return
+  }
+  const usable = usableMetadata(metadata)
+  if (usable === undefined) {
+    this.sendStatus(NO_TRAILERS)
+    return
+  }
+  const fitting = fitHeaders(usable, gate.limit)
+  if (fitting !== usable) gate.marked = true
   gate.sendMetadata.call(this, fitting)
 }

@@ -1,6 +1,6 @@
 import type { Metadata, ServerInterceptingCallInterface } from '@grpc/grpc-js'
 import type { MethodInfo } from '../../contract/method.ts'
-import type { Status } from '../../contract/status.ts'
+import { plainText, type Status } from '../../contract/status.ts'
 import { mergeOver, newMetadata } from '../../grpc-js/metadata.ts'
 import type { StackRun } from '../stack-run.ts'
 import type { ServerWire } from './server-wire.ts'
@@ -116,11 +116,6 @@ export class ResponseSender {
     // With no headers sent, an error is trailers-only: what was meant for the headers goes with it.
     if (!this.#headersSent && this.#metadata !== undefined) metadata = mergeOver(metadata, this.#metadata)
     if (this.#trailers !== undefined) metadata = mergeOver(metadata, this.#trailers)
-    this.#wire.sendStatus({ code: status.code, details: wellFormed(status.details), metadata })
+    this.#wire.sendStatus({ code: status.code, details: plainText(status.details), metadata })
   }
-}
-
-/** grpc-js throws on details it cannot percent-encode (encodeURI, server-interceptors.ts), which would lose the RPC. */
-export function wellFormed(details: unknown): string {
-  return (typeof details === 'string' ? details : String(details ?? '')).toWellFormed()
 }

@@ -2,8 +2,9 @@ import { AsyncResource } from 'node:async_hooks'
 import { status as Code, type Metadata, type ServerInterceptingCallInterface } from '@grpc/grpc-js'
 import type { Interceptor, ServerCall } from '../../contract/call.ts'
 import { RpcContext, storageForCall } from '../../contract/context.ts'
+import { isAbsent, isMetadata, usableMetadata } from '../../contract/given-status.ts'
 import type { MethodInfo } from '../../contract/method.ts'
-import { isMetadata, RemoteStatus, type Status, withAttempts } from '../../contract/status.ts'
+import { RemoteStatus, type Status, withAttempts } from '../../contract/status.ts'
 import { newMetadata } from '../../grpc-js/metadata.ts'
 import { peerText } from '../../grpc-js/peer-text.ts'
 import type { WireStatus } from '../../grpc-js/server-status.ts'
@@ -11,10 +12,10 @@ import { causeOf } from '../../grpc-js/wire-error.ts'
 import { checkDeadline, type DeadlineTimer, startDeadlineTimer, toEpochMs } from '../../runtime/deadline.ts'
 import type { Linked, LinkedList } from '../../runtime/linked-list.ts'
 import { show } from '../../runtime/show.ts'
-import { abandoned, internalStatus, tapStatus } from '../answer.ts'
+import { abandoned, internalStatus, notMetadata, tapStatus } from '../answer.ts'
 import { InterceptedCall } from '../intercepted-call.ts'
 import type { HandlerLink } from './handler-link.ts'
-import { ResponseSender, wellFormed } from './response-sender.ts'
+import { ResponseSender } from './response-sender.ts'
 import { type ServerListener, ServerWire } from './server-wire.ts'
 
 /** What all calls of a server stack have in common. */
@@ -284,7 +285,11 @@ export class InterceptedServerCall
   }
 
   sendMetadata(metadata: Metadata): void {
-    if (!this.#over && !this.#settled) this.#response.sendMetadata(metadata)
+    if (this.#over || this.#settled) return
+    // grpc-js takes none at all, and fails on anything else after it has noted the headers as sent: the RPC would hang.
+    const headers = isAbsent(metadata) ? newMetadata() : usableMetadata(metadata)
+    if (headers !== undefined) this.#response.sendMetadata(headers)
+    else this.#settle(internalStatus('server', 'The handler failed', notMetadata('sendMetadata', metadata)))
   }
 
   sendMessage(message: unknown, callback: () => void): void {
@@ -295,7 +300,11 @@ export class InterceptedServerCall
 
   sendStatus(status: WireStatus): void {
     if (this.#over || this.#settled) return
-    const given = new RemoteStatus(status.code, wellFormed(status.details), status.metadata)
+    if (!isAbsent(status.metadata) && usableMetadata(status.metadata) === undefined) {
+      this.#settle(internalStatus('server', 'The handler failed', notMetadata('trailers', status.metadata)))
+      return
+    }
+    const given = new RemoteStatus(status.code, status.details, status.metadata)
     const cause = given.code === Code.OK ? undefined : causeOf(given.metadata)
     this.endWith(cause === undefined ? given : Object.assign(given, { cause }))
   }
