@@ -57,6 +57,6 @@ export {
 export { perMethod } from './authoring/per-method.ts'
 export { runShared } from './authoring/shared-work.ts'
 export { sleep } from './authoring/sleep.ts'
+export { type NamedSettings, named } from './compose/named.ts'
 export type { CallRecord, MessageBytes } from './contract/call-record.ts'
-export { type NamedSettings, named } from './contract/named.ts'
 export { isThenable } from './runtime/thenable.ts'

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { setImmediate as turn } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import type { Call, Status } from '@grpc-stack/grpc-core'
+import type { ServerCall, Status } from '@grpc-stack/grpc-core'
 import { describe, expect, it } from 'vitest'
 import { quotaOf } from './gcra.ts'
 import { memoryStore } from './memory-store.ts'
@@ -87,6 +87,6 @@ describe('a decision in memory', () => {
     const status: Promise<Status> = Promise.resolve({ code: 0 })
     const call = { side: 'server', method: { registered: true, requestStream: false }, peer: () => '10.0.0.1:1' }
     // As above: nothing else of the call is looked at.
-    expect(rateLimit({ rate: 5 })(call as unknown as Call, () => status)).toBe(status)
+    expect(rateLimit({ rate: 5 })(call as unknown as ServerCall, () => status)).toBe(status)
   })
 })

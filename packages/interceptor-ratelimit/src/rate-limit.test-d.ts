@@ -12,7 +12,7 @@ const nameVar = new ContextVar<string>('name')
 
 serverInterceptors(rateLimit({ rate: 5, key: byPrincipal(principalVar, { otherwise: byPeer() }) }))
 serverInterceptors(concurrencyLimit({ limit: 5, key: byEach(byMethod, byPeer({ trustedProxies: 1 })) }))
-clientInterceptors(throttle(), throttle({ rate: 5 }), rateLimit({ rate: 5 }), concurrencyLimit({ limit: 'adaptive' }))
+clientInterceptors(throttle(), throttle({ rate: 5 }), concurrencyLimit({ limit: 'adaptive' }))
 rateLimit({ rate: 5, key: (call) => (call.side === 'server' ? call.peer() : unlimited) })
 rateLimit({ limits: [{ rate: 5 }, { rate: 5, perMs: 60_000 }] })
 
@@ -30,6 +30,8 @@ rateLimit({ rate: 5, windowMs: 5 })
 rateLimit({ rate: 5, onStoreError: 'open' })
 // @ts-expect-error: a key is a string
 rateLimit({ rate: 5, key: () => 5 })
+// @ts-expect-error: for servers
+clientInterceptors(rateLimit({ rate: 5 }))
 // @ts-expect-error: for clients
 serverInterceptors(throttle())
 // @ts-expect-error: adaptive throttling has no queue to look at

@@ -1,5 +1,5 @@
-import { status as Code, credentials, Metadata, type ServiceError } from '@grpc/grpc-js'
-import { type Call, type Interceptor, RpcError, type Status } from '@grpc-stack/grpc-core'
+import { status as Code, credentials, Metadata } from '@grpc/grpc-js'
+import { type Call, chain, clientInterceptors, type Interceptor, RpcError, type Status } from '@grpc-stack/grpc-core'
 import { systemWallClock } from '@grpc-stack/grpc-core/authoring'
 import {
   type ClientRpc,
@@ -20,14 +20,13 @@ import { memoryStore } from './memory-store.ts'
 import { rateLimit } from './rate-limit.ts'
 import type { Store } from './store.ts'
 
-interceptorSuite('rateLimit', () => rateLimit({ rate: 1e6 }))
+interceptorSuite('rateLimit', () => ({ server: rateLimit({ rate: 1e6 }) }))
 interceptorSuite('rateLimit with several limits, headers and a limit per message', () => ({
   server: rateLimit({
     limits: [{ rate: 1e6 }, { rate: 1e6, perMs: 60_000, key: byMetadata('x-tenant') }],
     headers: true,
     perMessage: { rate: 1e6 },
   }),
-  client: rateLimit({ rate: 1e6, perMessage: { rate: 1e6 } }),
   adds: ['ratelimit', 'ratelimit-policy'],
 }))
 
@@ -205,19 +204,11 @@ describe('a refusal', () => {
   })
 })
 
-describe('on a client', () => {
-  it('refuses before anything is sent, on all four patterns', async () => {
-    const limit = rateLimit({ rate: 4, perMs: 60_000, clock: new FakeClock() })
-    await using server = await startTestServer()
-    const client = server.client(limit)
-    for (const pattern of patterns) expect((await runRpc(client, pattern)).status?.code).toBe(Code.OK)
-    for (const pattern of patterns) {
-      const { status, error } = await runRpc(client, pattern)
-      expect(status?.code).toBe(Code.RESOURCE_EXHAUSTED)
-      expect((error as ServiceError | undefined)?.metadata.get('grpc-retry-pushback-ms')).toEqual(['15000'])
-    }
-    expect(server.calls).toHaveLength(4)
-  })
+it('is refused on a client, with what limits calls there', () => {
+  const limit = rateLimit({ rate: 1 }) as unknown as Interceptor
+  for (const compose of [() => clientInterceptors(limit), () => clientInterceptors(chain(limit))]) {
+    expect(compose).toThrow('rateLimit, which is for servers: on a client use throttle()')
+  }
 })
 
 describe('several limits', () => {

@@ -49,7 +49,7 @@ export interface RateLimitCounters {
 }
 
 /** What `rateLimit()` returns: the interceptor, with its events and counters. */
-export interface RateLimitInterceptor extends Interceptor {
+export interface RateLimitInterceptor extends Interceptor<ServerCall> {
   /** Listens; the returned function stops it. Listeners run within the call: hand slow work on. */
   on<Name extends keyof RateLimitEvents>(name: Name, listener: (event: RateLimitEvents[Name]) => void): () => void
   /** Totals since construction, for metrics. */
@@ -64,8 +64,8 @@ export interface RateLimitInterceptor extends Interceptor {
  *     rateLimit({ rate: 100 })                                              // 100 per second and peer
  *     rateLimit({ rate: 1000, perMs: 60_000, burst: 50, key: byPrincipal(principalVar) })
  *
- * On a client it limits what goes out, without waiting; `throttle` waits. An RPC to an unregistered
- * method costs 1 and is charged to its peer, apart from what that peer is charged for registered methods.
+ * For servers: a client limits what it sends by `throttle`. An RPC to an unregistered method costs 1 and is charged to its
+ * peer, apart from what that peer is charged for registered methods.
  *
  * Fails closed: a key or cost function that throws or returns nonsense ends the RPC INTERNAL, a store that does not
  * answer ends it UNAVAILABLE, unless `onStoreError` is `insurance`.

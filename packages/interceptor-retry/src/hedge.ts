@@ -1,6 +1,7 @@
 import { status as Code } from '@grpc/grpc-js'
 import {
   type CallHandle,
+  type ClientCall,
   type ClientCallDetails,
   type ClientInterceptor,
   type Interceptor,
@@ -94,7 +95,7 @@ const PREVIOUS_ATTEMPTS = 'grpc-previous-rpc-attempts'
  *
  * @throws TypeError for an option that is unknown, missing or out of range.
  */
-export function hedge(options: HedgeOptions): Interceptor {
+export function hedge(options: HedgeOptions): Interceptor<ClientCall> {
   const { policyFor, contract } = readHedgeOptions(options)
   return select((method) => !method.requestStream && policyFor(method) !== undefined, contract)
 }

@@ -1,7 +1,7 @@
 import type { Metadata } from '@grpc/grpc-js'
+import { type NamedSettings, named } from '../compose/named.ts'
 import type { Call, CallAttempt, ClientCall, Interceptor, Next, StatusTap } from '../contract/call.ts'
 import type { CallRecord } from '../contract/call-record.ts'
-import { type NamedSettings, named } from '../contract/named.ts'
 import type { Status } from '../contract/status.ts'
 import { isThenable } from '../runtime/thenable.ts'
 import { type MonotonicTime, systemMonotonicClock } from './clock.ts'

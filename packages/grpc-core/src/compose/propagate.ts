@@ -1,10 +1,10 @@
 import { status as Code } from '@grpc/grpc-js'
 import type { ClientCall, Interceptor, Next } from '../contract/call.ts'
 import { contextStorage, enableContext } from '../contract/context.ts'
-import { named } from '../contract/named.ts'
 import { isRpcError, type Status } from '../contract/status.ts'
 import { checkRpcAtHand } from '../runtime/copies.ts'
 import { onAbort } from '../runtime/on-abort.ts'
+import { named } from './named.ts'
 
 /**
  * A client interceptor that bounds an outgoing call by the server call being handled: it ends by that call's deadline

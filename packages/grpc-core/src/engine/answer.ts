@@ -2,6 +2,7 @@ import { status as Code } from '@grpc/grpc-js'
 import type { Interceptor } from '../contract/call.ts'
 import { statusProblem } from '../contract/given-status.ts'
 import { isComplete, isRpcError, LocalStatus, type Status, UnattemptedStatus } from '../contract/status.ts'
+import { callOfGrpcJs } from '../grpc-js/called-by-grpc-js.ts'
 import { newMetadata } from '../grpc-js/metadata.ts'
 import { errorText, show } from '../runtime/show.ts'
 
@@ -15,7 +16,9 @@ export function returnedStatus(value: unknown, interceptor: Interceptor, side: S
   try {
     if (proceeded && isComplete(value)) return value
     const problem = statusProblem(value)
-    if (problem !== undefined) return internalStatus(side, `Interceptor ${nameOf(interceptor)} ${problem}`)
+    if (problem !== undefined) {
+      return internalStatus(side, `Interceptor ${nameOf(interceptor)} ${callOfGrpcJs(value) ?? problem}`)
+    }
     const status = value as Status // statusProblem has looked at every member
     const refused = !proceeded && status.code !== Code.OK
     return new LocalStatus(status, refused ? nameOf(interceptor) : undefined)

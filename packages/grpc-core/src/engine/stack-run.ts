@@ -228,7 +228,10 @@ export class StackRun {
     if (interceptor === undefined) return this.#terminal.begin()
     const layer = new Layer(index)
     this.#entered = layer
-    const next: Next = () => this.#proceed(layer)
+    const next = (given?: unknown): Promise<Status> =>
+      given === undefined || !this.#isItsCall(given)
+        ? this.#proceed(layer)
+        : Promise.resolve(this.misuse(index, NEXT_CALL))
     let answer: unknown
     try {
       answer = interceptor(this.#terminal, next)
@@ -248,6 +251,11 @@ export class StackRun {
     }
     if (isThenable(answer)) return this.#awaits(layer, answer)
     return this.#answersAtOnce(layer, this.#judge(layer, answer))
+  }
+
+  /** Whether `next` was given the call, or a changed copy of it, as an interceptor of grpc-js calls what it names `nextCall`. */
+  #isItsCall(given: unknown): boolean {
+    return typeof given === 'object' && given !== null && 'method' in given && given.method === this.#terminal.method
   }
 
   /** The layer answered with a promise of its own. */
@@ -412,6 +420,9 @@ export class StackRun {
   }
 }
 
+const NEXT_CALL =
+  'called next() with the call, as one of grpc-js does: next() takes nothing; an interceptor of grpc-js goes to grpc-js itself, ' +
+  '{ interceptors: [it, ...clientInterceptors(…)] }'
 const NONE: (Layer | undefined)[] = []
 const NOT_WAITING = new Waiting()
 const NEVER: Promise<Status> = new Promise(() => undefined)

@@ -1,15 +1,15 @@
 import type * as grpc from '@grpc/grpc-js'
 import { type ClientInterceptorLike, validateInterceptors } from '../compose/compose.ts'
+import { markedStack, markStack } from '../compose/grpc-stacks.ts'
 import type { Interceptor } from '../contract/call.ts'
 import { describeMethod } from '../contract/method.ts'
 import { InterceptedClientCall } from '../engine/client/client-call.ts'
+import { endCall, isServerCall } from '../grpc-js/called-by-grpc-js.ts'
 import { type ChannelFacts, UNKNOWN_CHANNEL } from '../grpc-js/channel-facts.ts'
 import type { ClientPlan } from '../objects/client-plan.ts'
 import { openPlanned } from '../objects/object-call.ts'
 import { checkCopy, markCopy } from '../runtime/copies.ts'
 import { planClient } from './plan-client.ts'
-
-const STACK: unique symbol = Symbol.for('@grpc-stack/grpc-core.stack')
 
 /**
  * These interceptors, first outermost, as grpc-js client interceptors (one, whatever their number) for any stub:
@@ -27,6 +27,11 @@ export function clientInterceptors(...interceptors: readonly ClientInterceptorLi
 export function fuseClient(list: readonly Interceptor[], facts: ChannelFacts): grpc.Interceptor {
   const plans = new Map<string, ClientPlan>()
   const fused: grpc.Interceptor = (options, nextCall) => {
+    if (isServerCall(nextCall)) {
+      const text =
+        'clientInterceptors(…) is for stubs: write serverInterceptors(…), with the interceptors of this server'
+      return endCall(nextCall, text) as unknown as grpc.InterceptingCall // a server's, which takes its own kind
+    }
     const definition = options.method_definition
     let plan = plans.get(definition.path)
     if (plan === undefined) {
@@ -36,7 +41,7 @@ export function fuseClient(list: readonly Interceptor[], facts: ChannelFacts): g
     // grpc-js asks for its class, whose private members a type of ours cannot have; it uses only the interface.
     return openCall(plan, options, nextCall, facts) as grpc.InterceptingCall
   }
-  return markCopy(Object.assign(fused, { [STACK]: list }))
+  return markCopy(markStack(fused, 'clientInterceptors', list))
 }
 
 /**
@@ -45,7 +50,7 @@ export function fuseClient(list: readonly Interceptor[], facts: ChannelFacts): g
  */
 export function stackOf(interceptor: grpc.Interceptor): readonly Interceptor[] | undefined {
   checkCopy(interceptor, 'interceptors of a call: the first')
-  return (interceptor as { [STACK]?: readonly Interceptor[] })[STACK]
+  return markedStack(interceptor, 'clientInterceptors')
 }
 
 function openCall(

@@ -1,6 +1,7 @@
 import { AsyncResource } from 'node:async_hooks'
 import type * as grpc from '@grpc/grpc-js'
 import { type ServerInterceptorLike, validateInterceptors } from '../compose/compose.ts'
+import { markStack } from '../compose/grpc-stacks.ts'
 import type { Interceptor } from '../contract/call.ts'
 import { contextStorage } from '../contract/context.ts'
 import { describeMethod } from '../contract/method.ts'
@@ -9,6 +10,7 @@ import { gateResponses } from '../engine/server/response-gate.ts'
 import { InterceptedServerCall, type SharedByCalls } from '../engine/server/server-call.ts'
 import { DEFAULT_MAX_METADATA_BYTES } from '../grpc-js/response-size.ts'
 import { openLayeredCall, type ServerPlan } from '../objects/server-plan.ts'
+import { markCopy } from '../runtime/copies.ts'
 import type { LinkedList } from '../runtime/linked-list.ts'
 import { planServer } from './plan-server.ts'
 import { isUnregistered } from './unregistered.ts'
@@ -41,7 +43,12 @@ export function fuseServer(
 ): grpc.ServerInterceptor {
   const plans = new Map<string, ServerPlan>()
   const shared = { active, draining, scope: new AsyncResource('GRPC_STACK_SERVER') }
-  return (definition, call) => {
+  const fused: grpc.ServerInterceptor = (definition, call) => {
+    if (typeof call === 'function') {
+      throw new TypeError(
+        'serverInterceptors(…) is for servers: write clientInterceptors(…), with the interceptors of this stub',
+      )
+    }
     let plan = plans.get(definition.path)
     if (plan === undefined) {
       const registered = !isUnregistered(definition)
@@ -57,6 +64,7 @@ export function fuseServer(
     const opened: unknown = openCall(plan, call, shared)
     return opened as grpc.ServerInterceptingCall
   }
+  return markCopy(markStack(fused, 'serverInterceptors', list))
 }
 
 function openCall(

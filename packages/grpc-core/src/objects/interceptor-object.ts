@@ -1,6 +1,6 @@
 import type { Interceptor } from '../contract/call.ts'
+import { markOneSided, nameOfObject, oneSided, setName } from '../contract/interceptor-marks.ts'
 import type { MethodInfo } from '../contract/method.ts'
-import { nameOfObject } from '../contract/named.ts'
 import { markCopy } from '../runtime/copies.ts'
 import { show } from '../runtime/show.ts'
 import type { ClientInterceptor } from './client-interceptor.ts'
@@ -30,15 +30,14 @@ export function clientHook(method: MethodInfo): (typeof CLIENT_HOOKS)[keyof type
 /**
  * An interceptor object as something that can stand in a list of interceptors. It cannot be called: an object takes the
  * place of all that is inside it, which a call to a single function does not know.
- * @param side where the list is for one side only, the side
- * @returns undefined if the object has none of the methods, or none for this side
+ * @returns undefined if the object has none of the methods
  */
-export function adaptObject(item: unknown, side?: 'client' | 'server'): Interceptor | undefined {
+export function adaptObject(item: unknown): Interceptor | undefined {
   if (typeof item !== 'object' || item === null) return undefined
   const object = item as InterceptorObject // whether it is one is what is looked at here
   const client = Object.values(CLIENT_HOOKS).filter((hook) => typeof object[hook] === 'function')
   const server = typeof object.interceptService === 'function'
-  const hooks = [...(side === 'server' ? [] : client), ...(server && side !== 'client' ? ['interceptService'] : [])]
+  const hooks = [...client, ...(server ? ['interceptService'] : [])]
   if (hooks.length === 0) return undefined
   const own = item.constructor?.name
   const name = nameOfObject(item) ?? (own && own !== 'Object' ? own : (hooks[0] as string))
@@ -48,7 +47,16 @@ export function adaptObject(item: unknown, side?: 'client' | 'server'): Intercep
         'chain(), and cannot be called',
     )
   }
-  Object.defineProperty(stand, 'name', { value: name })
+  setName(stand, name)
+  if (client.length === 0 || !server) {
+    const side = server ? 'server' : 'client'
+    markOneSided(stand, {
+      side,
+      instead: `an object with ${methodsFor(server ? 'client' : 'server')}`,
+      ...oneSided(item),
+      name,
+    })
+  }
   return markCopy(Object.assign(stand, { [OBJECT]: object }))
 }
 
@@ -64,10 +72,14 @@ export function isClientObject(object: InterceptorObject): boolean {
 
 /** Why a value cannot stand in a list of interceptors of this side. */
 export function notAnInterceptor(item: unknown, side: 'client' | 'server' | undefined): string {
+  return `must be a function, or an object with ${methodsFor(side)}, got ${show(item)}`
+}
+
+/** The methods of an interceptor object of this side. */
+function methodsFor(side: 'client' | 'server' | undefined): string {
   const hooks = [
     ...(side === 'server' ? [] : Object.values(CLIENT_HOOKS)),
     ...(side === 'client' ? [] : ['interceptService']),
   ]
-  const methods = hooks.length === 1 ? hooks[0] : `${hooks.slice(0, -1).join(', ')} or ${hooks.at(-1)}`
-  return `must be a function, or an object with ${methods}, got ${show(item)}`
+  return hooks.length === 1 ? hooks.join() : `${hooks.slice(0, -1).join(', ')} or ${hooks.at(-1)}`
 }

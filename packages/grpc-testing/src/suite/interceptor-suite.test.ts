@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { status as Code, Metadata } from '@grpc/grpc-js'
 import type { Call, ClientCall, Interceptor, Next } from '@grpc-stack/grpc-core'
+import { named } from '@grpc-stack/grpc-core/authoring'
 import { describe, expect, it } from 'vitest'
 import { interceptorSuite, metadataOf, type SuiteFactory } from '../index.ts'
 
@@ -168,6 +169,11 @@ describe('the suite', () => {
 
   it('refuses a factory that makes nothing', () => {
     expect(() => interceptorSuite('nothing', () => [])).toThrow('made no interceptor')
+    const limit = named('limit', (_call: Call, next: Next) => next(), { side: 'server', instead: 'throttle()' })
+    expect(() => interceptorSuite('limit', () => limit)).toThrow(
+      'interceptorSuite: the factory of "limit" must return { client } or { server }: clientInterceptors: interceptor 0 is limit, ' +
+        'which is for servers',
+    )
     expect(() => interceptorSuite('nothing', () => ({}))).toThrow(TypeError)
     expect(() => interceptorSuite('no factory', undefined as never)).toThrow(TypeError)
   })

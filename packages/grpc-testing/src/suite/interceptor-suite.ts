@@ -1,4 +1,4 @@
-import type { Interceptor } from '@grpc-stack/grpc-core'
+import { clientInterceptors, type Interceptor, serverInterceptors } from '@grpc-stack/grpc-core'
 import { patterns, type TestPattern } from '../test-service.ts'
 import { endingScenarios } from './ending-scenarios.ts'
 import { flowScenarios } from './flow-scenarios.ts'
@@ -36,6 +36,7 @@ export function interceptorSuite(name: string, factory: SuiteFactory, runner: Su
   const sample = make()
   const onClient = listOf(sample.client).length > 0
   const onServer = listOf(sample.server).length > 0
+  checkSides(name, sample)
   if (!onClient && !onServer) throw new TypeError(`interceptorSuite: the factory of "${name}" made no interceptor`)
   const tested = places.filter((place) => (place.client && onClient) || (place.server && onServer))
   runner.describe(`${name} is transparent`, () => {
@@ -50,6 +51,17 @@ export function interceptorSuite(name: string, factory: SuiteFactory, runner: Su
       )
     }
   })
+}
+
+/** Composition refuses an interceptor on the wrong side: once here, instead of in every test. */
+function checkSides(name: string, { client, server }: SuiteSubject): void {
+  try {
+    clientInterceptors(...listOf(client))
+    serverInterceptors(...listOf(server))
+  } catch (error) {
+    const { message } = error as Error
+    throw new TypeError(`interceptorSuite: the factory of "${name}" must return { client } or { server }: ${message}`)
+  }
 }
 
 function subjectOf(made: ReturnType<SuiteFactory>): SuiteSubject {

@@ -1,33 +1,27 @@
+import { markOneSided, markStandIn, ownFunction, setName } from '../contract/interceptor-marks.ts'
+import { calledByGrpcJs } from '../grpc-js/called-by-grpc-js.ts'
 import { checkCopy, markCopy } from '../runtime/copies.ts'
 import { show } from '../runtime/show.ts'
 
 /** What `named` says of an interceptor beside its name. */
 export interface NamedSettings {
-  /** The side it is for. Composition for the other side refuses it. Default: both. */
+  /** The side it is for: composition for the other side refuses it. Default: both. */
   readonly side?: 'client' | 'server'
-  /** What stands in its place on the other side, such as `throttle()`, for the error. Default: nothing does. */
+  /** What to write in its place on the other side, for the error: `throttle()`. Default: nothing takes its place there. */
   readonly instead?: string
 }
 
-/** An interceptor that is for one side only. */
-export interface OneSided extends NamedSettings {
-  readonly name: string
-  readonly side: 'client' | 'server'
-}
-
-const NAME: unique symbol = Symbol.for('@grpc-stack/grpc-core.name')
-const SIDE: unique symbol = Symbol.for('@grpc-stack/grpc-core.side')
-
 /**
  * Gives an interceptor, a function or an interceptor object, its name, which `status.refusedBy` and errors tell. By a constant, because
- * bundlers shorten the names of functions and classes. Changes what it is given, so give it what was made for this.
+ * bundlers shorten the names of functions and classes. The name is set on what is given, so give it what was made for this.
  *
  *     return named('rateLimit', (call, next) => …)
  *     return named('rateLimit', (call, next) => …, { side: 'server', instead: 'throttle()' })
  *
  * The interceptor also says from then on which version of this package it was made with, so that composition refuses it where the
- * versions cannot work together.
+ * versions cannot work together. Given to grpc-js in the place of an interceptor of its own, a named function says what to write.
  *
+ * @returns an object as it is; for a function one that does the same and has its properties
  * @throws TypeError for a name that is empty, something that is neither function nor object, or a wrong setting.
  */
 export function named<T extends object>(name: string, interceptor: T, settings: NamedSettings = {}): T {
@@ -39,25 +33,24 @@ export function named<T extends object>(name: string, interceptor: T, settings: 
   }
   const { side, instead } = checkSettings(settings)
   checkCopy(interceptor, `named: "${name}"`)
-  Object.defineProperty(interceptor, typeof interceptor === 'function' ? 'name' : NAME, {
-    value: name,
-    configurable: true,
-  })
-  if (side !== undefined) {
-    const mark: OneSided = Object.freeze({ name, side, ...(instead !== undefined && { instead }) })
-    Object.defineProperty(interceptor, SIDE, { value: mark, configurable: true })
+  const own = ownFunction(interceptor)
+  setName(own, name)
+  if (side !== undefined) markOneSided(own, { name, side, ...(instead !== undefined && { instead }) })
+  markCopy(own)
+  if (typeof own !== 'function') return interceptor
+  const guarded = own === interceptor ? guard(name, own as (...args: unknown[]) => unknown) : interceptor
+  setName(guarded, name)
+  return guarded as T // a stand-in for it, with its properties
+}
+
+/** Does what `own` does, and answers where grpc-js calls it. The engine calls `own` itself, which costs a call nothing. */
+function guard(name: string, own: (...args: unknown[]) => unknown): object {
+  const guarded = (...args: unknown[]): unknown => {
+    const answer = calledByGrpcJs(args)
+    return answer === undefined ? own(...args) : answer(`${name}()`)
   }
-  return markCopy(interceptor)
-}
-
-/** The name that `named` gave an interceptor object. */
-export function nameOfObject(object: object): string | undefined {
-  return (object as { [NAME]?: string })[NAME]
-}
-
-/** What `named` said of the side of this interceptor. */
-export function oneSided(interceptor: object): OneSided | undefined {
-  return (interceptor as { [SIDE]?: OneSided })[SIDE]
+  markStandIn(guarded, own)
+  return Object.setPrototypeOf(guarded, own)
 }
 
 function checkSettings(settings: NamedSettings): NamedSettings {

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest'
-import { named, nameOfObject, oneSided } from './named.ts'
+import { nameOfObject, oneSided } from '../contract/interceptor-marks.ts'
+import { named } from './named.ts'
 
 describe('named', () => {
   it('gives an interceptor its name, whatever a bundler made of its function', () => {
