@@ -71,9 +71,14 @@ describe('the README', () => {
     expect(run.stderr).toBe('')
     expect(run.status).toBe(0)
     expect(run.stdout).toContain("{ message: 'Hello world' }")
-    // The server's record; the client's, of a success, is at debug level, which the default logger leaves out.
-    const records = run.stdout.split('\n').filter((line) => line.startsWith('{"') && line.includes('grpc.code'))
-    expect(records).toHaveLength(1)
+    const records = run.stdout
+      .split('\n')
+      .filter((line) => line.startsWith('{"') && line.includes('grpc.code'))
+      .map((line) => JSON.parse(line) as Record<string, unknown>)
+    expect(records).toMatchObject([
+      { level: 'info', 'grpc.component': 'server', 'grpc.method': 'SayHello', 'grpc.code': 'OK' },
+      { level: 'debug', 'grpc.component': 'client', 'grpc.method': 'SayHello', 'grpc.code': 'OK' },
+    ])
   }, 30_000)
 
   it('has a first example of about twenty lines', () => {

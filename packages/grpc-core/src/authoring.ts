@@ -28,6 +28,7 @@ export {
   observe,
 } from './authoring/observe.ts'
 export { recordOf } from './authoring/observe-record.ts'
+export { type CallSpan, isTraced, spanOf, tellSpan } from './authoring/observe-span.ts'
 export { discreet, invalidOption, kindOf, quoted, type ShowValue } from './authoring/option-error.ts'
 export { OptionKind, type OptionPlace, type OptionSettings, type ParseOption } from './authoring/option-kind.ts'
 export {

@@ -9,12 +9,8 @@ import {
   type TestServerOptions,
 } from '@grpc-stack/grpc-testing'
 import { afterEach, describe, expect, it } from 'vitest'
-import { describeMethodOf } from '../test/method.ts'
 import { RecordingLogger } from '../test/recording-logger.ts'
-import { Containment } from './containment.ts'
 import { logging } from './logging.ts'
-import { MethodPlans } from './method-plan.ts'
-import { readLoggingOptions } from './options.ts'
 
 const servers: TestServer[] = []
 const start = async (options?: TestServerOptions): Promise<TestServer> => {
@@ -192,11 +188,21 @@ describe('payload records', () => {
 })
 
 describe('what is remembered of methods', () => {
-  it('nothing of those nobody registered', () => {
-    const cache = new MethodPlans(readLoggingOptions({}), new Containment('logging', undefined))
-    const known = describeMethodOf('/shop.Cart/Get', true)
-    const unknown = describeMethodOf('/shop.Cart/Minted', false)
-    expect(cache.get('server', known)).toBe(cache.get('server', known))
-    expect(cache.get('server', unknown)).not.toBe(cache.get('server', unknown))
+  it('nothing of unregistered ones, whose names callers make up', async () => {
+    const asked: string[] = []
+    const methods = ({ path }: { path: string }) => {
+      asked.push(path)
+      return false
+    }
+    const server = await start({ interceptors: [logging({ logger: new RecordingLogger(), payload: { methods } })] })
+    const client = server.client()
+    const identity = (bytes: Buffer) => bytes
+    const callUnknown = () =>
+      new Promise((resolve) => client.makeUnaryRequest('/made.Up/Get', identity, identity, Buffer.alloc(0), resolve))
+    for (let i = 0; i < 2; i++) {
+      await callUnknown()
+      await runRpc(client, 'unary')
+    }
+    expect(asked).toEqual(['/made.Up/Get', '/grpcstack.testing.Test/Unary', '/made.Up/Get'])
   })
 })

@@ -1,21 +1,15 @@
 import { status as Code, type Metadata } from '@grpc/grpc-js'
-import type { Call, CallAttempt, ClientCall, Status } from '@grpc-stack/grpc-core'
-import { type CredentialScrubber, credentialScrubber } from '@grpc-stack/grpc-core/authoring'
-import { CallTraffic } from './call-traffic.ts'
-import { cleanText, escaped } from './clean-text.ts'
-import { isoTime } from './iso-time.ts'
+import type { Call, Status } from '@grpc-stack/grpc-core'
+import { type CallRecord, type CredentialScrubber, isThenable, type Observation } from '@grpc-stack/grpc-core/authoring'
+import { escaped } from './clean-text.ts'
 import { defaultLevel, isLevel } from './level.ts'
 import type { Level, LogFields } from './logger.ts'
+import { MetadataLog } from './metadata-log.ts'
 import type { MethodPlan } from './method-plan.ts'
 import type { PayloadSettings } from './options.ts'
 import { type Excerpt, excerpt } from './payload.ts'
+import { addError, attemptOf, commonFields } from './record-fields.ts'
 import { isError, recordedError } from './recorded-error.ts'
-import { requestIdOf } from './request-id-var.ts'
-import { traceIdOf } from './trace-parent.ts'
-
-const LONGEST_DETAILS = 1024
-/** More than any retry policy makes; hedges have a limit of their own. */
-const MOST_ATTEMPTS = 16
 
 /**
  * The records of one run of the interceptor. They are written from its hooks, which run in its own asynchronous context: loggers
@@ -23,87 +17,90 @@ const MOST_ATTEMPTS = 16
  *
  * One object, and small: what a call leaves to the garbage collector costs more than what is done with it.
  */
-export class CallLog {
+export class CallLog implements Observation {
   readonly #plan: MethodPlan
   readonly #call: Call
-  readonly #startTime: number
-  readonly #startedAt: number
-  /** What came with the call: an interceptor inside may put other metadata in its place. */
-  readonly #metadata: Metadata
-  /** What attempts were sent with: a call that may be repeated forgets what interceptors inside set. */
-  #sent: Metadata[] | undefined
-  /** Which attempt this is, where it is not the first. */
-  #attempt = 0
-  #sampled = true
-  #traffic: CallTraffic | undefined
+  readonly #startTime: number = Date.now()
+  /** Now, because a retry inside changes it while the call goes on. 0 for the first. */
+  readonly #attempt: number
+  readonly #sampled: boolean
+  readonly #metadata: MetadataLog | undefined
+  // Made where there is a use for them.
+  declare request?: (message: unknown, n: number) => void
+  declare response?: (message: unknown, n: number) => void
+  declare headers?: (metadata: Metadata) => void
 
-  constructor(plan: MethodPlan, call: Call) {
+  /** Asks the record for what will be written. */
+  constructor(plan: MethodPlan, call: Call, record: CallRecord) {
+    const { settings, payload } = plan
+    const { sample, metadata: allowed } = settings
     this.#plan = plan
     this.#call = call
-    this.#metadata = call.metadata
-    this.#startTime = Date.now()
-    this.#startedAt = this.#now()
+    this.#attempt = attemptOf(call)
+    this.#sampled = sample >= 1 || this.#drawn(sample)
+    record.followCredentials()
+    if (call.method.requestStream) record.countRequests()
+    if (call.method.responseStream) record.countResponses()
+    this.#bytesOf(record)
+    if (payload !== undefined && this.#sampled) this.#watchPayload(payload)
+    if (allowed === undefined) return
+    const metadata = new MetadataLog(plan, allowed, call)
+    this.#metadata = metadata
+    this.headers = (headers) => metadata.headers(headers)
   }
 
-  /** Before `next()`: registers the taps there is a use for. */
-  begin(): void {
-    const { settings, watchesRequests, watchesResponses } = this.#plan
-    // Now, because a retry inside changes it while the call goes on.
-    this.#attempt = attemptOf(this.#call)
-    if (this.#call.side === 'client') (this.#call as ClientCall).onAttempt((attempt) => this.#note(attempt))
-    if (settings.sample < 1) this.#sampled = this.#drawn()
-    if (watchesRequests || watchesResponses || settings.metadata !== undefined) this.#watchTraffic()
-    if (settings.start && this.#sampled) this.#writeStart()
-  }
-
-  #note({ repeatable, call, number }: CallAttempt): void {
-    if ((repeatable || call !== this.#call) && number <= MOST_ATTEMPTS) {
-      this.#sent ??= []
-      this.#sent.push(call.metadata)
-    }
-  }
-
-  /** The end of the RPC: the one terminal record. */
-  end(status: Status): void {
-    try {
-      this.#finish(status)
-    } catch (error) {
-      this.#plan.contained.failed(error, 'logger', this.#call)
-    }
-  }
-
-  #finish(status: Status): void {
-    const { slowMs } = this.#plan.settings
-    const ms = this.#now() - this.#startedAt
-    const slow = ms >= slowMs
-    if (!this.#sampled && !slow && status.code === Code.OK) return
-    const level = this.#levelOf(status, slow)
-    if (level === 'silent' || !this.#enabled(level)) return
-    const fields = this.#common(Code[status.code] ?? String(status.code), Math.round(ms * 1000) / 1000)
-    if (slow) fields['grpc.slow'] = true
-    const scrub = status.code === Code.OK ? undefined : this.#scrubber(status)
-    this.#traffic?.addTo(fields, this.#call, status.metadata, scrub)
-    if (status.attempts !== undefined) fields['grpc.attempts'] = status.attempts
-    if (scrub !== undefined) addError(fields, status, scrub)
-    this.#write(level, 'finished call', fields, status, scrub)
-  }
-
-  #scrubber(status: Status): CredentialScrubber {
-    return credentialScrubber(this.#call, this.#metadata, status.metadata, ...(this.#sent ?? []))
-  }
-
-  #writeStart(): void {
+  /** The record of the start, if one is wanted. */
+  start(): void {
+    if (!this.#plan.settings.start || !this.#sampled) return
     const level = this.#usualLevel()
     if (level !== 'silent' && this.#enabled(level)) this.#write(level, 'started call', this.#common(), undefined)
   }
 
-  #watchTraffic(): void {
-    const { payload } = this.#plan
-    this.#traffic = new CallTraffic(this.#plan, this.#call, (direction, message, n) => {
-      if (payload === undefined || !this.#sampled || n > payload.maxMessages) return
-      if (direction === 'request' ? payload.requests : payload.responses)
-        this.#writeMessage(direction, message, payload)
-    })
+  /** The end of the RPC: the one terminal record. */
+  end(status: Status, durationMs: number, record: CallRecord): void {
+    const slow = durationMs >= this.#plan.settings.slowMs
+    if (!this.#sampled && !slow && status.code === Code.OK) return
+    const level = this.#levelOf(status, slow)
+    if (level === 'silent' || !this.#enabled(level)) return
+    const fields = this.#common(Code[status.code] ?? String(status.code), Math.round(durationMs * 1000) / 1000)
+    if (slow) fields['grpc.slow'] = true
+    const scrub = status.code === Code.OK ? undefined : record.scrubber(status)
+    this.#addTraffic(fields, record)
+    this.#metadata?.addTo(fields, status.metadata, scrub)
+    if (status.attempts !== undefined) fields['grpc.attempts'] = status.attempts
+    if (status.hedges !== undefined) fields['grpc.hedges'] = status.hedges
+    if (scrub !== undefined) addError(fields, status, scrub)
+    this.#write(level, 'finished call', fields, status, scrub)
+  }
+
+  #addTraffic(fields: LogFields, record: CallRecord): void {
+    const { requestStream, responseStream } = this.#call.method
+    if (requestStream) fields['grpc.request.count'] = record.requests
+    if (responseStream) fields['grpc.response.count'] = record.responses
+    const bytes = this.#bytesOf(record)
+    if (bytes === undefined) return
+    fields['grpc.request.size'] = bytes.requests
+    fields['grpc.response.size'] = bytes.responses
+  }
+
+  #bytesOf(record: CallRecord): ReturnType<CallRecord['measure']> | undefined {
+    const { contained, settings } = this.#plan
+    const { sizeOf } = settings
+    return sizeOf && record.measure(sizeOf, (error) => contained.failed(error, 'sizeOf', this.#call))
+  }
+
+  #watchPayload(payload: PayloadSettings): void {
+    const { requests, responses, maxMessages } = payload
+    if (requests) {
+      this.request = (message, n) => {
+        if (n <= maxMessages) this.#writeMessage('request', message, payload)
+      }
+    }
+    if (responses) {
+      this.response = (message, n) => {
+        if (n <= maxMessages) this.#writeMessage('response', message, payload)
+      }
+    }
   }
 
   #writeMessage(direction: 'request' | 'response', message: unknown, payload: PayloadSettings): void {
@@ -132,9 +129,9 @@ export class CallLog {
     return { content: second.content, truncated: first.truncated || second.truncated }
   }
 
-  #drawn(): boolean {
+  #drawn(sample: number): boolean {
     const { contained, settings } = this.#plan
-    return (contained.run('random', settings.random, this.#call) ?? 0) < settings.sample
+    return (contained.run('random', settings.random, this.#call) ?? 0) < sample
   }
 
   /** Start and message records are as serious as success. */
@@ -150,12 +147,10 @@ export class CallLog {
 
   #chosenLevel(status: Status): Level | 'silent' | undefined {
     const { contained, settings } = this.#plan
-    const choose = () => {
-      const chosen = settings.levels?.(status, this.#call)
-      if (chosen !== undefined && !isLevel(chosen)) throw new TypeError(`there is no level ${String(chosen)}`)
-      return chosen
-    }
-    return contained.run('levels', choose, this.#call)
+    const chosen = contained.run('levels', () => settings.levels?.(status, this.#call), this.#call)
+    if (chosen === undefined || isLevel(chosen)) return chosen
+    contained.failed(new TypeError(`there is no level ${levelText(chosen)}`), 'levels', this.#call)
+    return undefined
   }
 
   #enabled(level: Level): boolean {
@@ -172,54 +167,7 @@ export class CallLog {
 
   /** The fields of every record. With a code: of the record of the end. */
   #common(code?: string, ms?: number): LogFields {
-    const call = this.#call
-    const { deadline } = call
-    const { component, service, method, type } = this.#plan
-    const startTime = isoTime(this.#startTime)
-    const peer = cleanPeer(call.peer())
-    // Two literals instead of one with a spread, which would cost as much as all the rest of the record.
-    const fields: LogFields =
-      code === undefined
-        ? {
-            protocol: 'grpc',
-            'grpc.component': component,
-            'grpc.service': service,
-            'grpc.method': method,
-            'grpc.method_type': type,
-            'grpc.start_time': startTime,
-            'peer.address': peer,
-          }
-        : {
-            protocol: 'grpc',
-            'grpc.component': component,
-            'grpc.service': service,
-            'grpc.method': method,
-            'grpc.method_type': type,
-            'grpc.code': code,
-            'grpc.time_ms': ms,
-            'grpc.start_time': startTime,
-            'peer.address': peer,
-          }
-    if (deadline !== Number.POSITIVE_INFINITY) addDeadline(fields, deadline)
-    if (this.#attempt > 0) fields['grpc.attempt'] = this.#attempt
-    const requestId = requestIdOf(call)
-    if (requestId !== undefined) fields['request.id'] = cleanText(requestId, LONGEST_DETAILS)
-    this.#addTrace(fields)
-    return fields
-  }
-
-  #addTrace(fields: LogFields): void {
-    const { contained, settings } = this.#plan
-    const { traceContext } = settings
-    if (traceContext === undefined) {
-      const traceId = traceIdOf(this.#call.metadata.get('traceparent')[0])
-      if (traceId !== undefined) fields.trace_id = traceId
-      return
-    }
-    const active = contained.run('traceContext', traceContext, this.#call)
-    if (active == null) return
-    fields.trace_id = active.traceId
-    if (active.spanId !== undefined) fields.span_id = active.spanId
+    return commonFields(this.#plan, this.#call, this.#startTime, this.#attempt, code, ms)
   }
 
   #write(
@@ -251,58 +199,14 @@ export class CallLog {
       else fields[name] = isError(value) ? recordedError(value, scrub) : value
     }
   }
-
-  #now(): number {
-    const { contained, settings } = this.#plan
-    try {
-      return settings.clock.now()
-    } catch (error) {
-      contained.failed(error, 'clock', this.#call)
-      return 0
-    }
-  }
 }
 
 const USUAL: Status = Object.freeze({ code: Code.OK })
 
-let lastPeer = ''
-let lastCleanPeer = ''
-
-/** A connection carries many calls: their peer is cleaned once. */
-function cleanPeer(peer: string): string {
-  if (peer !== lastPeer) {
-    lastPeer = peer
-    lastCleanPeer = cleanText(peer, LONGEST_DETAILS)
-  }
-  return lastCleanPeer
-}
-
-function addError(fields: LogFields, status: Status, scrub: CredentialScrubber): void {
-  fields['grpc.error'] = cleanText(scrub(status.details ?? ''), LONGEST_DETAILS)
-  fields['grpc.origin'] = status.origin
-  if (status.refusedBy !== undefined) fields['grpc.refused_by'] = status.refusedBy
-  // The key loggers look for to write an error with its stack.
-  const err = recordedError(status.cause, scrub)
-  if (err !== undefined) fields.err = err
+function levelText(chosen: unknown): string {
+  return typeof chosen === 'string' ? chosen : typeof chosen
 }
 
 function asItIs(text: string): string {
   return text
-}
-
-/** gRFC A6: how many attempts came before, from 1 on; the first says nothing. */
-function attemptOf(call: Call): number {
-  const previous = call.metadata.get('grpc-previous-rpc-attempts')[0]
-  return typeof previous === 'string' && /^\d{1,4}$/.test(previous) ? Number(previous) + 1 : 0
-}
-
-function addDeadline(fields: LogFields, deadline: number): void {
-  const date = new Date(deadline)
-  // A deadline beyond the year 275760 has no date.
-  if (!Number.isNaN(date.getTime())) fields['grpc.request.deadline'] = date.toISOString()
-  fields['grpc.deadline_left_ms'] = Math.round(deadline - Date.now())
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === 'object' && value !== null && typeof (value as PromiseLike<unknown>).then === 'function'
 }

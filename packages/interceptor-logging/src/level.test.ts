@@ -1,6 +1,7 @@
 import { status as Code } from '@grpc/grpc-js'
 import { describe, expect, it } from 'vitest'
-import { clientLevels, compileLevels, defaultLevel, serverLevels } from './level.ts'
+import { clientLevels, defaultLevel, serverLevels } from './level.ts'
+import { logging } from './logging.ts'
 
 // go-grpc-middleware v2, interceptors/logging/options.go: DefaultServerCodeToLevel, DefaultClientCodeToLevel.
 const table = {
@@ -44,16 +45,21 @@ describe('default levels', () => {
     for (const [name, level] of expected) expect(defaultLevel(side, Code[name as keyof typeof Code])).toBe(level)
   })
 
-  it('cover a code nobody knows', () => {
+  it('cover a code that gRPC does not know', () => {
     expect(defaultLevel('server', 99 as Code)).toBe('error')
     expect(defaultLevel('client', 99 as Code)).toBe('info')
   })
 })
 
 describe('option "levels"', () => {
-  it('knows codes and levels', () => {
-    expect(() => compileLevels({ NOTFOUND: 'info' } as object)).toThrow('has no code "NOTFOUND"')
-    expect(() => compileLevels({ NOT_FOUND: 'loud' as 'info' })).toThrow('"levels.NOT_FOUND" must be one of')
-    expect(() => compileLevels(7 as never)).toThrow('option "levels" must be a table or a function')
+  it.each([
+    [{ NOTFOUND: 'info' }, 'option "levels": unknown option "NOTFOUND"; did you mean "NOT_FOUND"?'],
+    [
+      { NOT_FOUND: 'loud' },
+      'option "levels.NOT_FOUND" must be "debug", "info", "warn", "error" or "silent", got "loud"',
+    ],
+    [7, 'option "levels" must be a table or a function'],
+  ])('knows codes and levels: %j', (levels, text) => {
+    expect(() => logging({ levels: levels as never })).toThrow(text)
   })
 })

@@ -1,5 +1,6 @@
 import { status as Code } from '@grpc/grpc-js'
 import type { Call, Status } from '@grpc-stack/grpc-core'
+import { group, OptionKind, type OptionTable, oneOf } from '@grpc-stack/grpc-core/authoring'
 import { type Level, levels } from './logger.ts'
 
 /** `OK`, `NOT_FOUND`, …: the names of grpc-js's `status`. */
@@ -68,26 +69,18 @@ export function defaultLevel(side: 'client' | 'server', code: Code): Level {
   return (side === 'server' ? serverLevels : clientLevels)[name]
 }
 
-/**
- * A table as a rule; a rule is itself.
- * @throws TypeError for a code or a level that does not exist.
- */
-export function compileLevels(given: LevelTable | LevelRule | undefined): LevelRule | undefined {
-  if (given === undefined || typeof given === 'function') return given
-  if (typeof given !== 'object' || given === null) {
-    throw new TypeError(`logging: option "levels" must be a table or a function, got ${String(given)}`)
-  }
-  for (const [name, level] of Object.entries(given)) {
-    if (!codeNames.includes(name as CodeName)) {
-      throw new TypeError(`logging: option "levels" has no code "${name}"; codes are ${codeNames.join(', ')}`)
-    }
-    if (!isLevel(level)) {
-      throw new TypeError(
-        `logging: option "levels.${name}" must be one of ${levels.join(', ')}, silent, got ${String(level)}`,
-      )
-    }
-  }
-  const table = { ...given }
+/** Levels by code, or a rule. */
+export const levelsOption: OptionKind<LevelRule> = new OptionKind<LevelRule>(
+  ['a table or a function'],
+  (value) => typeof value === 'function' || (typeof value === 'object' && value !== null),
+  (given: LevelTable | LevelRule, place) => (typeof given === 'function' ? given : ruleOf(TABLE.read(given, place))),
+)
+
+const TABLE = group(
+  Object.fromEntries(codeNames.map((name) => [name, oneOf(...levels, 'silent').optional()])) satisfies OptionTable,
+)
+
+function ruleOf(table: LevelTable): LevelRule {
   return (status) => table[Code[status.code] as CodeName]
 }
 

@@ -4,7 +4,7 @@ import { status as Code } from '@grpc/grpc-js'
 import { endWith, runRpc, startTestServer } from '@grpc-stack/grpc-testing'
 import bunyan from 'bunyan'
 import { pino } from 'pino'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { jsonLogger, type Logger } from './logger.ts'
 import { logging } from './logging.ts'
 
@@ -87,6 +87,14 @@ describe('jsonLogger', () => {
     for (const line of lines) expect(line).toMatch(/^\{.*\}\n$/)
   })
 
+  it('writes everything by default, and logging() with it a line for each call of a client', async () => {
+    const written = vi.spyOn(process.stdout, 'write').mockReturnValue(true)
+    await using server = await startTestServer()
+    await runRpc(server.client(logging()), 'unary')
+    const lines = written.mock.calls.map(([line]) => JSON.parse(String(line)) as Record<string, unknown>)
+    expect(lines).toMatchObject([{ level: 'debug', 'grpc.component': 'client', 'grpc.code': 'OK' }])
+  })
+
   it('leaves out what is below its level', () => {
     const lines: string[] = []
     const logger = jsonLogger({ level: 'warn', write: (line) => void lines.push(line) })
@@ -123,7 +131,9 @@ describe('jsonLogger', () => {
   })
 
   it('checks its options', () => {
-    expect(() => jsonLogger({ level: 'loud' as 'info' })).toThrow('option "level" must be one of')
+    expect(() => jsonLogger({ level: 'loud' as 'info' })).toThrow(
+      'option "level" must be "debug", "info", "warn" or "error"',
+    )
     expect(() => jsonLogger({ write: 7 as never })).toThrow('option "write" must be a function')
   })
 })

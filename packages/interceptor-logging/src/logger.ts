@@ -1,3 +1,4 @@
+import { func, type OptionTable, oneOf, quoted, readOptions } from '@grpc-stack/grpc-core/authoring'
 import { escaped } from './clean-text.ts'
 import { isoTime } from './iso-time.ts'
 
@@ -18,17 +19,22 @@ export interface Logger {
   info(fields: LogFields, message: string): void
   warn(fields: LogFields, message: string): void
   error(fields: LogFields, message: string): void
-  /** Where it exists (pino has it), a record nobody would see is not even put together. */
+  /** Where it exists (pino has it), a record of a level that is not written is not put together. */
   isLevelEnabled?(level: Level): boolean
 }
 
 /** Options of `jsonLogger`. */
 export interface JsonLoggerOptions {
-  /** The lowest level that is written. Default: `info`, so that successful client calls, which are `debug`, stay quiet. */
+  /** The lowest level that is written. Default: `debug`, everything: what is logged at all is for the options of `logging()` to say. */
   readonly level?: Level
   /** Takes each line, line break included. Default: standard output. */
   readonly write?: (line: string) => void
 }
+
+const table = {
+  level: oneOf('debug', 'info', 'warn', 'error').default('debug'),
+  write: func<(line: string) => void>().default((line) => void process.stdout.write(line)),
+} satisfies OptionTable<JsonLoggerOptions>
 
 /**
  * The default logger: one JSON object per line, `time`, `level` and `msg` first.
@@ -37,14 +43,12 @@ export interface JsonLoggerOptions {
  *
  * Values JSON has no form for are written as text, so that no record is lost over one: errors as
  * `{ type, message, stack, code }`, bigints as digits, what refers to itself as `[circular]`.
+ *
+ * @throws TypeError for an option that does not exist or has a wrong value.
  */
 export function jsonLogger(options: JsonLoggerOptions = {}): Logger {
-  const least = levels.indexOf(options.level ?? 'info')
-  if (least < 0) {
-    throw new TypeError(`jsonLogger: option "level" must be one of ${levels.join(', ')}, got ${String(options.level)}`)
-  }
-  const write = options.write ?? ((line: string) => void process.stdout.write(line))
-  if (typeof write !== 'function') throw new TypeError('jsonLogger: option "write" must be a function')
+  const { level: lowest, write } = readOptions('jsonLogger', options, table, { show: quoted })
+  const least = levels.indexOf(lowest)
   const isLevelEnabled = (level: Level): boolean => levels.indexOf(level) >= least
   const at =
     (level: Level) =>

@@ -48,7 +48,7 @@ const methodTypes = {
 }
 const methodNames = { unary: 'Unary', clientStream: 'ClientStream', serverStream: 'ServerStream', bidi: 'Bidi' }
 
-/** A free port may be somebody else's a moment later; this path is nobody's. */
+/** A free port may be in use a moment later; this path does not exist. */
 const NOWHERE = 'unix:/nonexistent/grpc-stack.sock'
 
 const silent = () => ({ debug: () => undefined, info: () => undefined, warn: () => undefined, error: () => undefined })
@@ -334,7 +334,7 @@ describe('one record per RPC on a server', () => {
   })
 
   // reference: flaw 59
-  it('a call to a method nobody registered is logged, its name cleaned', async () => {
+  it('a call to an unregistered method is logged, its name cleaned', async () => {
     const logger = new RecordingLogger()
     const server = createServer({ interceptors: [logging({ logger })] })
     server.addService(testService, {

@@ -1,19 +1,18 @@
 import type { Interceptor } from '@grpc-stack/grpc-core'
-import { named } from '@grpc-stack/grpc-core/authoring'
+import { contain, observe, perMethod } from '@grpc-stack/grpc-core/authoring'
 import { CallLog } from './call-log.ts'
-import { Containment } from './containment.ts'
-import { MethodPlans } from './method-plan.ts'
-import { type LoggingOptions, readLoggingOptions } from './options.ts'
+import { planOf } from './method-plan.ts'
+import { type FailurePlace, type LoggingOptions, readLoggingOptions } from './options.ts'
 
 /** What `logging()` returns: an interceptor that tells how its logger does. */
 export interface LoggingInterceptor extends Interceptor {
-  /** How often a logger or another function from the options threw, rejected or returned rubbish. No RPC noticed. */
+  /** How often a logger or another function from the options threw, rejected or returned what it must not. No RPC noticed. */
   readonly failures: number
 }
 
 /**
  * Logs RPCs: one record when each ends, however it ends, with the fields of go-grpc-middleware. For clients and servers.
- * Put it outside whatever refuses or repeats calls, so that refusals are seen and a retried call is one record;
+ * Put it outside of what refuses or repeats calls, so that refusals are seen and a retried call is one record;
  * inside `retry()` it logs each attempt.
  *
  *     createServer({ interceptors: [requestId(), logging({ logger: pino() })] })
@@ -22,19 +21,27 @@ export interface LoggingInterceptor extends Interceptor {
  */
 export function logging(options: LoggingOptions = {}): LoggingInterceptor {
   const settings = readLoggingOptions(options)
-  const contained = new Containment('logging', settings.onFailure)
-  const plans = new MethodPlans(settings, contained)
-  const interceptor: Interceptor = (call, next) => {
-    const log = new CallLog(plans.get(call.side, call.method), call)
-    try {
-      log.begin()
-    } catch (error) {
-      contained.failed(error, 'logger', call)
-    }
-    call.onStatus((status) => log.end(status))
-    return next()
-  }
-  return Object.defineProperty(named('logging', interceptor), 'failures', {
-    get: () => contained.failures,
-  }) as LoggingInterceptor
+  const contained = contain<FailurePlace>('logging', { onFailure: settings.onFailure, code: 'GRPC_STACK_OBSERVER' })
+  const plans = perMethod((method) => planOf(settings, contained, method))
+  const interceptor = observe(
+    'logging',
+    {
+      start(call, record) {
+        const log = new CallLog(plans(call.method), call, record)
+        try {
+          log.start()
+        } catch (error) {
+          contained.failed(error, 'logger', call)
+        }
+        return log
+      },
+    },
+    {
+      clock: settings.clock,
+      contained: {
+        failed: (error, where, call) => contained.failed(error, where === 'clock' ? 'clock' : 'logger', call),
+      },
+    },
+  )
+  return Object.defineProperty(interceptor, 'failures', { get: () => contained.failures }) as LoggingInterceptor
 }

@@ -1,6 +1,23 @@
 import type { Call, Matcher, MethodPredicate, Status } from '@grpc-stack/grpc-core'
-import { compileMatcher } from '@grpc-stack/grpc-core'
-import { compileLevels, type LevelRule, type LevelTable } from './level.ts'
+import {
+  flag,
+  func,
+  group,
+  integer,
+  listOf,
+  type MonotonicTime,
+  matcher,
+  milliseconds,
+  monotonicTime,
+  number,
+  type OptionsOf,
+  type OptionTable,
+  objectWith,
+  quoted,
+  readOptions,
+  text,
+} from '@grpc-stack/grpc-core/authoring'
+import { type LevelRule, type LevelTable, levelsOption } from './level.ts'
 import { jsonLogger, type LogFields, type Logger } from './logger.ts'
 import { Redaction } from './redaction.ts'
 import type { TraceContext } from './trace-parent.ts'
@@ -16,12 +33,6 @@ export type FailurePlace =
   | 'random'
   | 'sizeOf'
   | 'traceContext'
-
-/** Where time comes from. Monotonic: a stepped clock must not make a call take minus an hour. */
-export interface Clock {
-  /** Milliseconds; what the zero is does not matter. */
-  now(): number
-}
 
 /** Which messages are logged, and how much of them. */
 export interface PayloadOptions {
@@ -44,7 +55,7 @@ export interface PayloadOptions {
 }
 
 export interface LoggingOptions {
-  /** Default: `jsonLogger()`, JSON lines on standard output. */
+  /** Default: `jsonLogger()`, JSON lines on standard output, of every level. */
   readonly logger?: Logger
   /** Also log when a call starts. Default: false; the finish record says when that was. */
   readonly start?: boolean
@@ -74,24 +85,25 @@ export interface LoggingOptions {
   readonly payload?: boolean | PayloadOptions
   /**
    * Bytes of a message. With it, records say how large requests and responses were. Default: none, because an interceptor
-   * sees objects, and serializing each a second time costs more than all the rest of the logging.
+   * sees objects, and serializing each a second time costs more than all the rest of the logging. Give `metrics()` the same
+   * function, and each message is measured once.
    */
   readonly sizeOf?: (message: unknown) => number
   /**
-   * The active trace, such as `() => trace.getActiveSpan()?.spanContext()`, for `trace_id` and `span_id`. Default: the
-   * trace of the call's `traceparent`, which leaves out the span.
+   * The active trace, such as `() => trace.getActiveSpan()?.spanContext()`, for `trace_id` and `span_id`. Default: the span
+   * that `tracing()` made for the call, else the trace of its `traceparent`, which leaves out the span.
    */
   readonly traceContext?: () => TraceContext | undefined
-  /** Default: `performance`. */
-  readonly clock?: Clock
+  /** For durations. Default: the system's monotonic clock. */
+  readonly clock?: MonotonicTime
   /** In [0, 1), for sampling. Default: `Math.random`. */
   readonly random?: () => number
-  /** Told of each failure of something that came in an option. Default: a process warning about the first. */
+  /** Told of each failure of something that came in an option. Default: a process warning about the first of each. */
   readonly onFailure?: (error: unknown, where: FailurePlace) => void
 }
 
 export interface PayloadSettings {
-  readonly covers: MethodPredicate
+  readonly methods: MethodPredicate
   readonly requests: boolean
   readonly responses: boolean
   readonly maxBytes: number
@@ -113,112 +125,65 @@ export interface LoggingSettings {
   readonly payload: PayloadSettings | undefined
   readonly sizeOf: LoggingOptions['sizeOf']
   readonly traceContext: LoggingOptions['traceContext']
-  readonly clock: Clock
+  readonly clock: MonotonicTime
   readonly random: () => number
   readonly onFailure: LoggingOptions['onFailure']
 }
 
-const KNOWN: readonly (keyof LoggingOptions)[] = [
-  'logger',
-  'start',
-  'levels',
-  'slowMs',
-  'sample',
-  'fields',
-  'omit',
-  'metadata',
-  'payload',
-  'sizeOf',
-  'traceContext',
-  'clock',
-  'random',
-  'onFailure',
-]
+const NAMES = listOf(text(), { expected: 'a list of names' })
 
-const KNOWN_OF_PAYLOAD: readonly (keyof PayloadOptions)[] = [
-  'methods',
-  'requests',
-  'responses',
-  'maxBytes',
-  'maxMessages',
-  'redact',
-]
+const payloadTable = {
+  methods: matcher()
+    .default(() => true)
+    .refusingUndefined('leave it out to log the messages of all methods'),
+  requests: flag().default(true).refusingUndefined('leave it out to log requests'),
+  responses: flag().default(true).refusingUndefined('leave it out to log responses'),
+  maxBytes: integer({ min: 1 }).default(1024),
+  maxMessages: integer({ min: 1 }).default(10),
+  redact: listOf(text())
+    .or(func<(message: unknown, call: Call) => unknown>())
+    .expecting('a list of paths or a function')
+    .default([])
+    .refusingUndefined('leave it out to redact nothing'),
+} satisfies OptionTable<PayloadOptions>
+
+const table = {
+  logger: objectWith<Logger>('debug', 'info', 'warn', 'error')
+    .expecting('an object with debug, info, warn and error (pino, bunyan, console)')
+    .default(jsonLogger()),
+  start: flag().default(false),
+  levels: levelsOption.optional(),
+  slowMs: milliseconds({ min: 0, infinite: true }).default(Number.POSITIVE_INFINITY),
+  sample: number({ min: 0, max: 1 }).default(1),
+  fields: func<NonNullable<LoggingOptions['fields']>>().optional(),
+  omit: NAMES.default([]).refusingUndefined('leave it out to omit nothing'),
+  metadata: NAMES.optional(),
+  payload: flag().or(group(payloadTable)).expecting('true, false or an object').default(false),
+  sizeOf: func<NonNullable<LoggingOptions['sizeOf']>>().optional(),
+  traceContext: func<NonNullable<LoggingOptions['traceContext']>>().optional(),
+  clock: monotonicTime(),
+  random: func<() => number>().default(Math.random),
+  onFailure: func<NonNullable<LoggingOptions['onFailure']>>().optional(),
+} satisfies OptionTable<LoggingOptions>
 
 /** @throws TypeError naming the option that is wrong. */
 export function readLoggingOptions(options: LoggingOptions): LoggingSettings {
-  checkNames('logging', options, KNOWN)
-  const { logger = jsonLogger(), clock = performance, random = Math.random } = options
-  for (const method of ['debug', 'info', 'warn', 'error'] as const) {
-    if (typeof logger?.[method] !== 'function') {
-      fail('logger', 'an object with debug, info, warn and error (pino, bunyan, console)', logger)
-    }
-  }
-  if (typeof clock?.now !== 'function') fail('clock', 'an object with now()', clock)
-  for (const name of ['fields', 'sizeOf', 'traceContext', 'random', 'onFailure'] as const) {
-    if (options[name] !== undefined && typeof options[name] !== 'function') fail(name, 'a function', options[name])
-  }
-  const { start = false, slowMs = Number.POSITIVE_INFINITY, sample = 1, omit = [] } = options
-  if (typeof start !== 'boolean') fail('start', 'true or false', start)
-  if (typeof slowMs !== 'number' || !(slowMs >= 0)) fail('slowMs', 'a number of milliseconds ≥ 0', slowMs)
-  if (typeof sample !== 'number' || !(sample >= 0 && sample <= 1)) fail('sample', 'a number from 0 to 1', sample)
+  const { metadata, payload, ...read } = readOptions('logging', options, table, { show: quoted })
   return {
-    logger,
-    start,
-    levels: compileLevels(options.levels),
-    slowMs,
-    sample,
-    fields: options.fields,
-    omit: names('omit', omit),
-    metadata: options.metadata && new Set(names('metadata', options.metadata).map((key) => key.toLowerCase())),
-    payload: readPayload(options.payload),
-    sizeOf: options.sizeOf,
-    traceContext: options.traceContext,
-    clock,
-    random,
-    onFailure: options.onFailure,
+    ...read,
+    metadata: metadata && new Set(metadata.map((key) => key.toLowerCase())),
+    payload:
+      payload === false
+        ? undefined
+        : payloadSettings(payload === true ? readOptions('logging', {}, payloadTable) : payload),
   }
 }
 
-function readPayload(given: LoggingOptions['payload']): PayloadSettings | undefined {
-  if (given === undefined || given === false) return undefined
-  const options = given === true ? {} : given
-  if (typeof options !== 'object' || options === null) fail('payload', 'true, false or an object', given)
-  checkNames('logging: option "payload"', options, KNOWN_OF_PAYLOAD)
-  const { methods = '*', requests = true, responses = true, maxBytes = 1024, maxMessages = 10, redact = [] } = options
-  if (typeof requests !== 'boolean') fail('payload.requests', 'true or false', requests)
-  if (typeof responses !== 'boolean') fail('payload.responses', 'true or false', responses)
-  if (!Number.isInteger(maxBytes) || maxBytes < 1) fail('payload.maxBytes', 'an integer ≥ 1', maxBytes)
-  if (!Number.isInteger(maxMessages) || maxMessages < 1) fail('payload.maxMessages', 'an integer ≥ 1', maxMessages)
-  if (typeof redact !== 'function' && !Array.isArray(redact))
-    fail('payload.redact', 'a list of paths or a function', redact)
+function payloadSettings({ redact, ...read }: OptionsOf<typeof payloadTable>): PayloadSettings {
+  const paths = typeof redact === 'function' ? [] : redact
   return {
-    covers: compileMatcher(methods, 'logging: option "payload.methods"'),
-    requests,
-    responses,
-    maxBytes,
-    maxMessages,
-    redaction: new Redaction(typeof redact === 'function' ? [] : redact, 'logging: option "payload.redact"'),
+    ...read,
+    redaction: new Redaction(paths, 'logging: option "payload.redact"'),
     redact: typeof redact === 'function' ? redact : undefined,
   }
-}
-
-/** @throws TypeError for something that is no object, or a member nobody knows: a typo must not be a default. */
-export function checkNames(where: string, options: object, known: readonly string[]): void {
-  if (typeof options !== 'object' || options === null) {
-    throw new TypeError(`${where}: options must be an object, got ${String(options)}`)
-  }
-  const unknown = Object.keys(options).find((name) => !known.includes(name))
-  if (unknown !== undefined) {
-    throw new TypeError(`${where}: unknown option "${unknown}"; options are ${known.join(', ')}`)
-  }
-}
-
-function names(option: string, given: unknown): readonly string[] {
-  if (Array.isArray(given) && given.every((name) => typeof name === 'string' && name !== '')) return given
-  return fail(option, 'a list of names', given)
-}
-
-function fail(option: string, expected: string, got: unknown): never {
-  const shown = typeof got === 'object' && got !== null ? 'an object' : JSON.stringify(got)
-  throw new TypeError(`logging: option "${option}" must be ${expected}, got ${shown ?? String(got)}`)
 }

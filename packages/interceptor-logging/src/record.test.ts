@@ -1,6 +1,7 @@
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { status as Code } from '@grpc/grpc-js'
 import type { ClientCall, Interceptor } from '@grpc-stack/grpc-core'
+import { tellSpan } from '@grpc-stack/grpc-core/authoring'
 import {
   echo,
   endWith,
@@ -118,6 +119,21 @@ describe('what a record says', () => {
     expect(logger.records.map(({ fields }) => [fields.trace_id, fields.span_id])).toEqual([
       [traceId, undefined],
       [traceId, undefined],
+    ])
+  })
+
+  it('the span that tracing made for the call, wherever it stands', async () => {
+    const logger = new RecordingLogger()
+    const span = { traceId: 'c'.repeat(32), spanId: 'd'.repeat(16), traceFlags: 1 }
+    const tracing: Interceptor = (call, next) => {
+      tellSpan(call, { spanContext: () => span })
+      return next()
+    }
+    const server = await start()
+    await runRpc(server.client(logging({ logger }), tracing, logging({ logger })), 'unary')
+    expect(logger.records.map(({ fields }) => [fields.trace_id, fields.span_id])).toEqual([
+      [span.traceId, span.spanId],
+      [span.traceId, span.spanId],
     ])
   })
 
@@ -254,7 +270,7 @@ describe('how much is logged', () => {
     ])
   })
 
-  it('puts no record together that nobody would see', async () => {
+  it('puts no record together of a level that the logger leaves out', async () => {
     const logger = Object.assign(new RecordingLogger(), { isLevelEnabled: (level: string) => level !== 'debug' })
     let built = 0
     const fields = () => ({ built: ++built })

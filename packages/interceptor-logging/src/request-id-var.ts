@@ -5,7 +5,7 @@ import { type Call, ContextVar } from '@grpc-stack/grpc-core'
  *
  *     requestIdVar.get('none')
  */
-// Lazy, because this module is loaded by whoever loads logging(): contexts are entered once requestId() is used.
+// Lazy, because this module is loaded with logging(): contexts are entered once requestId() is used.
 export const requestIdVar: ContextVar<string> = ContextVar.shared('@grpc-stack/interceptor-logging/requestId')
 
 let inUse = false
@@ -16,7 +16,7 @@ export function useRequestIds(): void {
   requestIdVar.enable()
 }
 
-/** The id of a call; of a client call, else that of the request it is made for. Costs nothing while nobody gives ids. */
+/** The id of a call; of a client call, else that of the request it is made for. Costs nothing where there is no requestId(). */
 export function requestIdOf(call: Call): string | undefined {
   return inUse ? call.context.get(requestIdVar) : undefined
 }

@@ -225,9 +225,11 @@ describe('a request id cannot hurt an RPC', () => {
 
   it.each([
     ['a generator that throws', { generate: explode }],
-    ['a generator of rubbish', { generate: () => 'a b' }],
+    ['a generator of a text that is no id', { generate: () => 'a b' }],
+    ['a generator that rejects', { generate: (async () => explode()) as unknown as () => string }],
     ['a generator of nothing', { generate: () => undefined as unknown as string }],
     ['a check that throws', { accept: explode }],
+    ['a check that answers with a promise', { accept: (async () => true) as unknown as () => boolean }],
   ])('%s', async (_what, options) => {
     const told: string[] = []
     const interceptor = requestId({ ...options, onFailure: (_error, where) => void told.push(where) })

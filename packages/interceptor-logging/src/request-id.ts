@@ -1,7 +1,15 @@
 import type { Call, Interceptor, ServerCall } from '@grpc-stack/grpc-core'
-import { named } from '@grpc-stack/grpc-core/authoring'
-import { Containment } from './containment.ts'
-import { checkNames } from './options.ts'
+import {
+  contain,
+  flag,
+  func,
+  isThenable,
+  named,
+  OptionKind,
+  type OptionTable,
+  quoted,
+  readOptions,
+} from '@grpc-stack/grpc-core/authoring'
 import { randomUuid } from './random-uuid.ts'
 import { requestIdVar, useRequestIds } from './request-id-var.ts'
 
@@ -16,7 +24,7 @@ export interface RequestIdOptions {
    * and comes once: longer ones bloat logs and other characters forge them. Default: true.
    */
   readonly accept?: boolean | ((id: string, call: Call) => boolean)
-  /** Told of each failure of `generate` and `accept`. Default: a process warning about the first. */
+  /** Told of each failure of `generate` and `accept`. Default: a process warning about the first of each. */
   readonly onFailure?: (error: unknown, where: 'accept' | 'generate') => void
 }
 
@@ -29,8 +37,26 @@ export interface RequestIdInterceptor extends Interceptor {
 /** What may be an id: no white space, quotes, brackets or controls. */
 const VALID = /^[A-Za-z0-9._:/+=@~-]{1,128}$/
 
+const table = {
+  header: new OptionKind(
+    ['a text metadata key'],
+    (value) => typeof value === 'string',
+    (given: string, _place, refuse) => {
+      const name = given.toLowerCase()
+      if (!/^[0-9a-z_.-]+$/.test(name) || name.endsWith('-bin') || name.startsWith('grpc-')) throw refuse(given)
+      return name
+    },
+  ).default('x-request-id'),
+  generate: func<(call: Call) => string>().default(randomUuid),
+  accept: flag()
+    .or(func<(id: string, call: Call) => boolean>())
+    .default(true)
+    .refusingUndefined('leave it out to accept inbound ids'),
+  onFailure: func<NonNullable<RequestIdOptions['onFailure']>>().optional(),
+} satisfies OptionTable<RequestIdOptions>
+
 /**
- * Gives each request an id that goes wherever the request goes. On a server it takes the id that came with the call, or
+ * Gives each request an id that goes along with the request. On a server it takes the id that came with the call, or
  * makes one, and sends it back in the response metadata. On a client it sends the id the application set, else the id of the
  * request being handled, else a new one. In both cases the id is in `requestIdVar` from there on inwards.
  *
@@ -40,31 +66,30 @@ const VALID = /^[A-Za-z0-9._:/+=@~-]{1,128}$/
  * @throws TypeError for an option that does not exist or has a wrong value.
  */
 export function requestId(options: RequestIdOptions = {}): RequestIdInterceptor {
-  checkNames('requestId', options, ['header', 'generate', 'accept', 'onFailure'])
-  const { generate = randomUuid, accept = true } = options
-  const header = checkHeader(options.header ?? 'x-request-id')
-  if (typeof generate !== 'function') throw new TypeError('requestId: option "generate" must be a function')
-  if (typeof accept !== 'boolean' && typeof accept !== 'function') {
-    throw new TypeError(`requestId: option "accept" must be true, false or a function, got ${String(accept)}`)
-  }
-  if (options.onFailure !== undefined && typeof options.onFailure !== 'function') {
-    throw new TypeError('requestId: option "onFailure" must be a function')
-  }
+  const { header, generate, accept, onFailure } = readOptions('requestId', options, table, { show: quoted })
   useRequestIds()
 
-  const contained = new Containment<'accept' | 'generate'>('requestId', options.onFailure)
+  const contained = contain<'accept' | 'generate'>('requestId', { onFailure, code: 'GRPC_STACK_OBSERVER' })
   const accepted = (id: unknown, call: Call): id is string => {
     if (typeof id !== 'string' || !VALID.test(id) || accept === false) return false
-    return accept === true || contained.run('accept', () => accept(id, call)) === true
+    if (accept === true) return true
+    const said: unknown = contained.run('accept', () => accept(id, call), call)
+    if (isThenable(said))
+      contained.failed(new TypeError('it returned a promise; it must be synchronous'), 'accept', call)
+    return said === true
   }
   const make = (call: Call): string => {
-    const id: unknown = contained.run('generate', () => {
-      const made: unknown = generate(call)
-      if (typeof made !== 'string' || !VALID.test(made)) throw new TypeError('it returned what is no id')
-      return made
-    })
+    let id: unknown
+    try {
+      id = generate(call)
+      if (typeof id === 'string' && VALID.test(id)) return id
+      if (isThenable(id)) id.then(undefined, () => undefined)
+      throw new TypeError('it returned what is no id')
+    } catch (error) {
+      contained.failed(error, 'generate', call)
+    }
     // An id is worth less than the call.
-    return typeof id === 'string' ? id : randomUuid()
+    return randomUuid()
   }
   const interceptor: Interceptor = (call, next) => {
     const given = call.metadata.get(header)
@@ -85,12 +110,4 @@ export function requestId(options: RequestIdOptions = {}): RequestIdInterceptor 
   return Object.defineProperty(named('requestId', interceptor), 'failures', {
     get: () => contained.failures,
   }) as RequestIdInterceptor
-}
-
-function checkHeader(header: unknown): string {
-  const name = typeof header === 'string' ? header.toLowerCase() : ''
-  if (!/^[0-9a-z_.-]+$/.test(name) || name.endsWith('-bin') || name.startsWith('grpc-')) {
-    throw new TypeError(`requestId: option "header" must be a text metadata key, got ${JSON.stringify(header)}`)
-  }
-  return name
 }

@@ -3,6 +3,7 @@ import type { Call, CallAttempt, ClientCall } from '../contract/call.ts'
 import { type CallRecord, type MessageBytes, RECORD } from '../contract/call-record.ts'
 import type { MethodInfo } from '../contract/method.ts'
 import type { Status } from '../contract/status.ts'
+import { isThenable } from '../runtime/thenable.ts'
 import { type CredentialScrubber, credentialScrubber } from './credential-text.ts'
 
 /** More than any retry policy makes; hedges have a limit of their own. */
@@ -38,7 +39,7 @@ interface Asked {
   responses?: number
   sums?: Sums[]
   /** What the call and its attempts were sent with. */
-  sent?: (Metadata | undefined)[]
+  sent?: Metadata[]
 }
 
 /** A call makes one, so it is small: three fields and what is asked for. */
@@ -114,9 +115,13 @@ class RunRecord implements CallRecord {
   followCredentials(): void {
     const { call } = this
     const asked = this.#ask()
-    if (asked.sent !== undefined) return
-    // An interceptor inside may put other metadata in its place.
-    const sent: (Metadata | undefined)[] = [call.metadata]
+    const { metadata } = call
+    if (asked.sent !== undefined) {
+      // An interceptor between the observers has put others in their place.
+      if (!asked.sent.includes(metadata)) asked.sent.push(metadata)
+      return
+    }
+    const sent = [metadata]
     asked.sent = sent
     if (call.side === 'client') (call as ClientCall).onAttempt((attempt) => rememberSent(sent, call, attempt))
   }
@@ -132,7 +137,7 @@ class RunRecord implements CallRecord {
 }
 
 /** A call that may be repeated forgets what interceptors inside of it set for an attempt. */
-function rememberSent(sent: (Metadata | undefined)[], own: Call, { call, number, repeatable }: CallAttempt): void {
+function rememberSent(sent: Metadata[], own: Call, { call, number, repeatable }: CallAttempt): void {
   if ((repeatable || call !== own) && number <= MOST_ATTEMPTS) sent.push(call.metadata)
 }
 
@@ -150,6 +155,7 @@ class Sums implements MessageBytes {
   of(message: unknown): number {
     try {
       const bytes: unknown = this.sizeOf(message)
+      if (isThenable(bytes)) bytes.then(undefined, (error: unknown) => this.#failed?.(error))
       return typeof bytes === 'number' && Number.isFinite(bytes) ? bytes : 0
     } catch (error) {
       this.#failed?.(error)

@@ -2,7 +2,16 @@ import { AsyncLocalStorage } from 'node:async_hooks'
 import { status as Code, Metadata } from '@grpc/grpc-js'
 import { FakeClock, failing, patterns, type RpcSettings, runRpc, startTestServer } from '@grpc-stack/grpc-testing'
 import { afterEach, describe, expect, it, vi } from 'vitest'
-import { type CallRecord, type Observation, type Observer, observe, recordOf } from '../authoring.ts'
+import {
+  type CallRecord,
+  isTraced,
+  type Observation,
+  type Observer,
+  observe,
+  recordOf,
+  spanOf,
+  tellSpan,
+} from '../authoring.ts'
 import {
   type Call,
   type ClientCall,
@@ -319,6 +328,9 @@ describe('counts and sizes', () => {
     let sums: unknown
     const measuring = observe('measuring', {
       start(_call, record) {
+        record.measure((async () => {
+          throw new Error('no size')
+        }) as unknown as () => number)
         const bytes = record.measure(() => {
           throw new Error('no size')
         }, failed)
@@ -361,6 +373,54 @@ describe('credentials', () => {
     metadata.set('authorization', 'Bearer first-secret')
     await runRpc(server.client(scrubbing, repeating, authorizing), 'unary', { ...requests, metadata })
     expect(text).toBe('[redacted] [redacted] [redacted]')
+  })
+
+  it('that stood in the metadata where an observer further in began are known too', async () => {
+    let text = ''
+    const following = observe('following', {
+      start(_call, record) {
+        record.followCredentials()
+        return {
+          end() {
+            text = record.scrubber()('first-secret second-secret third-secret')
+          },
+        }
+      },
+    })
+    const replacing =
+      (token: string): Interceptor =>
+      (call, next) => {
+        call.metadata = new Metadata()
+        call.metadata.set('authorization', `Bearer ${token}`)
+        return next()
+      }
+    await using server = await startTestServer()
+    const metadata = new Metadata()
+    metadata.set('authorization', 'Bearer first-secret')
+    const client = server.client(following, replacing('second-secret'), following, replacing('third-secret'))
+    await runRpc(client, 'unary', { ...requests, metadata })
+    expect(text).toBe('[redacted] [redacted] [redacted]')
+  })
+})
+
+describe('the span of a call', () => {
+  it('is found by observers of either copy, inside of what repeats too', async () => {
+    vi.resetModules()
+    const other = await import('../authoring.ts')
+    const span = { spanContext: () => ({ traceId: 'a', spanId: 'b', traceFlags: 1 }) }
+    const found: unknown[] = []
+    const tracing: Interceptor = (call, next) => {
+      found.push(isTraced(call), spanOf(call))
+      tellSpan(call, span)
+      return next()
+    }
+    const looking: Interceptor = (call, next) => {
+      found.push(isTraced(call), spanOf(call), other.spanOf(call))
+      return next()
+    }
+    await using server = await startTestServer()
+    await runRpc(server.client(tracing, repeating, looking), 'unary', requests)
+    expect(found).toEqual([false, undefined, true, span, span])
   })
 })
 

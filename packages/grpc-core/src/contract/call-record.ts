@@ -52,7 +52,7 @@ export interface CallRecord {
   /** Counts the response messages from here on. To be asked in `start`. */
   countResponses(): void
   /**
-   * Adds up what `sizeOf` says of each message from here on. To be asked in `start`. Observers that give the same function share the
+   * Adds up what `sizeOf` says of each message from here on. To be asked in `start`; asked again, it returns the same sums. Observers that give the same function share the
    * sums, so each message is measured once. What it throws, and what is no number, counts as nothing.
    * @param failed told of what `sizeOf` throws
    */
