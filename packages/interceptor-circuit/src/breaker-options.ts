@@ -1,16 +1,30 @@
 import type { ClientCall, Status } from '@grpc-stack/grpc-core'
+import {
+  flag,
+  func,
+  integer,
+  invalidOption,
+  type MonotonicTime,
+  milliseconds,
+  monotonicTime,
+  number,
+  type OptionTable,
+  objectWith,
+  oneOf,
+  quoted,
+  readOptions,
+} from '@grpc-stack/grpc-core/authoring'
 import type { CircuitChange, CircuitSettings } from './circuit.ts'
-import { type Clock, systemClock } from './clock.ts'
 import type { FailurePolicy } from './failure-window.ts'
 import { openTimeMs } from './open-time.ts'
-import { checkNames, checkNumber, invalid } from './option-checks.ts'
 import { timeWindow } from './time-window.ts'
 
 export interface CircuitBreakerOptions {
   /**
-   * Calls with the same key share a circuit. `service`, the default, is target and service: `10.0.0.1:50051/shop.v1.Catalog`.
-   * `method` is target and path: `10.0.0.1:50051/shop.v1.Catalog/Get`. On a stub with a channel of its own the target is
-   * not known and left out. Or a function; whatever it makes of callers' data, at most `maxKeys` are kept.
+   * Calls with the same key share a circuit. `service`, the default, is address and service: `catalog:50051/shop.v1.Catalog`.
+   * `method` is address and path: `catalog:50051/shop.v1.Catalog/Get`. The address is the channel's target without the scheme
+   * `dns:`, in lower case, with its port. On a stub with a channel of its own the target is not known and left out. Or a
+   * function, whose keys are taken as they are; whatever it makes of callers' data, at most `maxKeys` are kept.
    */
   readonly key?: 'service' | 'method' | ((call: ClientCall) => string)
   /** When to open: `timeWindow()`, the default, `countWindow()`, `consecutive()` or one of your own. */
@@ -48,27 +62,34 @@ export interface CircuitBreakerOptions {
   /** Circuits kept at most; the longest unused goes first. Default 1000. */
   readonly maxKeys?: number
   /** Default: monotonic time. */
-  readonly clock?: Clock
+  readonly clock?: MonotonicTime
   /** From 0 to 1. Default `Math.random`. */
   readonly random?: () => number
 }
 
-const NAMES = [
-  'key',
-  'policy',
-  'openMs',
-  'maxOpenMs',
-  'openMultiplier',
-  'openJitter',
-  'halfOpenPermits',
-  'successesToClose',
-  'probeTimeoutMs',
-  'isFailure',
-  'observeOnly',
-  'maxKeys',
-  'clock',
-  'random',
-]
+const probability = number({ min: 0, max: 1 })
+
+const table = {
+  key: oneOf('service', 'method')
+    .or(func<(call: ClientCall) => string>())
+    .default('service')
+    .refusingUndefined('leave it out for one circuit per target and service'),
+  policy: objectWith<FailurePolicy>('open').expecting('timeWindow(), countWindow() or consecutive()').optional(),
+  openMs: milliseconds().default(10_000),
+  maxOpenMs: milliseconds({ min: 0, infinite: true }).optional(),
+  openMultiplier: number({ min: 1 }).default(2),
+  openJitter: probability.default(0.2),
+  halfOpenPermits: integer({ min: 1 }).default(3),
+  successesToClose: integer({ min: 1 }).optional(),
+  probeTimeoutMs: milliseconds({ above: 0, infinite: true }).default(10_000),
+  isFailure: func<NonNullable<CircuitBreakerOptions['isFailure']>>()
+    .optional()
+    .refusingUndefined('leave it out to judge by status codes'),
+  observeOnly: flag().default(false),
+  maxKeys: integer({ min: 1 }).default(1000),
+  clock: monotonicTime(),
+  random: func<() => number>().default(Math.random),
+} satisfies OptionTable<CircuitBreakerOptions>
 
 /** Options, checked and complete. */
 export interface Settings {
@@ -77,40 +98,21 @@ export interface Settings {
   readonly isFailure: CircuitBreakerOptions['isFailure']
   readonly observeOnly: boolean
   readonly maxKeys: number
-  readonly clock: Clock
+  readonly clock: MonotonicTime
   circuit(onChange: (change: CircuitChange) => void): CircuitSettings
 }
 
 const WHERE = 'circuitBreaker'
 
 /** @throws TypeError naming the option that is unknown or wrong. */
-export function readOptions(options: CircuitBreakerOptions): Settings {
-  checkNames(WHERE, options, NAMES)
-  const { key = 'service', policy = timeWindow(), isFailure, observeOnly = false, maxKeys = 1000 } = options
-  const { clock = systemClock, random = Math.random, openMs = 10_000, maxOpenMs = Math.max(60_000, openMs) } = options
-  const { openMultiplier = 2, openJitter = 0.2, halfOpenPermits = 3, probeTimeoutMs = 10_000 } = options
-  const { successesToClose = halfOpenPermits } = options
-  const isTime = (n: number) => n >= 0 && Number.isFinite(n)
-  const isCount = (n: number) => Number.isInteger(n) && n >= 1
-  checkNumber(WHERE, 'openMs', openMs, 'a number of milliseconds ≥ 0', isTime)
-  checkNumber(WHERE, 'maxOpenMs', maxOpenMs, 'a number of milliseconds, at least "openMs"', (n) => n >= openMs)
-  checkNumber(WHERE, 'openMultiplier', openMultiplier, 'a number ≥ 1', (n) => n >= 1 && Number.isFinite(n))
-  checkNumber(WHERE, 'openJitter', openJitter, 'a number from 0 to 1', (n) => n >= 0 && n <= 1)
-  checkNumber(WHERE, 'halfOpenPermits', halfOpenPermits, 'an integer ≥ 1', isCount)
-  checkNumber(WHERE, 'successesToClose', successesToClose, 'an integer ≥ 1', isCount)
-  checkNumber(WHERE, 'probeTimeoutMs', probeTimeoutMs, 'a number of milliseconds above 0', (n) => n > 0)
-  checkNumber(WHERE, 'maxKeys', maxKeys, 'an integer ≥ 1', isCount)
-  if (typeof key !== 'function' && key !== 'service' && key !== 'method') {
-    throw invalid(WHERE, 'key', '"service", "method" or a function', key)
+export function readBreakerOptions(options: CircuitBreakerOptions): Settings {
+  const read = readOptions(WHERE, options, table, { show: quoted })
+  const { key, policy = timeWindow(), isFailure, observeOnly, maxKeys, clock, random } = read
+  const { openMs, maxOpenMs = Math.max(LONGEST_OPEN_MS, openMs), openMultiplier, openJitter } = read
+  const { halfOpenPermits, successesToClose = halfOpenPermits, probeTimeoutMs } = read
+  if (maxOpenMs < openMs) {
+    throw invalidOption(WHERE, 'maxOpenMs', 'a number of milliseconds, at least "openMs"', maxOpenMs)
   }
-  if (typeof policy?.open !== 'function') {
-    throw invalid(WHERE, 'policy', 'timeWindow(), countWindow() or consecutive()', policy)
-  }
-  if (typeof clock?.now !== 'function') throw invalid(WHERE, 'clock', 'an object with now()', clock)
-  if (typeof random !== 'function') throw invalid(WHERE, 'random', 'a function', random)
-  if (isFailure !== undefined && typeof isFailure !== 'function')
-    throw invalid(WHERE, 'isFailure', 'a function', isFailure)
-  if (typeof observeOnly !== 'boolean') throw invalid(WHERE, 'observeOnly', 'true or false', observeOnly)
   const openTime = { openMs, maxOpenMs, openMultiplier, openJitter }
   return {
     key,
@@ -130,3 +132,5 @@ export function readOptions(options: CircuitBreakerOptions): Settings {
     }),
   }
 }
+
+const LONGEST_OPEN_MS = 60_000

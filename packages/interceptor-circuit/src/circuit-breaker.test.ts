@@ -157,15 +157,36 @@ describe('what counts', () => {
     expect(await trips(Code.CANCELLED, () => true)).toBe(false)
   })
 
-  it('a predicate that throws leaves it to the codes, and warns', async () => {
-    const warning = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
-    const boom = () => {
-      throw new Error('bad rule')
-    }
-    expect(await trips(Code.UNAVAILABLE, boom)).toBe(true)
-    expect(await trips(Code.NOT_FOUND, boom)).toBe(false)
-    expect(warning).toHaveBeenCalledWith(expect.stringContaining('bad rule'), expect.anything())
-  })
+  const wrong: [string, () => unknown, string][] = [
+    [
+      'throws',
+      (): never => {
+        throw new Error('bad rule')
+      },
+      'circuitBreaker: "isFailure" threw: bad rule',
+    ],
+    ['returns a promise', async () => false, 'must return true, false or undefined, got a promise'],
+    ['returns a promise that rejects', () => Promise.reject(new Error('late')), 'undefined, got a promise'],
+    ['returns something else', () => 'yes', 'must return true, false or undefined, got a string'],
+    ['returns null', () => null, 'must return true, false or undefined, got null'],
+  ]
+  it.each(wrong)(
+    'a predicate that %s ends the RPC with INTERNAL and leaves the circuit to the codes',
+    async (_, rule, text) => {
+      const isFailure = rule as unknown as () => boolean
+      const breaker = circuitBreaker({ ...opensAfter(1), isFailure })
+      const client = server.client(breaker)
+      for (const pattern of patterns) {
+        const { error } = await runRpc(client, pattern, { metadata: server.behave(endWith({ code: Code.NOT_FOUND })) })
+        expect(error).toMatchObject({ code: Code.INTERNAL, details: expect.stringContaining(text) })
+        // A stream that has answered is a success, whatever comes of it: the predicate is not asked.
+        const answered = (await runRpc(client, pattern)).status?.code
+        expect(answered).toBe(pattern === 'serverStream' || pattern === 'bidi' ? Code.OK : Code.INTERNAL)
+      }
+      expect(breaker.state(SERVICE)).toBe('closed')
+      expect(await trips(Code.UNAVAILABLE, isFailure)).toBe(true)
+    },
+  )
 
   it('a deadline that passes while the server works is a failure; one that had passed before is nothing', async () => {
     const breaker = circuitBreaker({ ...opensAfter(1), clock: new FakeClock() })
@@ -272,9 +293,12 @@ describe('keys', () => {
     const ours = server.channel(byService, byMethod).client(TestClient)
     await runRpc(ours, 'unary')
     await runRpc(ours, 'bidi')
-    const target = server.channel().getTarget()
-    expect(byService.keys()).toEqual([SERVICE, `${target}/${SERVICE}`])
-    expect(byMethod.keys()).toEqual([`${SERVICE}/Unary`, `${target}/${SERVICE}/Unary`, `${target}/${SERVICE}/Bidi`])
+    expect(byService.keys()).toEqual([SERVICE, `${server.address}/${SERVICE}`])
+    expect(byMethod.keys()).toEqual([
+      `${SERVICE}/Unary`,
+      `${server.address}/${SERVICE}/Unary`,
+      `${server.address}/${SERVICE}/Bidi`,
+    ])
   })
 
   it('keep circuits apart', async () => {
@@ -341,7 +365,7 @@ describe('keys', () => {
     }
     expect(breaker.keys()).toHaveLength(10)
     expect(breaker.state('hot')).toBe('open')
-    expect(breaker.state('minted 0')).toBe('closed')
+    expect(breaker.state('minted 0')).toBe('unused')
   })
 })
 
@@ -412,6 +436,7 @@ describe('controls', () => {
     let key = 'mine'
     const breaker = circuitBreaker({ key: () => key, maxKeys: 2, halfOpenPermits: 1 })
     const client = server.client(breaker)
+    await runRpc(client, 'unary')
     {
       using _release = breaker.forceOpen('mine')
       for (const other of ['a', 'b', 'c', 'd']) {

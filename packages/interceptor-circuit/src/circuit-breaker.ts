@@ -1,8 +1,8 @@
 import { status as Code, Metadata } from '@grpc/grpc-js'
 import { addDetails, retryInfo } from '@grpc-stack/error-details'
 import type { ClientCall, Interceptor, MethodInfo, Status } from '@grpc-stack/grpc-core'
-import { named } from '@grpc-stack/grpc-core/authoring'
-import { type CircuitBreakerOptions, readOptions, type Settings } from './breaker-options.ts'
+import { isThenable, kindOf, Listeners, named } from '@grpc-stack/grpc-core/authoring'
+import { type CircuitBreakerOptions, readBreakerOptions, type Settings } from './breaker-options.ts'
 import {
   Circuit,
   type CircuitChange,
@@ -11,26 +11,32 @@ import {
   type Permit,
   type Verdict,
 } from './circuit.ts'
-import { CircuitEmitter, type CircuitEvents, warn } from './circuit-events.ts'
+import type { CircuitEvents } from './circuit-events.ts'
+import { keyOf, normalKey } from './circuit-key.ts'
 import { Circuits, type Entry } from './circuits.ts'
 import { type CallFacts, canFail, saysNothing, verdictOf } from './verdict.ts'
 
 /** The interceptor, with its controls. */
 export interface CircuitBreaker extends Interceptor<ClientCall> {
-  /** The state of a circuit; one nobody has used is closed. An open circuit whose time is over reads as half-open. */
-  state(key: string): CircuitState
-  /** Numbers of a circuit, or undefined if nobody has used it. */
+  /**
+   * The state of a circuit; `unused` where no call has come with this key yet. An open circuit whose time is over reads as
+   * half-open. The address in a key may be written in any way: `dns:///Catalog:50051/shop.v1.Catalog` is
+   * `catalog:50051/shop.v1.Catalog`.
+   */
+  state(key: string): CircuitState | 'unused'
+  /** Numbers of a circuit, or undefined where no call has come with this key yet. */
   snapshot(key: string): CircuitSnapshot | undefined
-  /** The keys in use. */
+  /** The keys in use, as events and refusals name them. */
   keys(): readonly string[]
   /** Listens to `stateChange` or `refusal`. Returns what ends that. */
   on<E extends keyof CircuitEvents>(event: E, listener: (event: CircuitEvents[E]) => void): () => void
   /**
    * Holds one circuit open, or without a key all, those yet to come included. Returns what ends that. Forced open twice
    * is open until both have ended; then probes decide.
+   * @throws RangeError for a key that no call has come with: it would stop nothing
    */
   forceOpen(key?: string): Release
-  /** Closes one circuit, or all, and forgets what was counted. Those forced open stay open. */
+  /** Closes one circuit, or all, and forgets what was counted. Those forced open stay open. A key that is not in use changes nothing. */
   reset(key?: string): void
 }
 
@@ -56,17 +62,20 @@ export interface Release {
  * @throws TypeError for an option that is unknown or out of range.
  */
 export function circuitBreaker(options: CircuitBreakerOptions = {}): CircuitBreaker {
-  const settings = readOptions(options)
+  const settings = readBreakerOptions(options)
   const { observeOnly } = settings
-  const events = new CircuitEmitter()
+  const events = new Listeners<CircuitEvents>('circuitBreaker', ['stateChange', 'refusal'])
   let forcedAll = 0
   const circuits = new Circuits(settings.maxKeys, (key) => {
-    const onChange = (change: CircuitChange) => events.emit('stateChange', () => ({ key, ...change }))
+    const onChange = (change: CircuitChange) => events.emit('stateChange', { key, ...change })
     const circuit = new Circuit(settings.policy.open(), settings.circuit(onChange))
     for (let i = 0; i < forcedAll; i++) circuit.force()
     return circuit
   })
   const entryOf = entryFinder(settings, circuits)
+  const { key: shape } = settings
+  const find = (key: string): Entry | undefined =>
+    circuits.get(typeof shape === 'function' ? key : normalKey(key, shape))
 
   const intercept: Interceptor<ClientCall> = (call, next) => {
     if (call.side !== 'client') return next()
@@ -79,20 +88,21 @@ export function circuitBreaker(options: CircuitBreakerOptions = {}): CircuitBrea
     const permit = circuit.acquire(weak)
     if (permit === undefined) {
       const retryInMs = circuit.retryInMs()
-      events.emit('refusal', () => ({ key, call, retryInMs }))
+      events.emit('refusal', { key, call, retryInMs })
       return observeOnly ? next() : refusal(key, circuit.state(), retryInMs)
     }
-    watch(call, circuit, permit, facts, settings)
-    return next()
+    const judged = watch(call, circuit, permit, facts, settings)
+    if (settings.isFailure === undefined) return next()
+    return call.recover(next, () => (judged.problem === undefined ? undefined : wrongVerdict(judged.problem)))
   }
 
   return Object.assign(named('circuitBreaker', intercept, { side: 'client' }), {
-    state: (key: string) => circuits.get(key)?.circuit.state() ?? (forcedAll > 0 ? 'open' : 'closed'),
-    snapshot: (key: string) => circuits.get(key)?.circuit.snapshot(),
+    state: (key: string) => find(key)?.circuit.state() ?? (forcedAll > 0 ? 'open' : 'unused'),
+    snapshot: (key: string) => find(key)?.circuit.snapshot(),
     keys: () => circuits.all().map(({ key }) => key),
     on: events.on.bind(events) as CircuitBreaker['on'],
     forceOpen(key?: string) {
-      if (key !== undefined) return pin(circuits.obtain(key))
+      if (key !== undefined) return pin(find(key) ?? unknownKey(key, circuits))
       forcedAll++
       for (const { circuit } of circuits.all()) circuit.force()
       return once(() => {
@@ -101,16 +111,22 @@ export function circuitBreaker(options: CircuitBreakerOptions = {}): CircuitBrea
       })
     },
     reset(key?: string) {
-      const entries = key === undefined ? circuits.all() : [circuits.get(key)]
+      const entries = key === undefined ? circuits.all() : [find(key)]
       for (const entry of entries) entry?.circuit.reset()
     },
   })
 }
 
+/** What `isFailure` did wrong, if it did. */
+interface Judged {
+  problem?: unknown
+}
+
 /** Tells the circuit what comes of the call. Hears the status without a promise of its own. */
-function watch(call: ClientCall, circuit: Circuit, permit: Permit, facts: CallFacts, settings: Settings): void {
+function watch(call: ClientCall, circuit: Circuit, permit: Permit, facts: CallFacts, settings: Settings): Judged {
+  const judged: Judged = {}
   call.onStatus((status) => {
-    if (!permit.spent) circuit.settle(permit, judge(status, call, permit, facts, settings))
+    if (!permit.spent) circuit.settle(permit, judge(status, call, permit, facts, settings, judged))
   })
   // Callers choose how fast they send. A server may answer a client stream only when its caller has ended it.
   if (call.method.pattern === 'clientStream') permit.slowSince = undefined
@@ -119,10 +135,12 @@ function watch(call: ClientCall, circuit: Circuit, permit: Permit, facts: CallFa
       permit.slowSince = settings.clock.now()
     })
   }
-  if (!call.method.responseStream) return
-  call.onResponse(() => {
-    if (!permit.spent) circuit.settle(permit, 'success')
-  })
+  if (call.method.responseStream) {
+    call.onResponse(() => {
+      if (!permit.spent) circuit.settle(permit, 'success')
+    })
+  }
+  return judged
 }
 
 function judge(
@@ -131,17 +149,34 @@ function judge(
   permit: Permit,
   facts: CallFacts,
   { isFailure, clock }: Settings,
+  judged: Judged,
 ): Verdict {
   if (isFailure === undefined) return verdictOf(status, facts, permit.since, clock)
   if (saysNothing(status)) return 'nothing'
   try {
-    const failed = isFailure(status, call)
-    if (failed === undefined) return 'nothing'
-    return failed ? 'failure' : 'success'
+    return ownVerdict(isFailure(status, call))
   } catch (error) {
-    warn('isFailure', error)
+    judged.problem = error
     return verdictOf(status, facts, permit.since, clock)
   }
+}
+
+function ownVerdict(failed: unknown): Verdict {
+  if (failed === undefined) return 'nothing'
+  if (typeof failed === 'boolean') return failed ? 'failure' : 'success'
+  const promise = isThenable(failed)
+  // What it rejects with is beside the point, and would be an unhandled rejection.
+  if (promise) void Promise.resolve(failed).catch(() => undefined)
+  throw new TypeError(
+    `circuitBreaker: "isFailure" must return true, false or undefined, got ${promise ? 'a promise' : kindOf(failed)}`,
+  )
+}
+
+/** The circuit has gone by the status codes. The mistake is the application's, and it must see it. */
+function wrongVerdict(problem: unknown): Status {
+  const what = problem instanceof Error ? problem.message : String(problem)
+  const details = what.startsWith('circuitBreaker:') ? what : `circuitBreaker: "isFailure" threw: ${what}`
+  return { code: Code.INTERNAL, details, cause: problem }
 }
 
 /** Finds the circuit of a call, without building a key for each where the method decides. */
@@ -161,12 +196,25 @@ function entryFinder({ key }: Settings, circuits: Circuits): (call: ClientCall) 
     // must not find another circuit than its first.
     const moved = found?.target !== undefined && found.target !== target
     if (found === undefined || found.entry.dropped || moved) {
-      const path = key === 'method' ? method.path : `/${method.service}`
-      found = { target, entry: circuits.obtain(target === undefined ? path.slice(1) : target + path) }
+      const path = key === 'method' ? method.path.slice(1) : method.service
+      found = { target, entry: circuits.obtain(keyOf(target, path)) }
       known.set(method, found)
     } else found.entry.used = true
     return found.entry
   }
+}
+
+/** Most keys that an error lists. */
+const LISTED = 10
+
+function unknownKey(key: string, circuits: Circuits): never {
+  const known = circuits.all().map((entry) => entry.key)
+  const more = known.length > LISTED ? ` and ${known.length - LISTED} more` : ''
+  const list = known.length === 0 ? 'there is none yet' : `there are ${known.slice(0, LISTED).join(', ')}${more}`
+  throw new RangeError(
+    `circuitBreaker.forceOpen: no call has come with the key ${JSON.stringify(key)}; ${list}. A circuit exists from its first ` +
+      'call on; forceOpen() without a key holds all open, those to come included',
+  )
 }
 
 function refusal(key: string, state: CircuitState, retryInMs: number): Status {

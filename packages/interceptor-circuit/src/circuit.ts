@@ -1,4 +1,4 @@
-import type { Clock } from './clock.ts'
+import type { MonotonicTime } from '@grpc-stack/grpc-core/authoring'
 import type { FailureWindow, WindowCounts } from './failure-window.ts'
 
 export type CircuitState = 'closed' | 'open' | 'half-open'
@@ -57,7 +57,7 @@ export interface CircuitSettings {
   readonly probeTimeoutMs: number
   /** Calls that take longer are slow; undefined: none is. */
   readonly slowMs: number | undefined
-  readonly clock: Clock
+  readonly clock: MonotonicTime
   readonly openTimeMs: (opening: number) => number
   readonly onChange: (change: CircuitChange) => void
 }

@@ -1,13 +1,13 @@
+import { integer, quoted, readValue } from '@grpc-stack/grpc-core/authoring'
 import type { FailurePolicy, FailureWindow, WindowCounts } from './failure-window.ts'
-import { checkNumber } from './option-checks.ts'
 
 /**
  * Opens after so many failures in a row. Simple and quick, but blind to a server that fails every other call.
  * @throws TypeError unless `failures` is an integer ≥ 1.
  */
 export function consecutive(failures: number): FailurePolicy {
-  checkNumber('consecutive', 'failures', failures, 'an integer ≥ 1', (n) => Number.isInteger(n) && n >= 1)
-  return { open: () => new ConsecutiveFailures(failures) }
+  const limit = readValue('consecutive', 'failures', failures, integer({ min: 1 }), { show: quoted })
+  return { open: () => new ConsecutiveFailures(limit) }
 }
 
 class ConsecutiveFailures implements FailureWindow {

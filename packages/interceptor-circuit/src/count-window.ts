@@ -1,6 +1,6 @@
+import { integer, invalidOption, type OptionTable, quoted, readOptions } from '@grpc-stack/grpc-core/authoring'
 import type { FailurePolicy, FailureWindow, RateOptions, WindowCounts } from './failure-window.ts'
-import { checkNames, checkNumber } from './option-checks.ts'
-import { exceeds, RATE_OPTIONS, type RateLimits, readRates } from './rate-limits.ts'
+import { exceeds, type RateLimits, rateOptions } from './rate-limits.ts'
 
 export interface CountWindowOptions extends RateOptions {
   /** How many of the latest calls are looked at. Default 100. */
@@ -9,18 +9,21 @@ export interface CountWindowOptions extends RateOptions {
   readonly minCalls?: number
 }
 
+const WHERE = 'countWindow'
+const table = {
+  size: integer({ min: 1, max: 100_000 }).default(100),
+  ...rateOptions,
+} satisfies OptionTable<CountWindowOptions>
+
 /**
  * Opens when too many of the latest calls failed, or were slow. They may be hours old where traffic is low: prefer
  * `timeWindow` there.
  * @throws TypeError for an option that is unknown or out of range.
  */
 export function countWindow(options: CountWindowOptions = {}): FailurePolicy {
-  const where = 'countWindow'
-  checkNames(where, options, ['size', ...RATE_OPTIONS])
-  const { size = 100 } = options
-  checkNumber(where, 'size', size, 'an integer from 1 to 100 000', (n) => Number.isInteger(n) && n >= 1 && n <= 100_000)
-  const limits = readRates(where, options, size)
-  checkNumber(where, 'minCalls', limits.minCalls, `at most "size", ${size}`, (n) => n <= size)
+  const { size, ...rates } = readOptions(WHERE, options, table, { show: quoted })
+  const limits = { ...rates, minCalls: rates.minCalls ?? size }
+  if (limits.minCalls > size) throw invalidOption(WHERE, 'minCalls', `at most "size", ${size}`, limits.minCalls)
   return { slowMs: limits.slowMs, open: () => new CountWindow(size, limits) }
 }
 

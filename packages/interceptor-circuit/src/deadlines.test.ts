@@ -13,7 +13,14 @@ import {
   unserializable,
 } from '@grpc-stack/grpc-testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type CircuitBreakerOptions, circuitBreaker, consecutive, countWindow, timeWindow } from './index.ts'
+import {
+  type CircuitBreaker,
+  type CircuitBreakerOptions,
+  circuitBreaker,
+  consecutive,
+  countWindow,
+  timeWindow,
+} from './index.ts'
 
 let server: TestServer
 beforeAll(async () => {
@@ -36,6 +43,12 @@ type Pattern = (typeof patterns)[number]
 async function unanswered(client: TestClient, deadlineMs: number, pattern: Pattern = 'unary') {
   const options = { deadline: Date.now() + deadlineMs }
   return (await runRpc(client, pattern, { metadata: server.behave(manual), options })).status?.code
+}
+
+/** Has the circuit go by what its probes find. */
+async function halfOpen(breaker: CircuitBreaker, client: TestClient) {
+  await runRpc(client, 'unary')
+  breaker.forceOpen(SERVICE)()
 }
 
 /** Calls that take 10 ms by the clock of the breaker. */
@@ -62,7 +75,7 @@ describe.each(patterns)('the deadline of one caller, %s', (pattern) => {
 
   it('decides nothing as a probe, and gives the place back', async () => {
     const { clock, breaker, client } = setUp({ policy: consecutive(1), openMs: 1000, halfOpenPermits: 1 })
-    breaker.forceOpen(SERVICE)()
+    await halfOpen(breaker, client)
     for (let i = 0; i < 3; i++) expect(await unanswered(client, 15, pattern)).toBe(Code.DEADLINE_EXCEEDED)
     expect(breaker.snapshot(SERVICE)).toMatchObject({ state: 'half-open', probes: 0, openings: 0 })
     expect((await runRpc(client, pattern)).status?.code).toBe(Code.OK)
@@ -106,7 +119,7 @@ describe('a unary call that reaches its deadline', () => {
   it('that had the time opens a half-open circuit again', async () => {
     const { clock, breaker, client } = setUp({ policy: consecutive(1), halfOpenPermits: 1 })
     await answered(client, clock, 20)
-    breaker.forceOpen(SERVICE)()
+    await halfOpen(breaker, client)
     await unanswered(client, 300)
     expect(breaker.snapshot(SERVICE)).toMatchObject({ state: 'open', openings: 1 })
   })
@@ -124,7 +137,7 @@ describe('a unary call that reaches its deadline', () => {
 describe('probes that cannot show that the server fails', () => {
   it('give their places to calls that can', async () => {
     const { clock, breaker, client } = setUp({ policy: consecutive(1), halfOpenPermits: 1 })
-    breaker.forceOpen(SERVICE)()
+    await halfOpen(breaker, client)
     const at = server.calls.length
     const options = { deadline: Date.now() + 60_000 }
     const hasty = startRpc(client, 'unary', { metadata: server.behave(manual), options })

@@ -1,4 +1,4 @@
-import type { Clock } from './clock.ts'
+import type { MonotonicTime } from '@grpc-stack/grpc-core/authoring'
 
 /** What a window remembers of recent calls. */
 export interface WindowCounts {
@@ -10,9 +10,9 @@ export interface WindowCounts {
 /** Recent outcomes of one circuit, and whether they are bad enough. */
 export interface FailureWindow {
   /** Notes an outcome. Returns whether the circuit should open. Reading the clock costs; ask it only if time matters. */
-  record(failed: boolean, slow: boolean, clock: Clock): boolean
+  record(failed: boolean, slow: boolean, clock: MonotonicTime): boolean
   clear(): void
-  counts(clock: Clock): WindowCounts
+  counts(clock: MonotonicTime): WindowCounts
 }
 
 /** Makes the windows of a breaker, one per circuit. */

@@ -1,5 +1,5 @@
-import type { RateOptions, WindowCounts } from './failure-window.ts'
-import { checkNumber } from './option-checks.ts'
+import { integer, milliseconds, number, type OptionKind } from '@grpc-stack/grpc-core/authoring'
+import type { WindowCounts } from './failure-window.ts'
 
 /** `RateOptions`, checked and complete. */
 export interface RateLimits {
@@ -9,17 +9,19 @@ export interface RateLimits {
   readonly slowRate: number
 }
 
-export const RATE_OPTIONS: readonly string[] = ['failureRate', 'minCalls', 'slowMs', 'slowRate']
+const rate = number({ above: 0, max: 1 })
 
-const isRate = (n: number): boolean => n > 0 && n <= 1
-
-export function readRates(where: string, options: RateOptions, defaultMinCalls: number): RateLimits {
-  const { failureRate = 0.5, minCalls = defaultMinCalls, slowMs, slowRate = 1 } = options
-  checkNumber(where, 'failureRate', failureRate, 'a number above 0, at most 1', isRate)
-  checkNumber(where, 'minCalls', minCalls, 'an integer ≥ 1', (n) => Number.isInteger(n) && n >= 1)
-  checkNumber(where, 'slowRate', slowRate, 'a number above 0, at most 1', isRate)
-  if (slowMs !== undefined) checkNumber(where, 'slowMs', slowMs, 'a number of milliseconds ≥ 0', (n) => n >= 0)
-  return { failureRate, minCalls, slowMs, slowRate }
+/** What both windows read beside their size. */
+export const rateOptions: {
+  readonly failureRate: OptionKind<number>
+  readonly minCalls: OptionKind<number | undefined>
+  readonly slowMs: OptionKind<number | undefined>
+  readonly slowRate: OptionKind<number>
+} = {
+  failureRate: rate.default(0.5),
+  minCalls: integer({ min: 1 }).optional(),
+  slowMs: milliseconds().optional(),
+  slowRate: rate.default(1),
 }
 
 export function exceeds(limits: RateLimits, { calls, failures, slow }: WindowCounts): boolean {

@@ -1,7 +1,12 @@
-import type { Clock } from './clock.ts'
+import {
+  type MonotonicTime,
+  milliseconds,
+  type OptionTable,
+  quoted,
+  readOptions,
+} from '@grpc-stack/grpc-core/authoring'
 import type { FailurePolicy, FailureWindow, RateOptions, WindowCounts } from './failure-window.ts'
-import { checkNames, checkNumber } from './option-checks.ts'
-import { exceeds, RATE_OPTIONS, type RateLimits, readRates } from './rate-limits.ts'
+import { exceeds, type RateLimits, rateOptions } from './rate-limits.ts'
 
 export interface TimeWindowOptions extends RateOptions {
   /** How far back calls are looked at, ms. Moves on in tenths. Default 10 000: an outage opens the circuit within seconds. */
@@ -10,16 +15,20 @@ export interface TimeWindowOptions extends RateOptions {
   readonly minCalls?: number
 }
 
+const table = {
+  windowMs: milliseconds({ above: 0 }).default(10_000),
+  ...rateOptions,
+} satisfies OptionTable<TimeWindowOptions>
+
+const FEWEST_CALLS = 20
+
 /**
  * Opens when too many calls of the last seconds failed, or were slow. What is older is forgotten, also after a silence.
  * @throws TypeError for an option that is unknown or out of range.
  */
 export function timeWindow(options: TimeWindowOptions = {}): FailurePolicy {
-  const where = 'timeWindow'
-  checkNames(where, options, ['windowMs', ...RATE_OPTIONS])
-  const { windowMs = 10_000 } = options
-  checkNumber(where, 'windowMs', windowMs, 'a number of milliseconds above 0', (n) => n > 0 && Number.isFinite(n))
-  const limits = readRates(where, options, 20)
+  const { windowMs, ...rates } = readOptions('timeWindow', options, table, { show: quoted })
+  const limits = { ...rates, minCalls: rates.minCalls ?? FEWEST_CALLS }
   return { slowMs: limits.slowMs, open: () => new TimeWindow(windowMs, limits) }
 }
 
@@ -40,7 +49,7 @@ class TimeWindow implements FailureWindow {
     this.#limits = limits
   }
 
-  record(failed: boolean, slow: boolean, clock: Clock): boolean {
+  record(failed: boolean, slow: boolean, clock: MonotonicTime): boolean {
     const i = this.#advance(clock)
     const total = this.#total
     this.#calls[i] = (this.#calls[i] ?? 0) + 1
@@ -60,13 +69,13 @@ class TimeWindow implements FailureWindow {
     for (let i = 0; i < SLOTS; i++) this.#forget(i)
   }
 
-  counts(clock: Clock): WindowCounts {
+  counts(clock: MonotonicTime): WindowCounts {
     this.#advance(clock)
     return { ...this.#total }
   }
 
   /** Forgets the slots that time has left behind and returns the index of the current one. */
-  #advance(clock: Clock): number {
+  #advance(clock: MonotonicTime): number {
     const slot = Math.floor(clock.now() / this.#slotMs)
     const passed = Math.min(slot - this.#slot, SLOTS) // negative if the clock went back: stay where we are
     if (passed > 0) {

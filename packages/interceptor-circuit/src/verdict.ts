@@ -1,9 +1,9 @@
 import { status as Code } from '@grpc/grpc-js'
 import type { ClientCall, Status } from '@grpc-stack/grpc-core'
+import type { MonotonicTime } from '@grpc-stack/grpc-core/authoring'
 import { AnswerTimes } from './answer-times.ts'
 import type { Verdict } from './circuit.ts'
 import type { Entry } from './circuits.ts'
-import type { Clock } from './clock.ts'
 
 /**
  * What a status says about the server. A server that answers with an error of the caller's is well. Exhaustion is about a
@@ -49,7 +49,7 @@ export interface CallFacts {
  *                                   they keep one open, and when they
  *                                   send
  */
-export function verdictOf(status: Status, facts: CallFacts, sinceMs: number, clock: Clock): Verdict {
+export function verdictOf(status: Status, facts: CallFacts, sinceMs: number, clock: MonotonicTime): Verdict {
   if (saysNothing(status)) return 'nothing'
   const { method, budgetMs, slowMs } = facts
   const expired = status.code === Code.DEADLINE_EXCEEDED
