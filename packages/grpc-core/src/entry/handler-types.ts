@@ -6,7 +6,14 @@ import type {
   sendUnaryData,
 } from '@grpc/grpc-js'
 
-/** Answers by the callback, by returning the response, or by a promise of it. */
+/** A handler as an application wrote it. */
+export type AnyHandler = (call: never, callback: never) => unknown
+/** grpc-js's names for the kinds of handlers. */
+export type HandlerType = 'unary' | 'clientStream' | 'serverStream' | 'bidi'
+
+/**
+ * Answers by the callback if it declares one, and then by it alone; otherwise by returning the response, or a promise of it.
+ */
 export type UnaryHandler<Q, R> = (call: ServerUnaryCall<Q, R>, callback: sendUnaryData<R>) => void | R | Promise<R>
 
 /** Reads requests by events or `for await`; answers as a unary handler does. */
@@ -15,15 +22,17 @@ export type ClientStreamHandler<Q, R> = (
   callback: sendUnaryData<R>,
 ) => void | R | Promise<R>
 
-/** Writes to the call and ends it, or returns the responses as an iterable: an async generator, say. */
-export type ServerStreamHandler<Q, R> = (
-  call: ServerWritableStream<Q, R>,
-) => void | Promise<void> | AsyncIterable<R> | Iterable<R>
+/**
+ * What the handler of a stream returns: nothing, where it writes to the call and ends it, or the responses as an iterable, an async
+ * generator say. A Node stream is not taken for responses; its `iterator()` is.
+ */
+export type StreamAnswer<R> = void | AsyncIterable<R> | Iterable<R>
+
+/** Writes to the call and ends it, or returns the responses. */
+export type ServerStreamHandler<Q, R> = (call: ServerWritableStream<Q, R>) => StreamAnswer<R> | Promise<StreamAnswer<R>>
 
 /** Reads requests by events or `for await`; answers as a server-streaming handler does. */
-export type BidiHandler<Q, R> = (
-  call: ServerDuplexStream<Q, R>,
-) => void | Promise<void> | AsyncIterable<R> | Iterable<R>
+export type BidiHandler<Q, R> = (call: ServerDuplexStream<Q, R>) => StreamAnswer<R> | Promise<StreamAnswer<R>>
 
 /** The handler a method's definition asks for. */
 export type MethodHandler<M> = M extends {

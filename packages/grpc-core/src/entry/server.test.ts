@@ -184,7 +184,7 @@ describe('createServer', () => {
   })
 
   it('answers INTERNAL where a handler returns nothing', async () => {
-    const { channel } = await serve({ greet: async () => undefined as never })
+    const { channel } = await serve({ greet: async (_call) => undefined as never })
     expect(await failureOf(createClient(Greeter, channel).greet({ name: 'x' }))).toMatchObject({ code: Code.INTERNAL })
   })
 

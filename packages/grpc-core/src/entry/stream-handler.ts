@@ -1,0 +1,76 @@
+import type { ServerDuplexStream, ServerErrorResponse, ServerReadableStream, ServerWritableStream } from '@grpc/grpc-js'
+import { isThenable } from '../runtime/thenable.ts'
+import { isByTheWay } from './by-the-way.ts'
+import { handlerError } from './handler-error.ts'
+import type { AnyHandler } from './handler-types.ts'
+import { pumpResponses, type Responses } from './response-pump.ts'
+
+type StreamCall = ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>
+
+/**
+ * A handler of RPCs with a stream of responses. It writes them to the call and ends it, or returns or promises an iterable of
+ * them. What else it returns is by the way, and so is what it returns once it has ended the call.
+ */
+export function adaptStream(handler: AnyHandler, reads: boolean): AnyHandler {
+  const run = handler as (call: StreamCall) => unknown
+  return (call: StreamCall) => {
+    const failed = guardErrors(call)
+    const fail = (error: unknown): void => failed(handlerError(error))
+    const returned = (value: unknown): void => {
+      try {
+        if (call.writableEnded) return
+        const responses = responsesIn(value)
+        if (responses !== undefined) void pumpResponses(responses, call, fail)
+      } catch (error) {
+        fail(error) // a getter's, or of an iterable that cannot be iterated
+      }
+    }
+    if (reads) iterateSafely(call as ServerDuplexStream<unknown, unknown>)
+    try {
+      const result = run(call)
+      if (isThenable(result)) result.then(returned, fail)
+      else returned(result)
+    } catch (error) {
+      fail(error)
+    }
+  }
+}
+
+/** Node's own iterator destroys the stream when the requests end, and with it the response. */
+export function iterateSafely(
+  call: ServerReadableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>,
+): void {
+  call[Symbol.asyncIterator] = () => call.iterator({ destroyOnReturn: false }) as AsyncGenerator<unknown>
+}
+
+function responsesIn(value: unknown): Responses | undefined {
+  if (typeof value !== 'object' || value === null || isByTheWay(value)) return undefined
+  const iterable = value as Partial<AsyncIterable<unknown> & Iterable<unknown>>
+  return iterable[Symbol.asyncIterator]?.() ?? iterable[Symbol.iterator]?.()
+}
+
+/**
+ * Between the handler's 'error' events and grpc-js's own listener, which would send their text. A destroyed stream
+ * never runs the `_final` in which grpc-js sends the status (server-call.ts, 1.14): then it is sent here.
+ */
+function guardErrors(call: StreamCall): (error: ServerErrorResponse) => void {
+  const emitter: NodeJS.EventEmitter = call
+  const [builtIn] = emitter.listeners('error')
+  // What grpc-js's call objects send through; private in its types.
+  const wire = (call as unknown as { call: { sendStatus(status: ServerErrorResponse): void } }).call
+  let failure: ServerErrorResponse | undefined
+  if (builtIn) emitter.removeListener('error', builtIn as () => void)
+  emitter.on('error', (error: unknown) => {
+    failure ??= handlerError(error)
+    if (call.destroyed) wire.sendStatus(failure)
+    else builtIn?.call(call, failure)
+  })
+  emitter.once('close', () => {
+    if (!call.writableFinished) {
+      wire.sendStatus(failure ?? handlerError(new Error('The handler destroyed its stream without ending it')))
+    }
+  })
+  return (error) => {
+    if (!call.destroyed) emitter.emit('error', error)
+  }
+}
