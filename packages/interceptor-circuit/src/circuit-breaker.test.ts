@@ -214,7 +214,7 @@ describe('what counts', () => {
     expect(breaker.state(SERVICE)).toBe('closed')
   })
 
-  it('a connection that nobody accepts is a failure', async () => {
+  it('a connection that no server accepts is a failure', async () => {
     const gone = await startTestServer()
     await gone.stop()
     const breaker = circuitBreaker(opensAfter(1))

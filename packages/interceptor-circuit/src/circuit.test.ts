@@ -190,7 +190,7 @@ describe('Circuit', () => {
     ])
   })
 
-  it('forced open by whoever hears that it would let probes through, it lets none through', () => {
+  it('forced open by a listener that hears of the change to half-open, it lets no probe through', () => {
     const t = table({
       onChange: ({ to }) => {
         if (to === 'half-open') t.circuit.force()

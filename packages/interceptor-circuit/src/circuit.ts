@@ -109,7 +109,7 @@ export class Circuit {
       if (this.retryInMs() > 0) return undefined
       this.#change('half-open', 'waited')
     }
-    // Whoever heard of the change may have forced it open again.
+    // A listener that heard of the change may have forced it open again.
     return this.#forced > 0 ? undefined : this.#probe(clock.now(), weak)
   }
 

@@ -16,7 +16,7 @@ export interface Entry {
 }
 
 /**
- * Circuits by key, bounded: whoever can choose keys must not be able to fill the memory. What was not used for longest
+ * Circuits by key, bounded: a caller who can choose keys must not be able to fill the memory. What was not used for longest
  * goes first, by the second-chance rule, which costs a flag per call.
  */
 export class Circuits {
