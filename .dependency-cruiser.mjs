@@ -47,14 +47,14 @@ const perPackage = workspacePackages().flatMap((workspacePackage) => {
         'Published sources import grpc-core and error-details, private ones any package; package.json declares them.',
       severity: 'error',
       from: { path: `^${dir}/src/` },
-      to: { path: '^(packages|examples|bench)/', pathNot: reachable.map((other) => `^${other.dir}/`) },
+      to: { path: '^(packages|examples|bench|chaos)/', pathNot: reachable.map((other) => `^${other.dir}/`) },
     },
     {
       name: `${name}: inside`,
       comment: 'Other packages are imported by the names they export, not by path.',
       severity: 'error',
       from: { path: `^${dir}/src/` },
-      to: { path: '^(packages|examples|bench)/', pathNot: `^${dir}/`, dependencyTypes: ['local'] },
+      to: { path: '^(packages|examples|bench|chaos)/', pathNot: `^${dir}/`, dependencyTypes: ['local'] },
     },
     ...(main === undefined || optional.length === 0
       ? []
@@ -76,7 +76,7 @@ export default {
     {
       name: 'no cycles',
       comment:
-        'Of types neither, except that a call has its context, and a context its call and its variables. Biome looks at examples and bench.',
+        'Of types neither, except that a call has its context, and a context its call and its variables. Biome looks at examples, bench and chaos.',
       severity: 'error',
       from: { path: '^packages/', pathNot: `${core}contract/(call|context|context-var)\\.ts$` },
       to: { circular: true },
@@ -93,7 +93,7 @@ export default {
       comment: 'Other packages are imported by an entry point that their package.json exports.',
       severity: 'error',
       from: {},
-      to: { path: '^(packages|examples|bench)/.*/?dist/' },
+      to: { path: '^(packages|examples|bench|chaos)/.*/?dist/' },
     },
     {
       name: 'declared',

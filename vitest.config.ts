@@ -12,7 +12,7 @@ export default defineConfig({
       .map(({ specifier, source }) => ({ find: new RegExp(`^${specifier}$`), replacement: pathTo(source) })),
   },
   test: {
-    include: ['packages', 'examples', 'bench', 'test'].map((folder) => `${folder}/**/*.test.ts`),
+    include: ['packages', 'examples', 'bench', 'chaos', 'test'].map((folder) => `${folder}/**/*.test.ts`),
     exclude: ['**/node_modules/**', '**/dist/**'],
     setupFiles: ['scripts/plain-environment.mjs'],
     pool: 'forks',

@@ -27,7 +27,7 @@ const keyOf = (file) =>
     .replace('/src/', '/')
     .replace(/\.test\.ts$/, '')
 
-const testFiles = ['packages', 'examples', 'bench', 'test'].flatMap((folder) =>
+const testFiles = ['packages', 'examples', 'bench', 'chaos', 'test'].flatMap((folder) =>
   readdirSync(join(root, folder), { recursive: true })
     .map((file) => `${folder}/${file.replaceAll('\\', '/')}`)
     .filter((file) => file.endsWith('.test.ts') && !/\/(node_modules|dist)\//.test(file)),

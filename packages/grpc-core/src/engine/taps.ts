@@ -1,11 +1,9 @@
 import type { AsyncResource } from 'node:async_hooks'
 import type { Metadata } from '@grpc/grpc-js'
 import type { AttemptTap, MessageTap, MetadataTap, StatusTap } from '../contract/call.ts'
-import { isMetadata } from '../contract/given-status.ts'
 import type { Status } from '../contract/status.ts'
 import { captureScope } from '../runtime/async-scope.ts'
 import { show } from '../runtime/show.ts'
-import { synchronous } from '../runtime/thenable.ts'
 import { type ScopedTap, warnOfTap } from './attempt-taps.ts'
 
 /** A tap and the index of the interceptor that registered it. */
@@ -19,8 +17,6 @@ interface Counting {
 }
 
 type Taps<T> = Tap<T>[] | undefined
-
-type Hook = 'onRequest' | 'onResponse' | 'onResponseMetadata' | 'onStatus'
 
 /**
  * What interceptors want to see pass. Outgoing things (requests) pass the outermost interceptor's tap first, incoming ones
@@ -38,8 +34,6 @@ export class CallTaps {
   readonly #scopes: (AsyncResource | undefined)[] = []
   /** Index of the interceptor that registered a tap last. */
   #latest = -1
-  /** The hook whose tap was called last: if it has thrown, that one. */
-  running: Hook | undefined
 
   addRequest(depth: number, tap: MessageTap): void {
     this.#request = add(this.#request, depth, tap, 'onRequest')
@@ -105,7 +99,7 @@ export class CallTaps {
   ): unknown {
     let seen = message
     for (const { depth, tap } of this.#request ?? []) {
-      if (depth > deeperThan && depth <= upTo) seen = this.#call('onRequest', depth, tap, seen) ?? seen
+      if (depth > deeperThan && depth <= upTo) seen = this.#call(depth, tap, seen) ?? seen
     }
     return seen
   }
@@ -116,8 +110,7 @@ export class CallTaps {
     let seen = message
     for (let i = taps.length - 1; i >= 0; i--) {
       const entry = taps[i]
-      if (entry === undefined || entry.depth >= shallowerThan) continue
-      seen = this.#call('onResponse', entry.depth, entry.tap, seen) ?? seen
+      if (entry !== undefined && entry.depth < shallowerThan) seen = this.#call(entry.depth, entry.tap, seen) ?? seen
     }
     return seen
   }
@@ -127,12 +120,7 @@ export class CallTaps {
     let seen = metadata
     for (let i = taps.length - 1; i >= 0; i--) {
       const entry = taps[i]
-      if (entry === undefined) continue
-      const given: unknown = this.#call('onResponseMetadata', entry.depth, entry.tap, seen) ?? seen
-      if (!isMetadata(given)) {
-        throw new TypeError(`onResponseMetadata must return a grpc-js Metadata or nothing, and returned ${show(given)}`)
-      }
-      seen = given
+      if (entry !== undefined) seen = this.#call(entry.depth, entry.tap, seen) ?? seen
     }
     return seen
   }
@@ -151,17 +139,16 @@ export class CallTaps {
       if (i === taps.length - 1) taps.pop()
       else taps.splice(i, 1)
       try {
-        this.#call('onStatus', entry.depth, entry.tap, call.counted(status, entry.depth))
+        this.#call(entry.depth, entry.tap, call.counted(status, entry.depth))
       } catch (error) {
         warnOfTap('onStatus', error)
       }
     }
   }
 
-  #call<A, B>(hook: Hook, depth: number, tap: (subject: A) => B, subject: A): B {
-    this.running = hook
+  #call<A, B>(depth: number, tap: (subject: A) => B, subject: A): B {
     const scope = this.#scopes[depth]
-    return synchronous(scope === undefined ? tap(subject) : scope.runInAsyncScope(tap, undefined, subject), hook)
+    return scope === undefined ? tap(subject) : scope.runInAsyncScope(tap, undefined, subject)
   }
 
   /** Forgets the taps of interceptors deeper than an index: they go with the attempt they were made for. */

@@ -333,7 +333,7 @@ export class InterceptedServerCall
   }
 
   tapThrew(error: unknown): void {
-    this.#settle(tapStatus(error, 'server', this.run.taps?.running))
+    this.#settle(tapStatus(error, 'server'))
   }
 
   finish(final: Status): void {

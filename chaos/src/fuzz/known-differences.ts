@@ -1,0 +1,42 @@
+import type { Script } from './script.ts'
+
+/** Something that a run does otherwise than bare grpc-js, or than it should, and that is known. */
+export interface KnownDifference {
+  readonly what: string
+  /** `meant`: documented and wanted. `grpc-js`: its own fault, inherited. `open`: to be repaired, then removed from here. */
+  readonly kind: 'meant' | 'grpc-js' | 'open'
+  readonly applies: (fault: string, script: Script, world: string) => boolean
+}
+
+const spoilsResponse = ({ steps }: Script): boolean =>
+  steps.some((step) => 'server' in step && 'fault' in step && step.fault === 'serialize')
+
+const isSingleResponse = ({ pattern }: Script): boolean => pattern === 'unary' || pattern === 'clientStream'
+
+export const knownDifferences: readonly KnownDifference[] = [
+  {
+    what: 'hedge() gives a single response to the application with its headers, once the attempt that wins is known',
+    kind: 'meant',
+    applies: (fault, script, world) =>
+      world.startsWith('hedge()') && isSingleResponse(script) && /^differs: bare has "client: headers/.test(fault),
+  },
+  {
+    what: 'a handler is not told that its RPC is over when the reset of the stream arrives together with its headers',
+    kind: 'grpc-js',
+    applies: (fault) => fault === 'the handler was not told that its RPC is over',
+  },
+  {
+    what: 'the write of a message that was never sent is confirmed: it does not serialize, or the RPC is over',
+    kind: 'open',
+    applies: (fault) => /was confirmed, but it was never sent|write \d+ unanswered", this ".*confirmed"/.test(fault),
+  },
+  {
+    what: 'response headers go out before the response is found not to serialize; grpc-js sends trailers only',
+    kind: 'open',
+    applies: (fault, script) => spoilsResponse(script) && fault.startsWith('differs: bare has "client: error 13'),
+  },
+]
+
+export function known(fault: string, script: Script, world: string): KnownDifference | undefined {
+  return knownDifferences.find(({ applies }) => applies(fault, script, world))
+}
