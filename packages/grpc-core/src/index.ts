@@ -33,6 +33,7 @@ export type {
   ReplayPool,
   ServerCall,
   StatusTap,
+  Synchronous,
 } from './contract/call.ts'
 export { CallOption } from './contract/call-option.ts'
 export { type Context, outsideRpc, withoutServerCall } from './contract/context.ts'

@@ -19,6 +19,12 @@ export type Interceptor<C extends Call = Call> = (call: C, next: Next) => Status
  */
 export type Next = () => Promise<Status>
 
+/**
+ * What a callback returns that must be synchronous: the types refuse `async` functions. What returns a promise all the same ends its
+ * RPC with INTERNAL.
+ */
+export type Synchronous<R> = R extends PromiseLike<unknown> ? never : R
+
 /** Sees one message as it passes. Returning a value other than undefined replaces it. Must be synchronous. */
 export type MessageTap = (message: unknown) => unknown
 
@@ -71,16 +77,16 @@ export interface Call {
   /** Address of the other side, `unknown` or the target while there is no connection. */
   peer(): string
   /** Sees each request message. Register before `next()`; taps run first-registered first. */
-  onRequest(tap: MessageTap): void
+  onRequest<R>(tap: (message: unknown) => R & Synchronous<R>): void
   /** Sees each response message. Register before `next()`; taps run last-registered first. */
-  onResponse(tap: MessageTap): void
+  onResponse<R>(tap: (message: unknown) => R & Synchronous<R>): void
   /** Sees the response metadata. Register before `next()`; taps run last-registered first. */
   onResponseMetadata(tap: MetadataTap): void
   /**
    * Hears what `next()` resolves to, once, without the cost of awaiting it: an observer that registers this and returns
    * `next()` itself adds next to nothing to a call. Register before `next()`.
    */
-  onStatus(tap: StatusTap): void
+  onStatus<R>(tap: (status: Status) => R & Synchronous<R>): void
   /**
    * Runs `next()` and does something about the status where that is needed. The same as
    *

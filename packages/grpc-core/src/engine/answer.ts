@@ -46,9 +46,9 @@ export function failureStatus(error: unknown, side: Side, what: string, refusedB
   return internalStatus(side, `${what}: ${errorText(error)}`, error)
 }
 
-/** The status of an RPC that a tap ends by throwing: its own if it threw an `RpcError`, as an interceptor may. */
-export function tapStatus(error: unknown, side: Side): Status {
-  return failureStatus(error, side, 'A message tap threw')
+/** The status of an RPC that a tap of this hook ends by throwing: its own if it threw an `RpcError`, as an interceptor may. */
+export function tapStatus(error: unknown, side: Side, hook: string | undefined): Status {
+  return failureStatus(error, side, hook === undefined ? 'A tap failed' : `An ${hook} tap failed`)
 }
 
 /** What went wrong in this process. On a server the text stays with the cause: details go to the peer. */

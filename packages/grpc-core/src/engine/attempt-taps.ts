@@ -2,6 +2,9 @@ import type { AsyncResource } from 'node:async_hooks'
 import type { AttemptTap, CallAttempt, StatusTap } from '../contract/call.ts'
 import type { Status } from '../contract/status.ts'
 import { errorStack } from '../runtime/show.ts'
+import { synchronous } from '../runtime/thenable.ts'
+
+const HOOK = 'onAttempt'
 
 /** A tap that hears of attempts, and where its interceptor called `next()`. */
 export interface ScopedTap {
@@ -11,7 +14,7 @@ export interface ScopedTap {
 
 /** An observer that throws changes nothing for the RPC. */
 export function warnOfTap(name: string, error: unknown): void {
-  process.emitWarning(`An ${name} tap threw: ${errorStack(error)}`, 'GrpcStackWarning')
+  process.emitWarning(`An ${name} tap failed: ${errorStack(error)}`, 'GrpcStackWarning')
 }
 
 /** Shows an attempt to those who want to hear of it. Returns those of them who want to hear how it ends. */
@@ -19,11 +22,11 @@ export function announce(attempt: CallAttempt, taps: readonly ScopedTap[]): Stat
   const ends: StatusTap[] = []
   for (const { tap, scope } of taps) {
     try {
-      const end = scope === undefined ? tap(attempt) : scope.runInAsyncScope(tap, undefined, attempt)
+      const end = synchronous(scope === undefined ? tap(attempt) : scope.runInAsyncScope(tap, undefined, attempt), HOOK)
       if (typeof end !== 'function') continue
       ends.push(scope === undefined ? end : (status) => scope.runInAsyncScope(end, undefined, status))
     } catch (error) {
-      warnOfTap('onAttempt', error)
+      warnOfTap(HOOK, error)
     }
   }
   return ends
@@ -32,9 +35,9 @@ export function announce(attempt: CallAttempt, taps: readonly ScopedTap[]): Stat
 export function tellEnd(ends: readonly StatusTap[], status: Status): void {
   for (const end of ends) {
     try {
-      end(status)
+      synchronous<unknown>(end(status), HOOK)
     } catch (error) {
-      warnOfTap('onAttempt', error)
+      warnOfTap(HOOK, error)
     }
   }
 }

@@ -1,9 +1,11 @@
 import type { AsyncResource } from 'node:async_hooks'
 import type { Metadata } from '@grpc/grpc-js'
 import type { AttemptTap, MessageTap, MetadataTap, StatusTap } from '../contract/call.ts'
+import { isMetadata } from '../contract/given-status.ts'
 import type { Status } from '../contract/status.ts'
 import { captureScope } from '../runtime/async-scope.ts'
 import { show } from '../runtime/show.ts'
+import { synchronous } from '../runtime/thenable.ts'
 import { type ScopedTap, warnOfTap } from './attempt-taps.ts'
 
 /** A tap and the index of the interceptor that registered it. */
@@ -17,6 +19,8 @@ interface Counting {
 }
 
 type Taps<T> = Tap<T>[] | undefined
+
+type Hook = 'onRequest' | 'onResponse' | 'onResponseMetadata' | 'onStatus'
 
 /**
  * What interceptors want to see pass. Outgoing things (requests) pass the outermost interceptor's tap first, incoming ones
@@ -34,6 +38,8 @@ export class CallTaps {
   readonly #scopes: (AsyncResource | undefined)[] = []
   /** Index of the interceptor that registered a tap last. */
   #latest = -1
+  /** The hook whose tap was called last: if it has thrown, that one. */
+  running: Hook | undefined
 
   addRequest(depth: number, tap: MessageTap): void {
     this.#request = add(this.#request, depth, tap, 'onRequest')
@@ -99,7 +105,7 @@ export class CallTaps {
   ): unknown {
     let seen = message
     for (const { depth, tap } of this.#request ?? []) {
-      if (depth > deeperThan && depth <= upTo) seen = this.#call(depth, tap, seen) ?? seen
+      if (depth > deeperThan && depth <= upTo) seen = this.#call('onRequest', depth, tap, seen) ?? seen
     }
     return seen
   }
@@ -110,7 +116,8 @@ export class CallTaps {
     let seen = message
     for (let i = taps.length - 1; i >= 0; i--) {
       const entry = taps[i]
-      if (entry !== undefined && entry.depth < shallowerThan) seen = this.#call(entry.depth, entry.tap, seen) ?? seen
+      if (entry === undefined || entry.depth >= shallowerThan) continue
+      seen = this.#call('onResponse', entry.depth, entry.tap, seen) ?? seen
     }
     return seen
   }
@@ -120,7 +127,12 @@ export class CallTaps {
     let seen = metadata
     for (let i = taps.length - 1; i >= 0; i--) {
       const entry = taps[i]
-      if (entry !== undefined) seen = this.#call(entry.depth, entry.tap, seen) ?? seen
+      if (entry === undefined) continue
+      const given: unknown = this.#call('onResponseMetadata', entry.depth, entry.tap, seen) ?? seen
+      if (!isMetadata(given)) {
+        throw new TypeError(`onResponseMetadata must return a grpc-js Metadata or nothing, and returned ${show(given)}`)
+      }
+      seen = given
     }
     return seen
   }
@@ -139,16 +151,17 @@ export class CallTaps {
       if (i === taps.length - 1) taps.pop()
       else taps.splice(i, 1)
       try {
-        this.#call(entry.depth, entry.tap, call.counted(status, entry.depth))
+        this.#call('onStatus', entry.depth, entry.tap, call.counted(status, entry.depth))
       } catch (error) {
         warnOfTap('onStatus', error)
       }
     }
   }
 
-  #call<A, B>(depth: number, tap: (subject: A) => B, subject: A): B {
+  #call<A, B>(hook: Hook, depth: number, tap: (subject: A) => B, subject: A): B {
+    this.running = hook
     const scope = this.#scopes[depth]
-    return scope === undefined ? tap(subject) : scope.runInAsyncScope(tap, undefined, subject)
+    return synchronous(scope === undefined ? tap(subject) : scope.runInAsyncScope(tap, undefined, subject), hook)
   }
 
   /** Forgets the taps of interceptors deeper than an index: they go with the attempt they were made for. */

@@ -186,7 +186,7 @@ export class AttemptRunner {
 
   /** A tap of an interceptor threw: the attempt ends with what that says, whatever grpc-js makes of the cancellation. */
   fail(attempt: Attempt, error: unknown): void {
-    this.endWith(attempt, tapStatus(error, 'client'))
+    this.endWith(attempt, tapStatus(error, 'client', this.#owner.run.taps?.running))
   }
 
   /** This side breaks a running attempt off. */

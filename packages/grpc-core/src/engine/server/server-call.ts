@@ -333,7 +333,7 @@ export class InterceptedServerCall
   }
 
   tapThrew(error: unknown): void {
-    this.#settle(tapStatus(error, 'server'))
+    this.#settle(tapStatus(error, 'server', this.run.taps?.running))
   }
 
   finish(final: Status): void {

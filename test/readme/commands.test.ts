@@ -1,0 +1,52 @@
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { describe, expect, it } from 'vitest'
+
+// The commands that CONTRIBUTING.md names, as written. Those that .ci/run is made of are run there.
+
+const root = fileURLToPath(new URL('../..', import.meta.url))
+const contributing = readFileSync(join(root, 'CONTRIBUTING.md'), 'utf8')
+const runInCi = [
+  'npm test',
+  'npx nx test interceptor-logging',
+  'npm run typecheck',
+  'npm run build',
+  'npm run lint',
+  'npm run demo',
+]
+/** Would change the checkout the tests run in, or wait for changes. */
+const notRun = ['npm run format', 'npm run clean', 'npx vitest packages/interceptor-retry', 'npx changeset']
+
+const run: readonly string[] = [
+  'npx tsc -b packages/interceptor-retry',
+  'npx tsc -b packages/interceptor-retry/tsconfig.build.json',
+]
+
+/** Commands the page has that are neither above nor built of something else. */
+const others = [
+  'npm test -- packages/interceptor-retry', // as npm test, with arguments
+  'npx nx affected -t build typecheck test', // depends on what the checkout has changed
+  'npm install',
+  'npm install --save-dev --save-exact <name> --workspace packages/<folder>',
+]
+
+describe('the commands in CONTRIBUTING.md', () => {
+  it('are all accounted for', () => {
+    const named = [...contributing.matchAll(/`((?:npm|npx) [^`]+)`/g)].map(([, command]) => command as string)
+    const known = [...runInCi, ...notRun, ...run, ...others]
+    expect(named.filter((command) => !known.includes(command))).toEqual([])
+    expect(run.filter((command) => !named.includes(command))).toEqual([])
+  })
+
+  it.each(run)(
+    '%s',
+    (command) => {
+      const [program = '', ...args] = command.split(' ')
+      const { status, stdout, stderr } = spawnSync(program, args, { cwd: root, encoding: 'utf8' })
+      expect(status, stdout + stderr).toBe(0)
+    },
+    120_000,
+  )
+})
