@@ -1,4 +1,4 @@
-import type { Call, ClientCall, Interceptor } from '@grpc-stack/grpc-core'
+import type { Call, ClientCall, Interceptor, MethodInfo } from '@grpc-stack/grpc-core'
 import {
   contain,
   func,
@@ -71,27 +71,21 @@ export function metrics(options: MetricsOptions): MetricsInterceptor {
   const contained = contain<FailurePlace>('metrics', { onFailure, code: 'GRPC_STACK_OBSERVER' })
   const settings = { contained, sizeOf }
 
-  const make = (call: Call): Made => {
+  const make = (_method: MethodInfo, call: Call): MethodObservation | undefined => {
     const { side, method } = call
     // side tells the two apart, but the types of Call do not know.
     const known = side === 'client' ? ((call as ClientCall).target ?? target) : undefined
-    return { observation: observationOf(settings, recorder, measuredMethod(side, per, method, known)) }
+    return observationOf(settings, recorder, measuredMethod(side, per, method, known))
   }
-  const slots = {
-    client: perMethod((): Slot => ({ made: undefined })),
-    server: perMethod((): Slot => ({ made: undefined })),
-  }
+  const registered = { client: perMethod(make), server: perMethod(make) }
   // All unregistered methods share one: callers make up their names, which must not make series.
-  const other: { [side in Call['side']]?: Made } = {}
+  const other: { [side in Call['side']]?: { readonly observation: MethodObservation | undefined } } = {}
 
   const observationFor = (call: Call): MethodObservation | undefined => {
-    if (!call.method.registered) {
-      other[call.side] ??= make(call)
-      return other[call.side]?.observation
-    }
-    const slot = slots[call.side](call.method)
-    slot.made ??= make(call)
-    return slot.made.observation
+    const { side, method } = call
+    if (method.registered) return registered[side](method, call)
+    other[side] ??= { observation: make(method, call) }
+    return other[side].observation
   }
 
   const interceptor = observe(
@@ -111,13 +105,4 @@ export function metrics(options: MetricsOptions): MetricsInterceptor {
     },
   )
   return Object.defineProperty(interceptor, 'failures', { get: () => contained.failures }) as MetricsInterceptor
-}
-
-interface Made {
-  /** Undefined where the recorder measures nothing. */
-  readonly observation: MethodObservation | undefined
-}
-
-interface Slot {
-  made: Made | undefined
 }

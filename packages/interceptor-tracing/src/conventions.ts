@@ -23,6 +23,7 @@ const RPC_SERVICE = 'rpc.service'
 
 /** What no convention has a name for. */
 export const ATTEMPTS = 'grpc_stack.attempts'
+export const HEDGES = 'grpc_stack.hedges'
 export const REFUSED_BY = 'grpc_stack.refused_by'
 
 /** gRFC A72: how many attempts came before this one. */
@@ -39,7 +40,7 @@ export function fullName(method: MethodInfo): string {
 }
 
 /**
- * Name of the span. For a path nobody registered the conventions allow no name that a caller can make up.
+ * Name of the span. For an unregistered path the conventions allow no name that a caller can make up.
  */
 export function spanNameOf(method: MethodInfo): string {
   return method.registered ? fullName(method) : 'grpc'

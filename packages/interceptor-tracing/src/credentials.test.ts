@@ -137,7 +137,7 @@ describe('credentials of a call', () => {
       process.off('warning', onWarning)
       diag.disable()
     }
-    expect(told.length).toBe(3)
+    expect(told.length).toBe(4)
     expect(inspect(told)).toContain('no hook for [redacted]')
     expectClean({ told })
   })

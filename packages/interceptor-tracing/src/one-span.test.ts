@@ -213,11 +213,11 @@ describe.each(patterns)('exactly one span per RPC and side: %s', (pattern: TestP
 
   it('a response that cannot be parsed', async () => {
     const [test, client] = await start()
-    const rubbish: Behaviour = async (rpc) => {
+    const unreadable: Behaviour = async (rpc) => {
       await rpc.write(unparsable)
       rpc.end()
     }
-    const { status } = await runRpc(client, pattern, { metadata: test.behave(rubbish) })
+    const { status } = await runRpc(client, pattern, { metadata: test.behave(unreadable) })
     expect(status?.code).toBe(Code.INTERNAL)
     await log.count(2)
     await settle(20)
@@ -259,7 +259,7 @@ describe.each(patterns)('exactly one span per RPC and side: %s', (pattern: TestP
   })
 })
 
-describe('a path nobody registered', () => {
+describe('an unregistered path', () => {
   it('has a span whose name and method no caller can make up', async () => {
     const own = createServer({ interceptors: [tracing()] })
     const port = await new Promise<number>((resolve, reject) => {

@@ -1,11 +1,19 @@
+import type { Call, Matcher, MethodPredicate, ServerCall, Status } from '@grpc-stack/grpc-core'
 import {
-  type Call,
-  compileMatcher,
-  type Matcher,
-  type MethodPredicate,
-  type ServerCall,
-  type Status,
-} from '@grpc-stack/grpc-core'
+  accepts,
+  flag,
+  func,
+  group,
+  listOf,
+  matcher,
+  OptionKind,
+  type OptionTable,
+  objectWith,
+  oneOf,
+  quoted,
+  readOptions,
+  text,
+} from '@grpc-stack/grpc-core/authoring'
 import type { Attributes, Link, Span, TextMapPropagator, TracerProvider } from '@opentelemetry/api'
 import type { FailureListener } from './containment.ts'
 import type { SemanticConventions } from './conventions.ts'
@@ -31,7 +39,7 @@ export interface TracingOptions {
    */
   readonly methods?: Matcher
   /**
-   * `call`: one span per RPC, attempts included. `attempt`: one per attempt, for an instance placed inside whatever
+   * `call`: one span per RPC, attempts included. `attempt`: one per attempt, for an instance placed inside what
    * retries (client only; on a server it does nothing). Default: `call`.
    */
   readonly per?: 'call' | 'attempt'
@@ -62,7 +70,7 @@ export interface TracingOptions {
   /**
    * Server only. Whether callers are strangers: the span then starts a trace of its own, linked to theirs, so that no
    * stranger decides what is sampled, and nothing else a propagator reads from their calls is forwarded: no baggage, no
-   * tracestate. A function that throws counts as true. Default: false.
+   * tracestate. A function that throws, or returns neither true nor false, counts as true. Default: false.
    */
   readonly publicEndpoint?: boolean | ((call: ServerCall) => boolean)
   /**
@@ -101,122 +109,78 @@ export interface TracingOptions {
   readonly instrumentationGrpc?: 'yield' | 'record'
   /**
    * Hears of each failure that was contained: of a hook, a propagator, a sampler, a processor. Default: a process warning
-   * about the first.
+   * about the first of each.
    */
   readonly onFailure?: FailureListener
 }
 
 /** The options with their defaults. */
-export interface Settings
-  extends Readonly<
-    Pick<
-      TracingOptions,
-      | 'spanName'
-      | 'attributes'
-      | 'links'
-      | 'messageLinks'
-      | 'publicEndpoint'
-      | 'isError'
-      | 'requestHook'
-      | 'responseHook'
-      | 'tracerProvider'
-      | 'propagator'
-      | 'target'
-      | 'onFailure'
-    >
-  > {
-  readonly traces: MethodPredicate
+export interface Settings {
+  readonly methods: MethodPredicate
   readonly per: 'call' | 'attempt'
+  readonly spanName: TracingOptions['spanName']
+  readonly attributes: TracingOptions['attributes']
   readonly semanticConventions: SemanticConventions
   readonly metadata: TracedMetadata
   readonly messageEvents: boolean
+  readonly links: TracingOptions['links']
+  readonly messageLinks: TracingOptions['messageLinks']
+  readonly publicEndpoint: boolean | ((call: ServerCall) => boolean)
+  readonly isError: TracingOptions['isError']
   readonly recordExceptions: boolean
+  readonly requestHook: TracingOptions['requestHook']
+  readonly responseHook: TracingOptions['responseHook']
+  readonly tracerProvider: TracerProvider | undefined
+  readonly propagator: TextMapPropagator | undefined
   readonly grpcTraceBin: boolean
+  readonly target: string | undefined
   readonly instrumentationGrpc: 'yield' | 'record'
+  readonly onFailure: FailureListener | undefined
 }
 
-type Check = (value: unknown) => string | undefined
+const metadataKey = new OptionKind(
+  ['a metadata key'],
+  (value) => typeof value === 'string',
+  (key: string, _place, refuse) => {
+    if (!/^[0-9a-z_.-]+$/i.test(key)) throw refuse(key)
+    return key
+  },
+)
+const metadataKeys = listOf(metadataKey, { expected: 'a list of metadata keys' }).default([])
 
-const isFunction: Check = (value) => (typeof value === 'function' ? undefined : 'a function')
-const isBoolean: Check = (value) => (typeof value === 'boolean' ? undefined : 'true or false')
-const isString: Check = (value) => (typeof value === 'string' && value !== '' ? undefined : 'a non-empty string')
-const isObject: Check = (value) => (typeof value === 'object' && value !== null ? undefined : 'an object')
-const oneOf =
-  (...values: readonly string[]): Check =>
-  (value) =>
-    values.includes(value as string) ? undefined : `one of ${values.join(', ')}`
-const either =
-  (first: Check, second: Check): Check =>
-  (value) => {
-    const wanted = first(value)
-    return wanted && second(value) ? `${wanted} or ${second(value)}` : undefined
-  }
-const hasMethod =
-  (name: string, what: string): Check =>
-  (value) =>
-    typeof (value as Record<string, unknown> | null)?.[name] === 'function' ? undefined : what
-
-const CHECKS: Readonly<Record<keyof TracingOptions, Check>> = {
-  methods: () => undefined, // compileMatcher tells more
-  per: oneOf('call', 'attempt'),
-  spanName: isFunction,
-  attributes: either(isObject, isFunction),
-  semanticConventions: oneOf('stable', 'legacy', 'both'),
-  metadata: isObject,
-  messageEvents: isBoolean,
-  links: isFunction,
-  messageLinks: isFunction,
-  publicEndpoint: either(isBoolean, isFunction),
-  isError: isFunction,
-  recordExceptions: isBoolean,
-  requestHook: isFunction,
-  responseHook: isFunction,
-  tracerProvider: hasMethod('getTracer', 'a TracerProvider'),
-  propagator: hasMethod('inject', 'a TextMapPropagator'),
-  grpcTraceBin: isBoolean,
-  target: isString,
-  instrumentationGrpc: oneOf('yield', 'record'),
-  onFailure: isFunction,
-}
-
-const PARTS: readonly (keyof TracedMetadata)[] = ['requestHeaders', 'responseHeaders', 'responseTrailers']
+const table = {
+  methods: matcher().default(() => true),
+  per: oneOf('call', 'attempt').default('call'),
+  spanName: func<NonNullable<TracingOptions['spanName']>>().optional(),
+  attributes: accepts('an object', (value): value is Attributes => typeof value === 'object' && value !== null)
+    .or(func<(call: Call) => Attributes | undefined>())
+    .optional(),
+  semanticConventions: oneOf('stable', 'legacy', 'both').default('stable'),
+  metadata: group({
+    requestHeaders: metadataKeys,
+    responseHeaders: metadataKeys,
+    responseTrailers: metadataKeys,
+  } satisfies OptionTable<TracedMetadata>).default({ requestHeaders: [], responseHeaders: [], responseTrailers: [] }),
+  messageEvents: flag().default(false),
+  links: func<NonNullable<TracingOptions['links']>>().optional(),
+  messageLinks: func<NonNullable<TracingOptions['messageLinks']>>().optional(),
+  publicEndpoint: flag()
+    .or(func<(call: ServerCall) => boolean>())
+    .default(false)
+    .refusingUndefined('leave it out where callers are trusted'),
+  isError: func<NonNullable<TracingOptions['isError']>>().optional(),
+  recordExceptions: flag().default(true).refusingUndefined('leave it out to record exceptions'),
+  requestHook: func<NonNullable<TracingOptions['requestHook']>>().optional(),
+  responseHook: func<NonNullable<TracingOptions['responseHook']>>().optional(),
+  tracerProvider: objectWith<TracerProvider>('getTracer').expecting('a TracerProvider').optional(),
+  propagator: objectWith<TextMapPropagator>('inject', 'extract').expecting('a TextMapPropagator').optional(),
+  grpcTraceBin: flag().default(false),
+  target: text().optional(),
+  instrumentationGrpc: oneOf('yield', 'record').default('yield'),
+  onFailure: func<FailureListener>().optional(),
+} satisfies OptionTable<TracingOptions>
 
 /** @throws TypeError naming the option that is wrong. */
-export function resolveOptions(options: TracingOptions): Settings {
-  if (isObject(options) !== undefined) throw new TypeError(`tracing: options must be an object, got ${show(options)}`)
-  for (const [name, value] of Object.entries(options)) {
-    if (!Object.hasOwn(CHECKS, name)) throw new TypeError(`tracing: unknown option "${name}"`)
-    const wanted = value === undefined ? undefined : CHECKS[name as keyof TracingOptions](value)
-    if (wanted !== undefined) throw new TypeError(`tracing: option "${name}" must be ${wanted}, got ${show(value)}`)
-  }
-  checkMetadata(options.metadata ?? {})
-  return {
-    ...options,
-    traces: compileMatcher(options.methods ?? '*', 'tracing: option "methods"'),
-    per: options.per ?? 'call',
-    semanticConventions: options.semanticConventions ?? 'stable',
-    metadata: options.metadata ?? {},
-    messageEvents: options.messageEvents ?? false,
-    recordExceptions: options.recordExceptions ?? true,
-    grpcTraceBin: options.grpcTraceBin ?? false,
-    instrumentationGrpc: options.instrumentationGrpc ?? 'yield',
-  }
-}
-
-function checkMetadata(metadata: TracedMetadata): void {
-  for (const [part, keys] of Object.entries(metadata) as [keyof TracedMetadata, unknown][]) {
-    if (!PARTS.includes(part)) throw new TypeError(`tracing: unknown option "metadata.${part}"`)
-    if (keys === undefined) continue
-    const legal = Array.isArray(keys) && keys.every((key) => typeof key === 'string' && /^[0-9a-z_.-]+$/i.test(key))
-    if (!legal) {
-      throw new TypeError(`tracing: option "metadata.${part}" must be a list of metadata keys, got ${show(keys)}`)
-    }
-  }
-}
-
-function show(value: unknown): string {
-  if (typeof value === 'string') return JSON.stringify(value)
-  if (typeof value === 'function') return 'a function'
-  if (Array.isArray(value)) return JSON.stringify(value)
-  return typeof value === 'object' && value !== null ? 'an object' : String(value)
+export function readTracingOptions(options: TracingOptions): Settings {
+  return readOptions('tracing', options, table, { show: quoted })
 }

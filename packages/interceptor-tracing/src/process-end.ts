@@ -14,10 +14,10 @@ export interface ProcessEnd {
  * | what happens | what is done |
  * |---|---|
  * | nothing is left to do (`beforeExit`) | shutdown |
- * | SIGTERM or SIGINT, and nobody else listens | shutdown, then the signal again, which now ends the process |
- * | one of them again, before that is done | the signal again at once: somebody is impatient |
+ * | SIGTERM or SIGINT, and no other listener | shutdown, then the signal again, which now ends the process |
+ * | one of them again, before that is done | the signal again at once: the sender will not wait |
  * | SIGTERM or SIGINT, and the application listens | flush: it is ending itself, and may still be making spans |
- * | `process.exit()` | nothing: it waits for nobody |
+ * | `process.exit()` | nothing: it waits for no promise |
  *
  * @returns ends the watch
  */

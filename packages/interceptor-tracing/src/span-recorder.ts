@@ -1,6 +1,11 @@
 import { status as Code, type Metadata } from '@grpc/grpc-js'
 import type { Call, ClientCall, MethodInfo, ServerCall, Status } from '@grpc-stack/grpc-core'
-import { type CredentialScrubber, credentialScrubber } from '@grpc-stack/grpc-core/authoring'
+import {
+  type Containment,
+  type CredentialScrubber,
+  credentialScrubber,
+  perMethod,
+} from '@grpc-stack/grpc-core/authoring'
 import {
   type Attributes,
   type Context,
@@ -12,12 +17,12 @@ import {
   SpanStatusCode,
   type Tracer,
 } from '@opentelemetry/api'
-import type { Containment } from './containment.ts'
 import {
   ATTEMPTS,
   attemptNameOf,
   codeName,
   ERROR_TYPE,
+  HEDGES,
   isErrorByConvention,
   methodAttributes,
   NETWORK_PEER_ADDRESS,
@@ -31,7 +36,6 @@ import {
   spanNameOf,
 } from './conventions.ts'
 import { LastParsed } from './last-parsed.ts'
-import { linkMessages, recordMessageEvents } from './message-taps.ts'
 import { type Captured, MetadataCapture, scrubCaptured } from './metadata-capture.ts'
 import { networkPeer } from './network-peer.ts'
 import type { Settings } from './options.ts'
@@ -60,26 +64,25 @@ export interface StartOptions {
 export interface EndOptions {
   /** Epoch milliseconds. Default: now. */
   readonly endTime?: number | undefined
-  /** Request metadata that the call does not hold any more. Default: none. */
-  readonly metadata?: readonly Metadata[]
+  /** Takes out the credentials of the call. Default: those that it holds now, and those of the trailers. */
+  readonly scrub?: CredentialScrubber | undefined
+  /** What was copied from metadata before it was known how the call would end. */
+  readonly captured?: readonly Captured[]
 }
 
-/** gRFC A6: set by whatever retries, from the second attempt on. */
+/** gRFC A6: set by what retries, from the second attempt on. */
 const PREVIOUS_ATTEMPTS_KEY = 'grpc-previous-rpc-attempts'
 
 /** Starts and ends the spans of one `tracing()`. Whatever fails on the way is counted, never thrown. */
 export class SpanRecorder {
   readonly #settings: Settings
   readonly #containment: Containment
-  readonly #methods = new WeakMap<MethodInfo, MethodTrace>()
+  readonly #methods = perMethod((method, call: Call) => this.#describe(method, call))
   readonly #peers = new LastParsed(networkPeer)
   readonly #targets = new LastParsed(serverOfTarget)
-  readonly #looksAtStart: boolean
   readonly #requestHeaders: MetadataCapture
   readonly #responseHeaders: MetadataCapture
   readonly #responseTrailers: MetadataCapture
-  /** What was copied from metadata before it was known how the call would end. */
-  readonly #captured = new WeakMap<Span, Captured[]>()
 
   constructor(settings: Settings, containment: Containment) {
     this.#settings = settings
@@ -88,34 +91,18 @@ export class SpanRecorder {
     this.#requestHeaders = new MetadataCapture('requestHeaders', metadata.requestHeaders ?? [], conventions)
     this.#responseHeaders = new MetadataCapture('responseHeaders', metadata.responseHeaders ?? [], conventions)
     this.#responseTrailers = new MetadataCapture('responseTrailers', metadata.responseTrailers ?? [], conventions)
-    this.#looksAtStart =
-      settings.messageEvents ||
-      settings.messageLinks !== undefined ||
-      settings.requestHook !== undefined ||
-      !this.#requestHeaders.isEmpty ||
-      !this.#responseHeaders.isEmpty
   }
 
   methodOf(call: Call): MethodTrace {
-    const known = this.#methods.get(call.method)
-    if (known !== undefined) return known
-    const method = this.#describe(call)
-    // Callers can mint paths nobody registered; a WeakMap lets go of them, but not before the next collection.
-    if (call.method.registered) this.#methods.set(call.method, method)
-    return method
+    return this.#methods(call.method, call)
   }
 
-  #describe(call: Call): MethodTrace {
-    const { per, semanticConventions, traces, target } = this.#settings
-    let traced = true
-    try {
-      traced = traces(call.method)
-    } catch (error) {
-      this.#containment.failed(error, 'option "methods"')
-    }
-    const attributes = methodAttributes(call.method, semanticConventions)
+  #describe(method: MethodInfo, call: Call): MethodTrace {
+    const { per, semanticConventions, methods, target } = this.#settings
+    const traced = this.#containment.run('methods', () => methods(method)) ?? true
+    const attributes = methodAttributes(method, semanticConventions)
     if (call.side === 'client') this.#setServer(attributes, target ?? (call as ClientCall).target)
-    const name = per === 'attempt' ? attemptNameOf(call.method) : spanNameOf(call.method)
+    const name = per === 'attempt' ? attemptNameOf(method) : spanNameOf(method)
     return { traced, name, attributes, ofHost: new LastParsed((host) => withHost(attributes, host)) }
   }
 
@@ -130,33 +117,26 @@ export class SpanRecorder {
     parent: Context,
     { links, startTime, previousAttempts }: StartOptions = NO_OPTIONS,
   ): Span | undefined {
-    let span: Span
     try {
       const options: SpanOptions = { kind, attributes: this.#attributesOf(call, method, previousAttempts) }
       if (startTime !== undefined) options.startTime = startTime
       if (links !== undefined || this.#settings.links !== undefined) options.links = this.#linksOf(call, links)
-      span = tracer.startSpan(this.#nameOf(call, method), options, parent)
-      if (!span.isRecording()) {
-        // One without an identity would cut the trace that passes through.
-        return span.spanContext().traceId === INVALID_TRACEID ? undefined : span
-      }
+      const span = tracer.startSpan(this.#nameOf(call, method), options, parent)
+      // One without an identity would cut the trace that passes through.
+      return span.isRecording() || span.spanContext().traceId !== INVALID_TRACEID ? span : undefined
     } catch (error) {
       this.#containment.failed(error, 'starting a span', call)
       return undefined
     }
-    if (this.#looksAtStart) this.#started(span, call)
-    return span
   }
 
   #nameOf(call: Call, method: MethodTrace): string {
     const { spanName } = this.#settings
     if (spanName === undefined) return method.name
-    try {
-      return spanName(call)
-    } catch (error) {
-      this.#containment.failed(error, 'option "spanName"', call)
-      return method.name
-    }
+    const name: unknown = this.#containment.run('spanName', () => spanName(call), call)
+    if (typeof name === 'string') return name
+    if (name !== undefined) this.#containment.failed(new TypeError('it must return a text'), 'spanName', call)
+    return method.name
   }
 
   #attributesOf(call: Call, method: MethodTrace, previousAttempts: number | undefined): Attributes {
@@ -169,75 +149,57 @@ export class SpanRecorder {
       attributes = { ...attributes, [PREVIOUS_ATTEMPTS]: previous }
     }
     if (given === undefined) return attributes
-    try {
-      return { ...attributes, ...(typeof given === 'function' ? given(call) : given) }
-    } catch (error) {
-      this.#containment.failed(error, 'option "attributes"', call)
-      return attributes
-    }
+    const own = typeof given === 'function' ? this.#containment.run('attributes', () => given(call), call) : given
+    return { ...attributes, ...own }
   }
 
   #linksOf(call: Call, links: readonly Link[] = []): Link[] {
-    try {
-      return [...links, ...(this.#settings.links?.(call) ?? [])]
-    } catch (error) {
-      this.#containment.failed(error, 'option "links"', call)
-      return [...links]
-    }
+    const own: unknown = this.#containment.run('links', () => this.#settings.links?.(call), call)
+    if (own === undefined) return [...links]
+    if (Array.isArray(own)) return [...links, ...own]
+    this.#containment.failed(new TypeError('it must return a list of links'), 'links', call)
+    return [...links]
   }
 
-  #started(span: Span, call: Call): void {
-    const { messageEvents, messageLinks, requestHook } = this.#settings
-    try {
-      if (!this.#requestHeaders.isEmpty) this.#remember(span, this.#requestHeaders.record(span, call.metadata))
-      if (!this.#responseHeaders.isEmpty) {
-        call.onResponseMetadata((metadata) => {
-          try {
-            this.#remember(span, this.#responseHeaders.record(span, metadata))
-          } catch (error) {
-            this.#containment.failed(error, 'recording response headers', call)
-          }
-        })
-      }
-      if (messageEvents) recordMessageEvents(span, call, this.#containment)
-      if (messageLinks !== undefined) linkMessages(span, call, messageLinks, this.#containment)
-    } catch (error) {
-      this.#containment.failed(error, 'recording the start of a call', call)
-    }
-    if (requestHook === undefined) return
-    try {
-      this.#containment.watch(requestHook(span, call), 'option "requestHook"', call)
-    } catch (error) {
-      this.#containment.failed(error, 'option "requestHook"', call)
-    }
+  /** Whether response headers are copied. */
+  get copiesHeaders(): boolean {
+    return !this.#responseHeaders.isEmpty
   }
 
-  #remember(span: Span, captured: Captured): void {
-    if (captured.size > 0) this.#captured.set(span, [...(this.#captured.get(span) ?? []), captured])
+  /** Copies from the response headers of a call that a recording span is of. */
+  headers(span: Span, metadata: Metadata): Captured {
+    return this.#responseHeaders.record(span, metadata)
+  }
+
+  /** A recording span of a call has started. Returns what was copied from the request metadata. */
+  started(span: Span, call: Call): Captured | undefined {
+    const { requestHook } = this.#settings
+    let captured: Captured | undefined
+    if (!this.#requestHeaders.isEmpty) {
+      captured = this.#containment.run(
+        'recording request headers',
+        () => this.#requestHeaders.record(span, call.metadata),
+        call,
+      )
+    }
+    if (requestHook !== undefined) this.#containment.run('requestHook', () => requestHook(span, call), call)
+    return captured
   }
 
   /** Ends a recording span with how the RPC ended. */
-  end(
-    span: Span,
-    call: Call,
-    method: MethodTrace,
-    status: Status,
-    { endTime, metadata = [] }: EndOptions = NO_OPTIONS,
-  ): void {
+  end(span: Span, call: Call, method: MethodTrace, status: Status, options: EndOptions = NO_OPTIONS): void {
+    const { endTime, captured = [] } = options
     try {
       // Only what is recorded of a failure quotes what came with the call.
-      const scrub = status.code === Code.OK ? undefined : credentialScrubber(call, status.metadata, ...metadata)
+      const scrub = status.code === Code.OK ? undefined : (options.scrub ?? credentialScrubber(call, status.metadata))
       this.#describeEnd(span, call, method, status, scrub)
+      if (scrub !== undefined) for (const copied of captured) scrubCaptured(span, copied, scrub)
     } catch (error) {
       this.#containment.failed(error, 'recording the end of a call', call)
     }
     const { responseHook } = this.#settings
     if (responseHook !== undefined) {
-      try {
-        this.#containment.watch(responseHook(span, status, call), 'option "responseHook"', call)
-      } catch (error) {
-        this.#containment.failed(error, 'option "responseHook"', call)
-      }
+      this.#containment.run('responseHook', () => responseHook(span, status, call), call)
     }
     try {
       span.end(endTime)
@@ -260,12 +222,12 @@ export class SpanRecorder {
     if (conventions !== 'stable') span.setAttribute(RPC_GRPC_STATUS_CODE, code)
     this.#describeConnection(span, call, method)
     if (status.attempts !== undefined) span.setAttribute(ATTEMPTS, status.attempts)
+    if (status.hedges !== undefined) span.setAttribute(HEDGES, status.hedges)
     if (status.refusedBy !== undefined) span.setAttribute(REFUSED_BY, status.refusedBy)
     if (!this.#responseTrailers.isEmpty) {
       const over = call.side === 'server' ? (call as ServerCall).trailers : undefined
       this.#responseTrailers.record(span, status.metadata, over, scrub)
     }
-    if (scrub !== undefined) for (const captured of this.#captured.get(span) ?? []) scrubCaptured(span, captured, scrub)
     if (!this.#isError(status, call)) return
     const clean = scrub ?? credentialScrubber(call)
     span.setAttribute(ERROR_TYPE, name)
@@ -289,13 +251,10 @@ export class SpanRecorder {
 
   #isError(status: Status, call: Call): boolean {
     const { isError } = this.#settings
-    if (isError === undefined) return isErrorByConvention(status.code, call.side)
-    try {
-      return isError(status, call)
-    } catch (error) {
-      this.#containment.failed(error, 'option "isError"', call)
-      return isErrorByConvention(status.code, call.side)
-    }
+    const said: unknown = isError && this.#containment.run('isError', () => isError(status, call), call)
+    if (typeof said === 'boolean') return said
+    if (said !== undefined) this.#containment.failed(new TypeError('it must return true or false'), 'isError', call)
+    return isErrorByConvention(status.code, call.side)
   }
 
   #setServer(attributes: Attributes, target: string | undefined): void {

@@ -198,7 +198,7 @@ describe('startTracing', () => {
     expect(() => startTracing()).toThrow('has an OpenTelemetry SDK already')
   })
 
-  it('shutdown leaves an SDK alone that somebody else has registered since', async () => {
+  it('shutdown leaves an SDK alone that was registered since by other code', async () => {
     const first = start({ exporter: new InMemorySpanExporter() })
     unregisterSdk()
     const log = registerSdk()

@@ -141,7 +141,7 @@ function ratioSampler(ratio: number | undefined): Sampler | undefined {
 function otlpExporter(endpoint: string | undefined): SpanExporter {
   let otlp: typeof import('@opentelemetry/exporter-trace-otlp-grpc')
   try {
-    // Not imported, so that whoever brings another exporter need not install it.
+    // Not imported, so that it need not be installed beside another exporter.
     const require = createRequire(import.meta.url)
     otlp = require('@opentelemetry/exporter-trace-otlp-grpc')
   } catch (cause) {

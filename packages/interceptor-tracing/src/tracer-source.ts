@@ -20,7 +20,7 @@ export class TracerSource {
     this.#propagates = propagates
   }
 
-  /** Undefined while nobody would notice: there is neither a provider nor anything that propagates. */
+  /** Undefined where it would make no difference: there is neither a provider nor anything that propagates. */
   get(): Tracer | undefined {
     const given = this.#own ?? trace.getTracerProvider()
     const provider = isProxy(given) ? given.getDelegate() : given

@@ -11,6 +11,12 @@ describe('perMethod', () => {
     expect(made).toEqual(['/s/a', '/s/b'])
   })
 
+  it('makes it from what the first call brings', () => {
+    const of = perMethod((method, target: string) => `${method.path} at ${target}`)
+    const method = describeMethod('/s/a', false, false)
+    expect([of(method, 'one'), of(method, 'two')]).toEqual(['/s/a at one', '/s/a at one'])
+  })
+
   it('keeps nothing of an unregistered method', () => {
     let made = 0
     const of = perMethod(() => ++made)
