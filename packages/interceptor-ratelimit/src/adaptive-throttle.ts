@@ -60,12 +60,16 @@ export interface AdaptiveThrottleState {
 }
 
 const table = {
-  k: number({ min: 1 }).default(2),
+  k: number({ min: 1 }).default(2).refusingUndefined('leave it out for 2'),
   windowMs: milliseconds({ above: 0 }).default(10_000),
-  minRejections: integer({ min: 1 }).default(20),
-  maxRejection: number({ min: 0, max: 1 }).default(0.9),
-  isRejected: func<(status: Status) => boolean>().default(isUnavailable),
-  key: func<(call: ClientCall) => string>().default((call) => call.target ?? ''),
+  minRejections: integer({ min: 1 }).default(20).refusingUndefined('leave it out for 20'),
+  maxRejection: number({ min: 0, max: 1 }).default(0.9).refusingUndefined('leave it out for 0.9'),
+  isRejected: func<(status: Status) => boolean>()
+    .default(isUnavailable)
+    .refusingUndefined('leave it out to count UNAVAILABLE'),
+  key: func<(call: ClientCall) => string>()
+    .default((call) => call.target ?? '')
+    .refusingUndefined('leave it out to count by target'),
   clock: monotonicClock(),
   random: func<() => number>().default(Math.random),
 } satisfies OptionTable<AdaptiveThrottleOptions>

@@ -116,7 +116,7 @@ interface Pool {
 
 const table = {
   limit: integer({ min: 1 }).or(oneOf('adaptive')).or(accepts('an adaptive limit', isAdaptive)),
-  key: func<KeyFunction>().optional(),
+  key: func<KeyFunction>().optional().refusingUndefined('leave it out to count all calls together'),
   queue: integer({ min: 0 }).default(0),
   queueTimeoutMs: milliseconds({ above: 0 }).default(1000),
   code: refusalCode.default(Code.RESOURCE_EXHAUSTED),

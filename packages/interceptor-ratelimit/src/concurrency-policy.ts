@@ -53,11 +53,11 @@ export interface AimdOptions {
 const count = integer({ min: 1 })
 
 const aimdTable = {
-  initial: count.optional(),
+  initial: count.optional().refusingUndefined('leave it out for 20, or the bound next to it'),
   min: count.default(1),
-  max: count.default(200),
-  backoffRatio: number({ min: 0.5, below: 1 }).default(0.9),
-  timeoutMs: milliseconds({ above: 0 }).default(5000),
+  max: count.default(200).refusingUndefined('leave it out for 200'),
+  backoffRatio: number({ min: 0.5, below: 1 }).default(0.9).refusingUndefined('leave it out for 0.9'),
+  timeoutMs: milliseconds({ above: 0 }).default(5000).refusingUndefined('leave it out for five seconds'),
 } satisfies OptionTable<AimdOptions>
 
 /**
@@ -106,11 +106,11 @@ export interface GradientOptions {
 }
 
 const gradientTable = {
-  initial: count.optional(),
-  min: count.default(20),
-  max: count.default(200),
-  tolerance: number({ min: 1 }).default(1.5),
-  queueSize: number({ min: 0 }).default(4),
+  initial: count.optional().refusingUndefined('leave it out for 20, or the bound next to it'),
+  min: count.default(20).refusingUndefined('leave it out for 20'),
+  max: count.default(200).refusingUndefined('leave it out for 200'),
+  tolerance: number({ min: 1 }).default(1.5).refusingUndefined('leave it out for 1.5'),
+  queueSize: number({ min: 0 }).default(4).refusingUndefined('leave it out for 4'),
   smoothing: number({ above: 0, max: 1 }).default(0.2),
   windowMs: milliseconds({ above: 0 }).default(1000),
 } satisfies OptionTable<GradientOptions>

@@ -73,8 +73,11 @@ const byPeerTable = {
   trustedProxies: accepts('a list of addresses', (value): value is readonly string[] => Array.isArray(value))
     .or(integer({ min: 0, max: MAX_HOPS }))
     .default([]),
-  header: headerName.default('x-forwarded-for'),
-  ipv6Prefix: integer({ min: 1, max: 128 }).default(DEFAULT_IPV6_PREFIX),
+  // Callers can write a header that the proxies do not: the name must not be the default by mistake.
+  header: headerName.default('x-forwarded-for').refusingUndefined('leave it out for x-forwarded-for'),
+  ipv6Prefix: integer({ min: 1, max: 128 })
+    .default(DEFAULT_IPV6_PREFIX)
+    .refusingUndefined(`leave it out for ${DEFAULT_IPV6_PREFIX}`),
 } satisfies OptionTable<ByPeerOptions>
 
 /** By the address of the caller, seen through trusted proxies; IPv6 by network. The default is `byPeer()`. */
@@ -135,7 +138,7 @@ export interface ByMetadataOptions extends FallbackOptions {
 }
 
 const fallbackTable = {
-  otherwise: func<KeyFunction>().optional(),
+  otherwise: func<KeyFunction>().optional().refusingUndefined('leave it out to count by peer'),
 } satisfies OptionTable<FallbackOptions>
 
 const byMetadataTable = {

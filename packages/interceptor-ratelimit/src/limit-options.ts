@@ -72,13 +72,13 @@ export const quotaOptions: {
   readonly burst: OptionKind<number | undefined>
 } = {
   rate: number({ above: 0 }),
-  perMs: milliseconds({ above: 0 }).default(1000),
-  burst: number({ min: 1 }).optional(),
+  perMs: milliseconds({ above: 0 }).default(1000).refusingUndefined('leave it out for a period of one second'),
+  burst: number({ min: 1 }).optional().refusingUndefined('leave it out for a burst as large as the rate'),
 }
 
 const table = {
   ...quotaOptions,
-  key: func<KeyFunction>().default(peerNetwork),
+  key: func<KeyFunction>().default(peerNetwork).refusingUndefined('leave it out to count by peer'),
   cost: costOption<(call: Call) => number>(),
   // These characters mean the same in a header, a Redis key and a log.
   name: accepts('1 to 64 letters, digits and _ . : / -', (value): value is string => {
@@ -103,6 +103,7 @@ export function costOption<F extends (...args: never[]) => number>(): OptionKind
   return func<F>()
     .or(number({ min: 0 }))
     .default(1)
+    .refusingUndefined('leave it out for a cost of 1')
 }
 
 /** A fixed cost that can be paid. */

@@ -50,9 +50,13 @@ interface Lane {
 const table = {
   ...quotaOptions,
   cost: costOption<(call: ClientCall) => number>(),
-  maxWaitMs: milliseconds({ min: 0, infinite: true }).default(Number.POSITIVE_INFINITY),
-  maxQueue: integer({ min: 0 }).default(1000),
-  key: func<(call: ClientCall) => string>().default((call) => call.target ?? ''),
+  maxWaitMs: milliseconds({ min: 0, infinite: true })
+    .default(Number.POSITIVE_INFINITY)
+    .refusingUndefined('leave it out to wait until the deadline'),
+  maxQueue: integer({ min: 0 }).default(1000).refusingUndefined('leave it out for 1000'),
+  key: func<(call: ClientCall) => string>()
+    .default((call) => call.target ?? '')
+    .refusingUndefined('leave it out for one rate per target'),
   clock: monotonicClock(),
 } satisfies OptionTable<PacingOptions>
 

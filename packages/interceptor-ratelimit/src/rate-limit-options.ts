@@ -94,12 +94,16 @@ const table = {
   cost: passedOn,
   name: passedOn,
   subject: passedOn,
-  limits: listOf(passedOn, { min: 1, expected: 'a list of at least one limit' }).optional(),
-  store: accepts('a store, such as memoryStore()', isStore).optional(),
+  limits: listOf(passedOn, { min: 1, expected: 'a list of at least one limit' })
+    .optional()
+    .refusingUndefined('leave it out where there is one limit'),
+  store: accepts('a store, such as memoryStore()', isStore)
+    .optional()
+    .refusingUndefined('leave it out for counters of this process alone'),
   onStoreError: oneOf('insurance', 'refuse').default('refuse'),
   storeTimeoutMs: milliseconds({ above: 0 }).default(50),
   storeRetryMs: milliseconds({ above: 0 }).default(1000),
-  insuranceShare: number({ above: 0, max: 1 }).default(1),
+  insuranceShare: number({ above: 0, max: 1 }).default(1).refusingUndefined('leave it out to grant the whole limit'),
   perMessage: passedOn.expecting('a limit of messages').refusingUndefined('leave it out to count a stream as one call'),
   shadow: flag().default(false),
   headers: flag().default(false),
@@ -134,22 +138,23 @@ export function resolveRateLimit(options: RateLimitOptions): RateLimitSettings {
 
 function resolveLimits(where: string, options: RateLimitOptions): readonly Limit[] {
   if (options.limits === undefined) {
-    const { rate, perMs, burst, key, cost, name, subject } = options
-    // An option set to undefined is an option not set; resolveLimit checks the rest, `rate` included.
-    const one = { rate, perMs, burst, key, cost, name, subject } as LimitOptions
-    checkNamed(where, one, options.store)
-    return [resolveLimit(where, one)]
+    const given = LIMIT_NAMES.filter((name) => name in options)
+    // resolveLimit checks it, `rate` included. What is written out and undefined must stay so.
+    const one = Object.fromEntries(given.map((name) => [name, options[name as keyof LimitOptions]])) as unknown
+    return [resolveOne(where, one as LimitOptions, options.store)]
   }
-  const both = LIMIT_NAMES.find((name) => options[name as keyof LimitOptions] !== undefined)
+  const both = LIMIT_NAMES.find((name) => name in options)
   if (both !== undefined) throw new TypeError(`${where}: options "limits" and "${both}" exclude each other`)
-  const limits = options.limits.map((one: LimitOptions, i) => {
-    const limit = resolveLimit(`${where}: limits[${i}]`, one)
-    checkNamed(`${where}: limits[${i}]`, one, options.store)
-    return limit
-  })
+  const limits = options.limits.map((one, i) => resolveOne(`${where}: limits[${i}]`, one, options.store))
   const twice = limits.find(({ name }, i) => limits.findIndex((other) => other.name === name) < i)
   if (twice !== undefined) throw new TypeError(`${where}: two limits have the name "${twice.name}"; give one another`)
   return limits
+}
+
+function resolveOne(where: string, options: LimitOptions, store: Store | undefined): Limit {
+  const limit = resolveLimit(where, options)
+  checkNamed(where, options, store)
+  return limit
 }
 
 /** The default name tells the numbers only, and what a key stands for is not to be seen in it. */

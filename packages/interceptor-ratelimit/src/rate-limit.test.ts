@@ -415,11 +415,6 @@ describe('options', () => {
     )
   })
 
-  it('takes an option set to undefined as not set', () => {
-    // @ts-expect-error: the types are stricter
-    expect(() => rateLimit({ rate: 5, perMs: undefined, key: undefined, store: undefined })).not.toThrow()
-  })
-
   it('counts limits of equal numbers and different keys apart on one store', async () => {
     const [store, clock] = [memoryStore(), new FakeClock()]
     const numbers = { rate: 1, perMs: 60_000, store, clock }
