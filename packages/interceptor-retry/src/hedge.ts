@@ -84,9 +84,8 @@ const table = {
 const PREVIOUS_ATTEMPTS = 'grpc-previous-rpc-attempts'
 
 /**
- * A client interceptor that starts another attempt when the first takes long, by the rules of gRFC A6: the fastest answer
- * wins, the others are cancelled. For methods with a single request; others pass. With a single response the first response
- * wins, with a stream of them the first response headers do.
+ * A client interceptor that starts another attempt when the first takes long, by the rules of gRFC A6: the attempt whose response
+ * headers come first wins, the others are cancelled. For methods with a single request; others pass.
  *
  * What stands inside runs once per attempt. Do not put it around or inside `retry()` for the same method: attempts would
  * multiply.
@@ -174,7 +173,6 @@ class Hedge implements ClientInterceptor {
     const { method } = details
     return new Hedging<C>({
       open: (before) => open(before === 0 ? details : announced(details, before)),
-      headersDecide: stream,
       signal: details.signal,
       policy: this.#policy(method, stream) ?? ONCE,
       budget: this.#budget,

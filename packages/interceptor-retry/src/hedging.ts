@@ -15,8 +15,6 @@ export interface HedgingPolicy {
 export interface HedgedCall<C extends CallHandle> {
   /** Starts an attempt. */
   open(attemptsBefore: number): C
-  /** Whether response headers decide, or only a response. */
-  readonly headersDecide: boolean
   /** Aborts when the call is over before an attempt has decided it. */
   readonly signal: AbortSignal
   readonly policy: HedgingPolicy
@@ -31,7 +29,7 @@ export interface HedgedCall<C extends CallHandle> {
  *     what happens                        then
  *     ──────────────────────────────────  ──────────────────────────────────────────────────────────────
  *     the delay passes                    the next attempt starts
- *     an attempt answers                  it wins, the others are cancelled
+ *     response headers of an attempt      it wins, the others are cancelled
  *     a fatal status                      it is the result, the others are cancelled
  *     a status that is not fatal          the next attempt starts at once; then the delay counts from there
  *     … with pushback of n ms             the next attempt starts in n ms; then the delay counts from there
@@ -78,21 +76,15 @@ export class Hedging<C extends CallHandle> {
   }
 
   #start(): void {
-    const { policy, headersDecide, onHedge } = this.#call
+    const { policy, onHedge } = this.#call
     do {
       const attempt = this.#open()
       if (attempt === undefined) return
       this.#running.add(attempt)
       if (this.#started > 1) onHedge(this.#started)
-      let ended = false
-      void attempt.status.then((status) => {
-        ended = true
-        this.#ended(attempt, status)
-      })
-      if (headersDecide) {
-        // The headers of a call that ended without any come together with its status.
-        void attempt.headers.then(() => setImmediate(() => !ended && this.#win(attempt)))
-      }
+      // In the event in which they come: no promise goes on before what follows them in the same turn of the event loop.
+      attempt.onHeaders(() => this.#win(attempt))
+      void attempt.status.then((status) => this.#ended(attempt, status))
     } while (policy.delayMs === 0 && this.#affordable())
     if (this.#mayStart) this.#startIn(policy.delayMs)
   }

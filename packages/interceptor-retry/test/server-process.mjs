@@ -1,7 +1,7 @@
 // A server in a process of its own, so that it can be killed, stopped and started again. Speaks the test service of
 // grpc-testing. What to do is in the request metadata: `play` names one of the behaviours below.
 import { subscribe } from 'node:diagnostics_channel'
-import { Server, ServerCredentials } from '@grpc/grpc-js'
+import { Metadata, Server, ServerCredentials, status } from '@grpc/grpc-js'
 
 const serialize = (message) => Buffer.from(JSON.stringify(message))
 const deserialize = (bytes) => JSON.parse(bytes.toString())
@@ -54,6 +54,12 @@ server.addService(
     async serverStream(call) {
       const play = begun(call)
       ignoreEnd(call)
+      if (play === 'burst') {
+        call.sendMetadata(new Metadata())
+        for (let n = 0; n < call.request.n; n++) call.write({ n })
+        call.emit('error', { code: status.UNAVAILABLE, details: 'after the messages', metadata: new Metadata() })
+        return
+      }
       const count = play === 'hang after two' ? 2 : play === 'hang at first' ? 0 : call.request.n
       for (let n = 0; n < count; n++) await new Promise((sent) => call.write({ n }, sent))
       if (play === 'echo') call.end()

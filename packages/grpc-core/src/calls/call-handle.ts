@@ -1,6 +1,7 @@
 import { status as Code, type InterceptingCall, Metadata } from '@grpc/grpc-js'
 import { isRpcError, LocalStatus, RemoteStatus, RpcError, type Status } from '../contract/status.ts'
 import { onAbort } from '../runtime/on-abort.ts'
+import { show } from '../runtime/show.ts'
 import { Later } from './later.ts'
 import { RequestPump } from './request-pump.ts'
 import { ResponseIterator, type ResponseSource } from './response-iterator.ts'
@@ -9,10 +10,15 @@ import { ResponseIterator, type ResponseSource } from './response-iterator.ts'
 export interface CallHandle {
   /** The response headers; empty if the call ended without any. */
   readonly headers: Promise<Metadata>
+  /**
+   * Hears of the response headers in the event in which they come, before anything that follows them; not at all if the call ends
+   * without any. Called at once if they have come already. What the listener throws surfaces as an uncaught exception.
+   */
+  onHeaders(listener: (headers: Metadata) => void): void
   /** The metadata sent with the status. */
   readonly trailers: Promise<Metadata>
   /**
-   * How the call ended. The status of a stream that ends well comes after its messages, so somebody has to read them.
+   * How the call ended. The status of a stream that ends well comes after its messages, so it comes only if they are read.
    */
   readonly status: Promise<Status>
   /** Ends the call with CANCELLED. Does nothing once it has ended. */
@@ -64,8 +70,11 @@ interface Line {
 
 /** What the two kinds of calls share. */
 export abstract class OpenedCall implements CallHandle {
-  /** Hears of the response headers as they arrive. */
-  onHeaders: ((headers: Metadata) => void) | undefined
+  /** Hears that the call is cancelled through this handle. */
+  onCancel: (() => void) | undefined
+  /** The call has been cancelled through this handle. It ends a little later. */
+  cancelling = false
+  #headersListeners: ((headers: Metadata) => void)[] | undefined
   #line: Line | undefined
   readonly #headers = new Later<Metadata>()
   readonly #status = new Later<Status>()
@@ -93,6 +102,17 @@ export abstract class OpenedCall implements CallHandle {
     return this.#received ? this.#headers.value : undefined
   }
 
+  onHeaders(listener: (headers: Metadata) => void): void {
+    if (typeof listener !== 'function')
+      throw new TypeError(`onHeaders: listener must be a function, got ${show(listener)}`)
+    const { receivedHeaders } = this
+    if (receivedHeaders !== undefined) tell(listener, receivedHeaders)
+    else if (this.ending === undefined) {
+      this.#headersListeners ??= []
+      this.#headersListeners.push(listener)
+    }
+  }
+
   /** How the call ended, if it has. */
   get ending(): Status | undefined {
     return this.#status.value
@@ -101,7 +121,7 @@ export abstract class OpenedCall implements CallHandle {
   /** The error of a call that has failed. */
   get error(): RpcError {
     if (this.#error === undefined) {
-      const status = this.#status.value as Status // whoever asks knows that the call has failed
+      const status = this.#status.value as Status // asked for where the call has failed
       this.#error = RpcError.fromStatus(status)
       // grpc-js knows who called; the place where its events arrive says nothing.
       if (this.#trace !== undefined) this.#error.stack = this.#trace.replace(/^Error/, 'RpcError')
@@ -115,7 +135,10 @@ export abstract class OpenedCall implements CallHandle {
   }
 
   cancelWith(code: Code, details: string): void {
-    if (this.ending === undefined) this.#line?.cancelWithStatus(code, details)
+    if (this.ending !== undefined) return
+    this.cancelling = true
+    this.#line?.cancelWithStatus(code, details)
+    this.onCancel?.()
   }
 
   peer(): string {
@@ -138,7 +161,7 @@ export abstract class OpenedCall implements CallHandle {
     else this.#forgetSignal = onAbort(signal, cancel)
   }
 
-  /** Whoever opens the call connects it before anything can arrive. */
+  /** What opens the call connects it before anything can arrive. */
   connect(line: Line): void {
     this.#line = line
   }
@@ -146,22 +169,30 @@ export abstract class OpenedCall implements CallHandle {
   pump<Q>(requests: AsyncIterator<Q> | Iterator<Q>, sink: ConstructorParameters<typeof RequestPump<Q>>[1]): void {
     const failed = (error: unknown): void => this.#cancelBecause('The source of the requests failed', error)
     const pump = new RequestPump(requests, sink, failed)
-    this.#pump = pump
+    this.sends(pump)
     if (this.ending === undefined) pump.start()
-    else pump.stop()
+  }
+
+  /** @param requests what sends them, to be stopped when the call has ended */
+  sends(requests: { stop(): void }): void {
+    this.#pump = requests
+    if (this.ending !== undefined) requests.stop()
   }
 
   receiveHeaders(headers: Metadata): void {
     if (this.#headers.known) return
     this.#received = true
     this.#headers.set(headers)
-    this.onHeaders?.(headers)
+    const listeners = this.#headersListeners
+    this.#headersListeners = undefined
+    if (listeners !== undefined) for (const listener of listeners) tell(listener, headers)
   }
 
   /** @param trace where the call was made, if that is known */
   settle(status: Status, trace?: string): void {
     if (this.ending !== undefined) return
     this.#trace = trace
+    this.#headersListeners = undefined
     if (!this.#headers.known) this.#headers.set(new Metadata())
     const explained =
       status.code === Code.CANCELLED && status.cause === undefined && this.#cancelCause !== undefined
@@ -179,6 +210,17 @@ export abstract class OpenedCall implements CallHandle {
     if (this.ending !== undefined) return
     this.#cancelCause = cause
     this.cancelWith(Code.CANCELLED, details)
+  }
+}
+
+/** A listener that throws must not keep the event from the call. */
+function tell(listener: (headers: Metadata) => void, headers: Metadata): void {
+  try {
+    listener(headers)
+  } catch (error) {
+    process.nextTick(() => {
+      throw error
+    })
   }
 }
 
@@ -231,6 +273,7 @@ export class SingleResponse<R> extends OpenedCall implements UnaryCall<R> {
 export class ResponseStream<R> extends OpenedCall implements StreamCall<R> {
   #source: ResponseSource<R> | undefined
   #iterator: ResponseIterator<R> | undefined
+  #claimed = false
 
   /** @param source where the messages are read from; none if the call failed before it began */
   override connect(line: Line, source?: ResponseSource<R>): void {
@@ -238,8 +281,17 @@ export class ResponseStream<R> extends OpenedCall implements StreamCall<R> {
     this.#source = source
   }
 
+  /**
+   * Its responses go elsewhere from now on.
+   * @throws Error if they have been iterated.
+   */
+  claim(): void {
+    if (this.#iterator !== undefined || this.#claimed) throw new Error('A stream of responses can be iterated once')
+    this.#claimed = true
+  }
+
   [Symbol.asyncIterator](): AsyncIterableIterator<R, undefined> {
-    if (this.#iterator !== undefined) throw new Error('A stream of responses can be iterated once')
+    this.claim()
     this.#iterator = new ResponseIterator<R>(this.#source, {
       ended: () => this.ending !== undefined,
       failure: () => (this.ending?.code === Code.OK ? undefined : this.error),

@@ -5,8 +5,6 @@ interface Receiver {
   message(message: unknown): void
   done(): void
   failed(error: unknown): void
-  /** A message is there that nobody has asked for. */
-  unread(): void
 }
 
 /** The responses an interceptor answered with, given out as they are asked for. One is fetched ahead. */
@@ -27,11 +25,6 @@ export class AnswerStream {
     void this.#fetch()
   }
 
-  /** A message is there that nobody asks for. */
-  get unread(): boolean {
-    return this.#held !== undefined && !this.#asked
-  }
-
   ask(): void {
     this.#asked = true
     if (this.#held !== undefined && !this.#silent) this.#give(this.#held.message)
@@ -42,7 +35,7 @@ export class AnswerStream {
     this.#silent = true
   }
 
-  /** Nobody wants more. The source is told, and not waited for; what it does wrong while closing concerns nobody. */
+  /** No more is wanted. The source is told, and not waited for; what it does wrong while closing changes nothing. */
   close(): void {
     if (this.#closed) return
     this.#closed = true
@@ -67,10 +60,7 @@ export class AnswerStream {
     }
     if (this.#silent) return
     if (this.#asked) this.#give(item.value)
-    else {
-      this.#held = { message: item.value }
-      this.#receiver.unread()
-    }
+    else this.#held = { message: item.value }
   }
 
   #give(message: unknown): void {

@@ -8,7 +8,13 @@ interface Waiting<T> {
   readonly reject: (error: unknown) => void
 }
 
-/** What a source tells whoever fills it. */
+/** Where a source sends its messages when nothing iterates it. */
+interface Sink<T> {
+  write(message: T, written: () => void): void
+  end(): void
+}
+
+/** What a source tells what fills it. */
 export interface SourceEvents {
   /** A message is asked for and none is there. */
   wanted?(): void
@@ -17,7 +23,7 @@ export interface SourceEvents {
 }
 
 /**
- * Messages that are handed over one by one as a consumer iterates. Whoever fills it learns that a message was taken when the
+ * Messages that are handed over one by one as a consumer iterates. What fills it learns that a message was taken when the
  * consumer asks for the next one, so that the consumer sets the pace. One consumer: what was consumed is gone.
  */
 export class MessageSource<T> implements AsyncIterable<T, undefined> {
@@ -29,6 +35,8 @@ export class MessageSource<T> implements AsyncIterable<T, undefined> {
   #ending: { readonly error: unknown } | 'done' | undefined
   #iterated = false
   #left = false
+  #sink: Sink<T> | undefined
+  #writing = false
 
   /** @param what names it in the error of a second consumer */
   constructor(what: string, events: SourceEvents = {}) {
@@ -42,6 +50,7 @@ export class MessageSource<T> implements AsyncIterable<T, undefined> {
       return
     }
     this.#queue.push({ message, taken })
+    this.#flow()
     this.#deliver()
     if (this.#waiting.length > 0) this.#events.wanted?.()
   }
@@ -49,6 +58,7 @@ export class MessageSource<T> implements AsyncIterable<T, undefined> {
   /** No message comes any more. */
   end(): void {
     this.#ending ??= 'done'
+    this.#flow()
     this.#deliver()
   }
 
@@ -58,7 +68,7 @@ export class MessageSource<T> implements AsyncIterable<T, undefined> {
     this.#deliver()
   }
 
-  /** Drops what nobody has taken, and ends with this error, if it has not come to its end. */
+  /** Drops what was not taken, and ends with this error, if it has not come to its end. */
   close(error: unknown): void {
     if (this.#ending === undefined || this.#queue.length > 0) this.#ending = { error }
     for (const { taken } of [...(this.#last ? [this.#last] : []), ...this.#queue.splice(0)]) {
@@ -68,9 +78,41 @@ export class MessageSource<T> implements AsyncIterable<T, undefined> {
     this.#deliver()
   }
 
-  [Symbol.asyncIterator](): AsyncIterableIterator<T, undefined> {
+  /**
+   * Sends the messages on as they come, without a promise in between, one at a time. In the place of a consumer.
+   * @throws Error if there is a consumer.
+   */
+  forwardTo(sink: Sink<T>): { stop(): void } {
+    this.#claim()
+    this.#sink = sink
+    this.#flow()
+    return { stop: () => this.#leave() }
+  }
+
+  #flow(): void {
+    const sink = this.#sink
+    if (sink === undefined || this.#writing || this.#left) return
+    const message = this.#queue.shift()
+    if (message !== undefined) {
+      this.#writing = true
+      sink.write(message.message, () => {
+        this.#writing = false
+        message.taken?.()
+        this.#flow()
+      })
+    } else if (this.#ending === 'done') {
+      this.#sink = undefined
+      sink.end()
+    }
+  }
+
+  #claim(): void {
     if (this.#iterated) throw new Error(`${this.#what} can be iterated once; keep the messages to send them again`)
     this.#iterated = true
+  }
+
+  [Symbol.asyncIterator](): AsyncIterableIterator<T, undefined> {
+    this.#claim()
     const iterator: AsyncIterableIterator<T, undefined> = {
       [Symbol.asyncIterator]: () => iterator,
       next: () =>

@@ -8,7 +8,7 @@ import {
   type NextCall,
   type StatusObject,
 } from '@grpc/grpc-js'
-import { type AnyCall, failedCall, failedCallOf, type OpenedCall } from '../calls/call-handle.ts'
+import { type AnyCall, failedCall, failedCallOf } from '../calls/call-handle.ts'
 import { isAsyncIterable, isIterable } from '../calls/request-pump.ts'
 import { LocalStatus, type Status, UnattemptedStatus } from '../contract/status.ts'
 import { failureStatus, internalStatus } from '../engine/answer.ts'
@@ -28,7 +28,7 @@ import {
   patched,
 } from './client-call-details.ts'
 import type { ClientPlan, ObjectLayer } from './client-plan.ts'
-import { openInner } from './inner-call.ts'
+import { InnerCall } from './inner-call.ts'
 import { innerCall } from './inner-options.ts'
 import { clientHook } from './interceptor-object.ts'
 import { MessageSource } from './message-source.ts'
@@ -63,7 +63,7 @@ export function openPlanned(
  *
  *     InterceptedClientCall ──▶ ObjectCall ── interceptUnaryUnary(continuation, …)
  *                                               │
- *                          continuation() ──────┴──▶ openInner ─▶ InterceptedClientCall(rest) ──▶ grpc-js
+ *                          continuation() ──────┴──▶ InnerCall ─▶ InterceptedClientCall(rest) ──▶ grpc-js
  */
 export class ObjectCall implements Omit<BaseCall, never> {
   readonly #parent: InterceptedClientCall
@@ -79,16 +79,18 @@ export class ObjectCall implements Omit<BaseCall, never> {
   #details: ClientCallDetails | undefined
   #metadata!: Metadata
   #requests: MessageSource<unknown> | undefined
-  /** The calls of its continuation; only the running ones are held, as an interceptor may make any number. */
-  readonly #own = new WeakSet<object>()
-  readonly #running = new Set<AnyCall<unknown>>()
-  #latest: AnyCall<unknown> | undefined
+  /** The calls of its continuation, by their handles; only the running ones are held, as an interceptor may make any number. */
+  readonly #own = new WeakMap<object, InnerCall>()
+  readonly #running = new Set<InnerCall>()
+  #latest: InnerCall | undefined
   /** Those with a single response, to tell later whose response the answer is. */
-  readonly #singles: AnyCall<unknown>[] = []
+  readonly #singles: InnerCall[] = []
   #below: InterceptedClientCall | undefined
-  /** The one of them that is the answer. */
-  #chosen: AnyCall<unknown> | undefined
+  /** The one of them that the interceptor returned: from then on the interceptor is as if it were not there. */
+  #chosen: InnerCall | undefined
   #answer: AnswerStream | undefined
+  /** The interceptor has returned something else than a call of its continuation. */
+  #readsAhead = false
   /** A message was asked for before there was an answer to take it from. */
   #readWanted = false
   #headersGiven = false
@@ -150,14 +152,15 @@ export class ObjectCall implements Omit<BaseCall, never> {
 
   startRead(): void {
     if (!this.#plan.method.responseStream || this.#ended) return
-    this.#readWanted = true
-    this.#answer?.ask()
+    if (this.#chosen !== undefined) this.#chosen.ask()
+    else if (this.#answer !== undefined) this.#answer.ask()
+    else this.#readWanted = true
   }
 
   cancelWithStatus(code: Code, details: string): void {
     if (this.#ended) return
-    for (const call of this.#running) call.cancelWith(code, details)
     this.#decide(new UnattemptedStatus(code, details, newMetadata()))
+    for (const { handle } of this.#running) handle.cancelWith(code, details)
   }
 
   /** What `channelBelow` follows down to the channel. */
@@ -166,11 +169,11 @@ export class ObjectCall implements Omit<BaseCall, never> {
   }
 
   getPeer(): string {
-    return this.#latest?.peer() ?? this.#facts.target ?? 'unknown'
+    return (this.#chosen ?? this.#latest)?.handle.peer() ?? this.#facts.target ?? 'unknown'
   }
 
   getAuthContext(): ReturnType<InterceptingCall['getAuthContext']> {
-    return this.#latest?.authContext() ?? null
+    return (this.#chosen ?? this.#latest)?.handle.authContext() ?? null
   }
 
   // ── The interceptor ───────────────────────────────────────────────────────────────────────────────────────────
@@ -199,15 +202,21 @@ export class ObjectCall implements Omit<BaseCall, never> {
       return this.#scope.runInAsyncScope(() => this.#open(details, given))
     }
     let answer: unknown
-    let promised: boolean
+    let promised = false
     try {
       answer = intercept.call(object, continuation, this.#details, input)
-      promised = isThenable(answer)
+      if (this.#ownCall(answer) === undefined) promised = isThenable(answer)
     } catch (error) {
       this.#failed(error)
       return
     }
-    this.#choose(answer)
+    const own = this.#ownCall(answer)
+    if (own !== undefined) {
+      this.#takeOver(own)
+      return
+    }
+    this.#readsAhead = true
+    for (const call of this.#running) call.readAhead()
     if (promised) {
       Promise.resolve(answer).then(
         (value) => this.#answered(value),
@@ -228,31 +237,69 @@ export class ObjectCall implements Omit<BaseCall, never> {
     if (this.#decided !== undefined) return failedCall(responseStream, this.#decided)
     const { plan, options, metadata, facts } = innerCall(details, this.#layer, this.#plan, this.#options, this.#facts)
     this.#below = openPlanned(plan, options, this.#nextCall, facts, { call: this.#parent, siblings: this.#siblings })
-    const call = openInner(this.#below, input, metadata)
-    this.#own.add(call)
+    const call: InnerCall = new InnerCall(this.#below, {
+      headers: () => this.#giveHeaders(),
+      cancelled: () => this.#giveHeaders(),
+      ended: () => {
+        this.#running.delete(call)
+        this.#giveHeaders()
+      },
+    })
+    this.#own.set(call.handle, call)
     this.#running.add(call)
     this.#latest = call
     if (!responseStream) this.#singles.push(call)
-    void call.status.then(() => this.#running.delete(call))
-    call.onHeaders = (headers) => this.#receiveHeaders(call, headers)
-    return call
+    call.start(input, metadata)
+    if (this.#readsAhead) call.readAhead()
+    return call.handle
   }
 
-  /** Whether the interceptor handed on a call of its own continuation: then it is as if it were not there. */
-  #choose(answer: unknown): void {
-    if (typeof answer !== 'object' || answer === null || !this.#own.has(answer)) return
-    const call = answer as AnyCall<unknown> // its own continuation made it
-    if (call === this.#chosen) return
+  #ownCall(answer: unknown): InnerCall | undefined {
+    return typeof answer === 'object' && answer !== null ? this.#own.get(answer) : undefined
+  }
+
+  /** The interceptor returned a call of its continuation: what that receives is what the application gets, event by event. */
+  #takeOver(call: InnerCall): void {
     this.#chosen = call
-    if (call.receivedHeaders !== undefined) this.#receiveHeaders(call, call.receivedHeaders)
-    if (this.#plan.method.responseStream) void call.status.then(() => this.#dropUnread())
+    const { startError } = call
+    if (startError !== undefined) {
+      this.#close(call.ending as Status)
+      // As without the interceptor, a closed channel throws where the call is made.
+      throw startError.error
+    }
+    this.#giveHeaders()
+    const relay = {
+      message: (message: unknown) => this.#listener.onReceiveMessage?.(message),
+      ended: (status: StatusObject) => {
+        if (this.#ended) return
+        this.#close(status)
+        this.#listener.onReceiveStatus?.(status)
+      },
+    }
+    try {
+      call.relayTo(relay, this.#readWanted)
+    } catch (error) {
+      this.#chosen = undefined
+      this.#failed(error)
+    }
   }
 
-  #receiveHeaders(call: AnyCall<unknown>, headers: Metadata): void {
-    const { requestStream, responseStream } = this.#plan.method
-    // One request and one response: another attempt may follow, whose headers these are not.
-    if (!requestStream && !responseStream && call !== this.#chosen) return
-    if (this.#ended || this.#headersGiven || call !== (this.#chosen ?? this.#latest)) return
+  /**
+   * Shows the application response headers as soon as it is known whose they are: those of the call that was returned, else of
+   * the only one that can still be, of those that have not ended and that the interceptor has not cancelled.
+   */
+  #giveHeaders(): void {
+    if (this.#ended || this.#headersGiven || this.#decided !== undefined) return
+    let call = this.#chosen
+    if (call === undefined) {
+      for (const other of this.#running) {
+        if (!other.inPlay) continue
+        if (call !== undefined) return
+        call = other
+      }
+    }
+    const headers = call?.handle.receivedHeaders
+    if (headers === undefined) return
     this.#headersGiven = true
     this.#listener.onReceiveMetadata?.(headers)
   }
@@ -261,13 +308,15 @@ export class ObjectCall implements Omit<BaseCall, never> {
 
   #answered(value: unknown): void {
     if (this.#ended) return
-    if (this.#plan.method.responseStream) {
-      this.#choose(value)
-      this.#follow(value)
+    if (!this.#plan.method.responseStream) {
+      if (value === undefined || value === null) this.#refuse(`answered with ${value} instead of a response`)
+      else this.#succeed({ message: value })
       return
     }
-    if (value === undefined || value === null) this.#refuse(`answered with ${value} instead of a response`)
-    else this.#succeed({ message: value })
+    const own = this.#ownCall(value)
+    if (own === undefined) this.#follow(value)
+    else if (own.startError !== undefined) this.#finish(own.ending as Status, own)
+    else this.#takeOver(own)
   }
 
   #follow(value: unknown): void {
@@ -282,29 +331,20 @@ export class ObjectCall implements Omit<BaseCall, never> {
     if (responses === undefined) this.#refuse(`answered with ${show(value)} instead of an iterable of responses`)
     else {
       const receiver = {
-        message: (message: unknown) => this.#listener.onReceiveMessage?.(message),
+        message: (message: unknown) => {
+          this.#giveHeadersOf(this.#latest)
+          this.#listener.onReceiveMessage?.(message)
+        },
         done: () => this.#succeed(),
         failed: (error: unknown) => this.#failed(error),
-        unread: () => this.#dropUnread(),
       }
       this.#answer = new AnswerStream(responses, receiver, this.#readWanted)
     }
   }
 
-  /** grpc-js does not keep a failure back until the messages before it are read: it drops them. */
-  #dropUnread(): void {
-    const chosen = this.#chosen
-    const status = chosen?.ending
-    if (status === undefined || status.code === Code.OK || !this.#answer?.unread) return
-    // An application that reads has asked for more by then.
-    setImmediate(() => {
-      if (this.#answer?.unread) this.#finish(status, chosen)
-    })
-  }
-
   /** OK, in the words of the call that is the answer, else of the latest, if that is how it ended. */
   #succeed(response?: { readonly message: unknown }): void {
-    const source = this.#chosen ?? this.#singles.find((call) => call.gave(response?.message)) ?? this.#latest
+    const source = this.#singles.find(({ handle }) => handle.gave(response?.message)) ?? this.#latest
     const ending = source?.ending
     if (ending?.code === Code.OK) this.#finish(ending, source, response)
     else this.#finish(new LocalStatus({ code: Code.OK }), undefined, response)
@@ -312,8 +352,8 @@ export class ObjectCall implements Omit<BaseCall, never> {
 
   #failed(error: unknown): void {
     if (this.#ended) return
-    const call = failedCallOf(error)
-    if (call?.ending !== undefined && this.#own.has(call)) this.#finish(call.ending, call)
+    const call = this.#ownCall(failedCallOf(error))
+    if (call?.ending !== undefined) this.#finish(call.ending, call)
     else {
       const refusedBy = this.#latest === undefined ? this.#layer.name : undefined
       this.#finish(failureStatus(error, 'client', `Interceptor ${this.#layer.name} threw`, refusedBy))
@@ -341,15 +381,21 @@ export class ObjectCall implements Omit<BaseCall, never> {
     this.#timer?.stop()
     this.#controller?.abort(abortReason(status))
     this.#answer?.silence()
-    const endings = Array.from(this.#running, (call) => call.status)
+    const chosen = this.#chosen
+    if (chosen !== undefined) {
+      chosen.silence()
+      // It was cancelled too, or has the same deadline, and says how it ended.
+      if (chosen.ended) this.#finish(status)
+      return
+    }
+    const endings = Array.from(this.#running, ({ handle }) => handle.status)
+    // A turn for the interceptor, whose promises go on once its calls have ended, to say how it ends.
     void Promise.all(endings).then(() => setImmediate(() => this.#finish(status)))
   }
 
   /** @param from the call whose status it is, if it is one's */
-  #finish(given: Status, from?: OpenedCall, response?: { readonly message: unknown }): void {
+  #finish(given: Status, from?: InnerCall, response?: { readonly message: unknown }): void {
     if (this.#ended) return
-    this.#ended = true
-    this.#timer?.stop()
     let [status, source] = [given, from]
     if (this.#decided !== undefined && from === undefined) {
       // What grpc-js says about a cancelled call is what the application would hear without us.
@@ -358,16 +404,30 @@ export class ObjectCall implements Omit<BaseCall, never> {
       status = told ? ending : this.#decided
       source = told ? this.#latest : undefined
     }
-    const headers = this.#headersGiven ? undefined : source?.receivedHeaders
-    this.#requests?.close(abortReason(status.code === Code.OK ? ENDED : status))
-    for (const call of this.#running) call.cancel('The call it was made for has ended')
-    this.#answer?.close()
+    this.#close(status)
     // Out of the promise chain: what the application's callback throws must surface as its own.
     process.nextTick(() => {
-      if (headers !== undefined) this.#listener.onReceiveMetadata?.(headers)
+      this.#giveHeadersOf(source)
       if (response !== undefined && status === given) this.#listener.onReceiveMessage?.(response.message)
       this.#listener.onReceiveStatus?.(status as StatusObject) // complete: made by a call or by this library
     })
+  }
+
+  /** Shows the headers of the call that an answer comes from, unless some were shown. */
+  #giveHeadersOf(call: InnerCall | undefined): void {
+    const headers = this.#headersGiven ? undefined : call?.handle.receivedHeaders
+    if (headers === undefined) return
+    this.#headersGiven = true
+    this.#listener.onReceiveMetadata?.(headers)
+  }
+
+  /** Nothing more comes from the interceptor, and its calls that still run are not needed. */
+  #close(status: Status): void {
+    this.#ended = true
+    this.#timer?.stop()
+    this.#requests?.close(abortReason(status.code === Code.OK ? ENDED : status))
+    for (const { handle } of this.#running) handle.cancel('The call it was made for has ended')
+    this.#answer?.close()
   }
 }
 

@@ -100,14 +100,21 @@ export class AttemptRunner {
       application.runInAsyncScope(() => this.#start(attempt))
     } catch (error) {
       this.#owner.startFailed(error)
-      const details = errorText(error)
-      const status = new LocalStatus({ code: Code.UNAVAILABLE, details, cause: error })
+      const status = closedStatus(error)
+      attempt.end()
       this.#countEnd()
       attempt.tellEnd(status)
       this.#atOnce = status
     }
     this.#beginning = false
     return this.#atOnce === undefined ? outcome : run.endedAtOnce(this.#atOnce)
+  }
+
+  /** Sending the request threw, because the channel is closed. The application hears so from that, interceptors by this status. */
+  sendFailed(error: unknown): void {
+    const attempt = this.running
+    // Complete, as what grpc-js gives here is.
+    if (attempt !== undefined) this.receiveStatus(attempt, closedStatus(error) as StatusObject)
   }
 
   #start(attempt: Attempt): void {
@@ -265,4 +272,8 @@ export class AttemptRunner {
   receiveWritten(attempt: Attempt): void {
     this.#owner.requests.written(attempt)
   }
+}
+
+function closedStatus(error: unknown): Status {
+  return new LocalStatus({ code: Code.UNAVAILABLE, details: errorText(error), cause: error })
 }

@@ -239,8 +239,18 @@ export class InterceptedClientCall extends InterceptedCall implements ClientCall
   }
 
   sendMessageWithContext(context: MessageContext, message: unknown): void {
-    if (!this.run.finished) this.requests.send(context, message)
-    else if (context.callback) process.nextTick(context.callback)
+    if (this.run.finished) {
+      if (context.callback) process.nextTick(context.callback)
+      return
+    }
+    try {
+      this.requests.send(context, message)
+    } catch (error) {
+      // A closed channel below an interceptor object, which begins with the request, throws here and not out of `start`.
+      this.application.closed = true
+      this.#attempts.sendFailed(error)
+      throw error
+    }
   }
 
   halfClose(): void {
