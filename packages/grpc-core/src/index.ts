@@ -13,10 +13,10 @@ export {
   compileMatcher,
   healthAndReflection,
   type Matcher,
-  type MethodFacts,
-  type MethodPredicate,
   not,
 } from './compose/match.ts'
+export type { MethodFacts } from './compose/match-facts.ts'
+export type { MethodPredicate } from './compose/namings.ts'
 export { propagate } from './compose/propagate.ts'
 export type {
   AttemptTap,

@@ -26,6 +26,8 @@ export interface TestServerOptions {
   readonly stock?: boolean
   /** For RPCs that bring none of their own. Default: `echo`. */
   readonly behaviour?: Behaviour
+  /** As `createServer` has it, for interceptors whose matchers name services that the test server does not have. */
+  readonly unmatched?: core.CreateServerOptions['unmatched']
   /** grpc-js server options. */
   readonly serverOptions?: ServerOptions
   /** Default: insecure. */
@@ -166,7 +168,11 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
   const interceptors = options.interceptors ?? []
   const server = options.stock
     ? new Server({ ...options.serverOptions, interceptors: core.serverInterceptors(...interceptors) })
-    : core.createServer({ ...options.serverOptions, interceptors })
+    : core.createServer({
+        ...options.serverOptions,
+        interceptors,
+        ...(options.unmatched && { unmatched: options.unmatched }),
+      })
   const shared: Shared = {
     behaviour: options.behaviour ?? echo,
     behaviours: [],

@@ -1,4 +1,5 @@
-import { compileMatcher, type Matcher, type MethodPredicate } from '../compose/match.ts'
+import { compileMatcher, type Matcher } from '../compose/match.ts'
+import type { MethodPredicate } from '../compose/namings.ts'
 import { OptionKind } from './option-kind.ts'
 
 /** The range of a number. Without `infinite`, a number is finite. NaN is never one. */

@@ -1,5 +1,5 @@
 import type { Interceptor } from '../contract/call.ts'
-import type { MethodPredicate } from './match.ts'
+import type { MethodPredicate } from './namings.ts'
 
 /** What a composite holds, for what is checked before any call: interceptors on the wrong side, matchers that match nothing. */
 export interface Contents {

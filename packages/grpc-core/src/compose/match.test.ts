@@ -1,6 +1,8 @@
 import { describe, expect, it } from 'vitest'
 import { describeMethod, type MethodInfo } from '../contract/method.ts'
+import { chain } from './compose.ts'
 import { all, any, compileMatcher, healthAndReflection, type Matcher, not } from './match.ts'
+import { named } from './named.ts'
 
 const get = describeMethod('/shop.v1.Orders/Get', false, false)
 const list = describeMethod('/shop.v1.Orders/List', false, true)
@@ -21,6 +23,9 @@ describe('a matcher', () => {
     ['a path with any method', '/shop.v1.Orders/*', [get, list, minted]],
     ['any service and method', '/*/*', every],
     ['a package path', '/shop.v1.*/*', [get, list, upload, minted]],
+    ['a path with any method, without its slash', 'shop.v1.Orders/*', [get, list, minted]],
+    ['any service and method, without its slash', '*/*', every],
+    ['a package path, without its slash', 'shop.v1.*/*', [get, list, upload, minted]],
     ['a service', 'shop.v1.Orders', [get, list, minted]],
     ['a service without a package', 'Greeter', [bare]],
     ['a package', 'shop.v1.*', [get, list, upload, minted]],
@@ -39,16 +44,13 @@ describe('a matcher', () => {
     ['facts: patterns', { pattern: ['clientStream', 'serverStream'] }, [list, upload]],
     ['facts: unknown pattern', { pattern: 'unknown' }, [minted]],
     ['facts: all must hold', { service: 'shop.*', pattern: 'unary' }, [get]],
-    ['facts: undefined is not there', { service: 'shop.v1.Orders', method: undefined } as object, [get, list, minted]],
     ['a predicate', (method: MethodInfo) => method.requestStream, [upload, chat, reflection]],
     ['a list: any', ['/shop.v1.Orders/Get', 'Greeter', /Chat$/], [get, chat, bare]],
     ['an empty list: none', [], []],
     ['not', not('shop.*'), [chat, health, reflection, bare]],
     ['not any of several', not('shop.*', 'grpc.*'), [chat, bare]],
     ['any', any('Greeter', { pattern: 'bidi' }), [chat, reflection, bare]],
-    ['any of none', any(), []],
     ['all', all('shop.*', { pattern: 'unary' }, not('/shop.v1.Orders/Nope')), [get]],
-    ['all of none', all(), every],
     ['nested', all(not(any('shop.*')), not(healthAndReflection)), [chat, bare]],
     ['health and reflection', healthAndReflection, [health, reflection]],
   ]
@@ -75,6 +77,20 @@ describe('a matcher', () => {
     ['a star amid a service', 'shop.v1.Ord*', 'malformed'],
     ['a dot and a star', '.*', 'malformed'],
     ['two stars', 'shop.**', 'malformed'],
+    ['white space in front', ' shop.v1.Orders', 'malformed'],
+    ['white space behind', '/shop.v1.Orders/Get ', 'malformed'],
+    ['a slash behind', 'shop.v1.Orders/', 'malformed'],
+    ['a named method of any service', '/*/Get', 'malformed'],
+    ['a named method of a package', '/shop.v1.*/Get', 'malformed'],
+    ['a member that is undefined', { service: 'shop.v1.Orders', method: undefined }, '.method: is undefined'],
+    ['a service with its slash', { service: '/shop.v1.Orders' }, 'malformed'],
+    ['a path for a service', { service: 'shop.v1.Orders/Get' }, 'malformed'],
+    ['a path for a method', { method: '/shop.v1.Orders/Get' }, 'the bare name of a method'],
+    ['a star for a method', { method: '*' }, 'leave it out for any'],
+    ['white space around a method', { method: 'Get ' }, 'the bare name of a method'],
+    ['an empty list within a list', ['shop.*', []], '[1]: an empty list'],
+    ['an interceptor', chain(), 'chain is an interceptor'],
+    ['a named interceptor', named('auth', () => true), 'auth is an interceptor'],
     ['an empty object', {}, 'needs service, method or pattern'],
     ['an unknown member', { services: 'shop' }, 'unknown member "services"'],
     ['an unknown pattern', { pattern: 'stream' }, '.pattern'],
@@ -95,6 +111,11 @@ describe('a matcher', () => {
     expect(() => not('a/b')).toThrow(TypeError)
     expect(() => any({} as Matcher)).toThrow(TypeError)
     expect(() => all(undefined as never)).toThrow(TypeError)
+    // Of none, they would match everything or nothing.
+    for (const combine of [not, any, all]) {
+      expect(() => combine()).toThrow('needs at least one matcher')
+      expect(() => combine([])).toThrow('an empty list')
+    }
   })
 })
 

@@ -3,6 +3,7 @@ import {
   status as Code,
   type deserialize,
   Server,
+  type ServerCredentials,
   type ServerOptions,
   type ServiceDefinition,
   type serialize,
@@ -16,6 +17,7 @@ import { LinkedList } from '../runtime/linked-list.ts'
 import { show } from '../runtime/show.ts'
 import type { AnyHandler, Handlers, HandlerType } from './handler-types.ts'
 import { adaptHandler } from './handlers.ts'
+import { type OnUnmatched, RegisteredMethods } from './registered-methods.ts'
 import { fuseServer } from './server-interceptors.ts'
 import { unregisteredHandler } from './unregistered.ts'
 
@@ -30,6 +32,13 @@ export interface CreateServerOptions extends ChannelOptions, Omit<ServerOptions,
    * off the call or its connection.
    */
   readonly maxResponseMetadataBytes?: number
+  /**
+   * What happens when the server binds and a name in a matcher (of `select`, `stacks`, or an option such as `public`) is that of none
+   * of its methods, so that what was to guard them guards nothing. `error`: `bindAsync` throws and says what was probably meant.
+   * `warn`: a process warning, for a list of interceptors that several servers share. Default: `error`. A method that `stacks`
+   * leaves without an entry is an error either way.
+   */
+  readonly unmatched?: OnUnmatched
 }
 
 /**
@@ -40,13 +49,20 @@ export interface CreateServerOptions extends ChannelOptions, Omit<ServerOptions,
 export class StackServer extends Server {
   readonly #active: LinkedList<InterceptedServerCall>
   readonly #drain: AbortController
+  readonly #methods: RegisteredMethods
   #draining: Promise<void> | undefined
 
   /** Use `createServer`. */
-  constructor(options: ServerOptions, active: LinkedList<InterceptedServerCall>, drain: AbortController) {
+  constructor(
+    options: ServerOptions,
+    active: LinkedList<InterceptedServerCall>,
+    drain: AbortController,
+    methods: RegisteredMethods,
+  ) {
     super(options)
     this.#active = active
     this.#drain = drain
+    this.#methods = methods
   }
 
   /** Aborts when the server begins to drain: what serves long streams can end them, with OK. Calls have the same signal. */
@@ -54,10 +70,15 @@ export class StackServer extends Server {
     return this.#drain.signal
   }
 
-  /** @throws Error as grpc-js does, for a method registered before. */
+  /**
+   * @throws Error as grpc-js does, for a method registered before; TypeError if the server has bound and a `stacks` table leaves a
+   *   method without an entry.
+   */
   override addService<D extends ServiceDefinition>(definition: D, handlers: Handlers<D>): void
   override addService(definition: ServiceDefinition, implementation: UntypedServiceImplementation): void
   override addService(definition: ServiceDefinition, implementation: object): void {
+    // grpc-js refuses what is no definition.
+    if (typeof definition === 'object' && definition !== null) this.#methods.announce(definition)
     super.addService(definition, implementation as UntypedServiceImplementation)
   }
 
@@ -69,7 +90,29 @@ export class StackServer extends Server {
     type: string,
   ): boolean {
     const adapted = adaptHandler(handler as AnyHandler, type as HandlerType) as UntypedHandleCall
+    this.#methods.add(path, type)
     return super.register(path, adapted, responseSerialize, requestDeserialize, type)
+  }
+
+  override unregister(name: string): boolean {
+    this.#methods.remove(name)
+    return super.unregister(name)
+  }
+
+  /** @throws TypeError if a matcher of the interceptors names none of the methods (`unmatched`); else as grpc-js does. */
+  override bindAsync(
+    port: string,
+    creds: ServerCredentials,
+    callback: (error: Error | null, port: number) => void,
+  ): void {
+    this.#methods.bind('server.bindAsync')
+    super.bindAsync(port, creds, callback)
+  }
+
+  /** @throws TypeError as `bindAsync` */
+  override createConnectionInjector(credentials: ServerCredentials): ReturnType<Server['createConnectionInjector']> {
+    this.#methods.bind('server.createConnectionInjector')
+    return super.createConnectionInjector(credentials)
   }
 
   /**
@@ -116,24 +159,37 @@ export function createServer(options: CreateServerOptions = {}): StackServer {
   if (typeof options !== 'object' || options === null || Array.isArray(options)) {
     throw new TypeError(`createServer: options must be an object such as { interceptors: [] }, got ${show(options)}`)
   }
-  const { interceptors = [], maxResponseMetadataBytes = DEFAULT_MAX_METADATA_BYTES, ...grpcOptions } = options
+  const {
+    interceptors = [],
+    maxResponseMetadataBytes = DEFAULT_MAX_METADATA_BYTES,
+    unmatched = 'error',
+    ...grpcOptions
+  } = options
   // A name one letter short would leave authentication out.
   for (const name of Object.keys(grpcOptions)) {
     if (/^grpc(-node)?\./.test(name)) continue
     throw new TypeError(
-      `createServer: unknown option "${name}". Known are "interceptors", "maxResponseMetadataBytes" and those of grpc-js, ` +
+      `createServer: unknown option "${name}". Known are "interceptors", "maxResponseMetadataBytes", "unmatched" and those of grpc-js, ` +
         'which begin with "grpc."',
     )
   }
   if (!Array.isArray(interceptors)) {
     throw new TypeError(`createServer: option "interceptors" must be a list, got ${show(interceptors)}`)
   }
+  if (unmatched !== 'error' && unmatched !== 'warn') {
+    throw new TypeError(`createServer: option "unmatched" must be "error" or "warn", got ${show(unmatched)}`)
+  }
   const list = validateInterceptors(interceptors, 'createServer: option "interceptors"', 'server')
   const limit = checkMetadataLimit(maxResponseMetadataBytes, 'createServer: option "maxResponseMetadataBytes"')
   const active = new LinkedList<InterceptedServerCall>()
   const drain = new AbortController()
   const interceptor = fuseServer(list, active, limit, drain.signal)
-  const server = new StackServer({ ...grpcOptions, interceptors: [interceptor] }, active, drain)
+  const server = new StackServer(
+    { ...grpcOptions, interceptors: [interceptor] },
+    active,
+    drain,
+    new RegisteredMethods(list, unmatched),
+  )
   showUnregistered(server)
   return server
 }

@@ -143,7 +143,7 @@ describe('with two copies of this package in a process', () => {
         here.select(there.not('other.*'), named(log, 'not')),
       ]
       const expected = ['chain', 'inner', 'select', 'service', 'not']
-      await using server = await startTestServer({ interceptors: stack() })
+      await using server = await startTestServer({ interceptors: stack(), unmatched: 'warn' })
       await runRpc(server.client(), pattern)
       expect(log.splice(0)).toEqual(expected)
       await using plain = await startTestServer()

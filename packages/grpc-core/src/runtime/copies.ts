@@ -22,6 +22,11 @@ export function markCopy<T extends object>(made: T): T {
   return Object.defineProperty(made, COPY, { value: THIS_COPY })
 }
 
+/** Whether a copy of this package made this, compatible or not. */
+export function isMarked(value: object): boolean {
+  return COPY in value
+}
+
 /**
  * Refuses what a copy made that this one cannot work with.
  * @throws TypeError naming both versions.
