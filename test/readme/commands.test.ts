@@ -15,6 +15,7 @@ const runInCi = [
   'npm run build',
   'npm run lint',
   'npm run demo',
+  'npm run chaos -- --quick',
 ]
 /** Would change the checkout the tests run in, or wait for changes. */
 const notRun = ['npm run format', 'npm run clean', 'npx vitest packages/interceptor-retry', 'npx changeset']
