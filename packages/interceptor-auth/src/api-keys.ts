@@ -1,10 +1,21 @@
 import { createHash, timingSafeEqual } from 'node:crypto'
 import { status as Code } from '@grpc/grpc-js'
 import { RpcError } from '@grpc-stack/grpc-core'
+import {
+  func,
+  group,
+  isThenable,
+  listOf,
+  number,
+  type OptionsOf,
+  type OptionTable,
+  objectWith,
+  readOptions,
+  text,
+} from '@grpc-stack/grpc-core/authoring'
 import type { Authenticator, Verdict } from './authenticator.ts'
 import { bareCredential, tokenIn } from './authorization-header.ts'
-import { checkNames, invalid, invalidAs, kindOf } from './option-checks.ts'
-import { isPromise } from './promise.ts'
+import { metadataKey, scheme, textLike } from './option-kinds.ts'
 import { InvalidTokenError, VerifierUnavailableError } from './verifier-errors.ts'
 
 /** An API key as a server keeps it: not the key itself. */
@@ -13,6 +24,7 @@ export interface ApiKey {
   readonly hash: string
   /** Becomes the principal's subject. */
   readonly subject: string
+  /** What else policies and handlers may ask of the principal. Default: nothing. */
   readonly claims?: Readonly<Record<string, unknown>>
   /** Epoch milliseconds. Default: never. */
   readonly expiresAt?: number
@@ -32,6 +44,28 @@ export interface ApiKeysOptions {
   readonly scheme?: string
 }
 
+const keyTable = {
+  hash: textLike(/^[0-9a-f]{64}$/i, '64 hexadecimal digits, from hashApiKey()').secret(),
+  subject: text(),
+  claims: objectWith<Readonly<Record<string, unknown>>>()
+    .expecting('an object')
+    .optional()
+    .refusingUndefined('leave it out for none'),
+  expiresAt: number({ infinite: true })
+    .expecting('a time in epoch milliseconds')
+    .optional()
+    .refusingUndefined('leave it out for a key that never expires'),
+} satisfies OptionTable<ApiKey>
+
+const table = {
+  keys: listOf(group(keyTable), { expected: 'a list' }).or(func<Find>()).secret(),
+  header: metadataKey.default('x-api-key'),
+  scheme: scheme.optional().refusingUndefined('leave it out if the value of the header is the key'),
+} satisfies OptionTable<ApiKeysOptions>
+
+type ListedKey = OptionsOf<typeof keyTable>
+type Found = ListedKey | ApiKey | null | undefined
+
 /**
  * The hash under which a key is kept. A plain digest is enough because keys are random: make them of 32 random bytes.
  * Not for passwords.
@@ -48,18 +82,11 @@ export function hashApiKey(key: string): string {
  * @throws TypeError for a wrong option.
  */
 export function apiKeys(options: ApiKeysOptions): Authenticator {
-  checkNames('apiKeys', options, ['keys', 'header', 'scheme'])
-  const { keys, header = 'x-api-key', scheme } = options
-  if (typeof header !== 'string' || !/^[0-9a-z_.-]+$/i.test(header)) {
-    throw invalid('apiKeys', 'header', 'the name of a metadata key', header)
-  }
-  if (!Array.isArray(keys) && typeof keys !== 'function') {
-    // The value stays out of the message: it may be a key.
-    throw invalidAs('apiKeys', 'keys', 'a list or a function', kindOf(keys))
-  }
-  const find = typeof keys === 'function' ? tellingOutages(keys) : searchIn(keys)
+  const { keys, header, scheme } = readOptions('apiKeys', options, table)
+  const find: (hash: string) => Found | Promise<Found> =
+    typeof keys === 'function' ? tellingOutages(keys) : searchIn(keys)
   const prefix = scheme === undefined ? undefined : `${scheme.toLowerCase()} `
-  const verdictOf = (key: ApiKey | null | undefined): Verdict => key && withoutHash(key)
+  const verdictOf = (key: Found): Verdict => key && withoutHash(key)
   return {
     name: 'apiKeys',
     credential: (call) => {
@@ -68,7 +95,7 @@ export function apiKeys(options: ApiKeysOptions): Authenticator {
     },
     verify: (credential: string) => {
       const found = find(hashApiKey(credential))
-      return isPromise(found) ? found.then(verdictOf) : verdictOf(found)
+      return isThenable(found) ? found.then(verdictOf) : verdictOf(found)
     },
     // A list answers at once; what a store says is worth keeping.
     shareable: typeof keys === 'function',
@@ -88,26 +115,18 @@ function tellingOutages(find: Find): Find {
   return (hash) => {
     try {
       const found = find(hash)
-      return isPromise(found) ? Promise.resolve(found).catch(missing) : found
+      return isThenable(found) ? Promise.resolve(found).catch(missing) : found
     } catch (error) {
       return missing(error)
     }
   }
 }
 
-function searchIn(keys: readonly ApiKey[]): (hash: string) => ApiKey | undefined {
-  const list = keys.map((key, i) => {
-    if (typeof key?.hash !== 'string' || !/^[0-9a-f]{64}$/i.test(key.hash)) {
-      throw invalidAs('apiKeys', `keys[${i}].hash`, '64 hexadecimal digits, from hashApiKey()', kindOf(key?.hash))
-    }
-    if (typeof key.subject !== 'string' || key.subject === '') {
-      throw invalid('apiKeys', `keys[${i}].subject`, 'a non-empty string', key.subject)
-    }
-    return { key, digest: Buffer.from(key.hash, 'hex') }
-  })
+function searchIn(keys: readonly ListedKey[]): (hash: string) => ListedKey | undefined {
+  const list = keys.map((key) => ({ key, digest: Buffer.from(key.hash, 'hex') }))
   return (hash) => {
     const presented = Buffer.from(hash, 'hex')
-    let found: ApiKey | undefined
+    let found: ListedKey | undefined
     for (const { key, digest } of list) {
       if (timingSafeEqual(digest, presented)) found = key
     }
@@ -115,6 +134,6 @@ function searchIn(keys: readonly ApiKey[]): (hash: string) => ApiKey | undefined
   }
 }
 
-function withoutHash({ subject, claims, expiresAt }: ApiKey): Verdict {
+function withoutHash({ subject, claims, expiresAt }: ListedKey | ApiKey): Verdict {
   return { subject, ...(claims !== undefined && { claims }), ...(expiresAt !== undefined && { expiresAt }) }
 }

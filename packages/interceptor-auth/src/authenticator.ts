@@ -1,6 +1,16 @@
 import type { ServerCall } from '@grpc-stack/grpc-core'
+import {
+  func,
+  type OptionKind,
+  type OptionTable,
+  objectWith,
+  quoted,
+  readOptions,
+  readValue,
+  text,
+} from '@grpc-stack/grpc-core/authoring'
 import { type Malformed, tokenIn } from './authorization-header.ts'
-import { show } from './option-checks.ts'
+import { oneOrMore, scheme } from './option-kinds.ts'
 import type { Principal } from './principal.ts'
 
 /** A verifier's answer: null or undefined when the credential is not valid. */
@@ -38,10 +48,18 @@ export function shareable<A extends Verdict | Promise<Verdict>>(
   verify: (token: string) => A,
 ): ((token: string) => A) & Shareable {
   if (typeof verify !== 'function') {
-    throw new TypeError(`shareable: the verifier must be a function of the token, got ${show(verify)}`)
+    throw new TypeError(`shareable: the verifier must be a function of the token, got ${quoted(verify)}`)
   }
+  return shareableAs(verify.name, verify)
+}
+
+/** The same under a name that is a constant: bundlers shorten the names of functions, and policies ask for these. */
+export function shareableAs<A extends Verdict | Promise<Verdict>>(
+  name: string,
+  verify: (token: string) => A,
+): ((token: string) => A) & Shareable {
   const alone = (token: string): A => verify(token)
-  Object.defineProperty(alone, 'name', { value: verify.name, configurable: true })
+  Object.defineProperty(alone, 'name', { value: name, configurable: true })
   return Object.assign(alone, { shareable: true } as const)
 }
 
@@ -79,9 +97,26 @@ export interface BearerOptions {
   readonly name?: string
 }
 
-/** A verifier of tokens in the authorization header as an authenticator, for lists with several schemes. */
+const bearerTable = {
+  scheme: scheme.default('Bearer').refusingUndefined('leave it out for Bearer'),
+  name: text().optional(),
+} satisfies OptionTable<BearerOptions>
+
+const verifier = func<Verify>()
+
+/** Read as a list. */
+export const authenticatorList: OptionKind<readonly (Verify | Authenticator)[]> = oneOrMore(
+  verifier.or(objectWith<Authenticator>('credential', 'verify')).expecting('a function or an authenticator'),
+  'a function or an authenticator, or a list of them',
+)
+
+/**
+ * A verifier of tokens in the authorization header as an authenticator, for lists with several schemes.
+ * @throws TypeError for a wrong option.
+ */
 export function bearer(verify: Verify, options: BearerOptions = {}): Authenticator {
-  const { scheme = 'Bearer', name = verify.name || scheme } = options
+  readValue('bearer', 'verify', verify, verifier)
+  const { scheme, name = verify.name || scheme } = readOptions('bearer', options, bearerTable)
   const prefix = `${scheme.toLowerCase()} `
   const credential = (call: ServerCall) => tokenIn(call.metadata.get('authorization'), prefix)
   if (verify.shareable === true) {

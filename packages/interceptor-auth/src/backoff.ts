@@ -1,3 +1,6 @@
+import { milliseconds, number } from '@grpc-stack/grpc-core/authoring'
+import type { TableOf } from './option-kinds.ts'
+
 /** How long to wait after failures in a row. */
 export interface Backoff {
   /** Milliseconds after the first failure. Default: 1000, as for gRPC connections. */
@@ -12,6 +15,13 @@ export interface Backoff {
 
 /** Source: gRPC connection backoff protocol, which gRFC A97 takes over for token files. */
 export const defaultBackoff: Backoff = { initialMs: 1000, maxMs: 120_000, multiplier: 1.6, jitter: 0.2 }
+
+export const backoffTable: TableOf<Backoff> = {
+  initialMs: milliseconds({ min: 0 }).default(defaultBackoff.initialMs),
+  maxMs: milliseconds({ min: 0 }).default(defaultBackoff.maxMs),
+  multiplier: number({ min: 1 }).default(defaultBackoff.multiplier),
+  jitter: number({ min: 0, max: 1 }).default(defaultBackoff.jitter),
+}
 
 /** The wait after the nth failure in a row, n from 1, in milliseconds. */
 export function backoffDelay(backoff: Backoff, failures: number, random: () => number): number {

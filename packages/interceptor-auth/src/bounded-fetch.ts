@@ -1,4 +1,4 @@
-import type { Clock } from './clock.ts'
+import type { WallClock } from '@grpc-stack/grpc-core/authoring'
 import { summaryOf } from './failure-summary.ts'
 import { VerifierUnavailableError } from './verifier-errors.ts'
 
@@ -8,7 +8,7 @@ export type Fetch = (url: string, init: RequestInit & { signal: AbortSignal }) =
 export interface FetchBounds {
   readonly timeoutMs: number
   readonly maxBytes: number
-  readonly clock: Clock
+  readonly clock: WallClock
   readonly fetch: Fetch
   /** Aborts the request before its time. */
   readonly signal?: AbortSignal

@@ -1,7 +1,23 @@
-import { type ClientCall, compileMatcher, type Matcher, type MethodPredicate } from '@grpc-stack/grpc-core'
-import { type Backoff, defaultBackoff } from './backoff.ts'
-import { type Clock, systemClock } from './clock.ts'
-import { checkBoolean, checkFunction, checkNames, checkNumber, invalid, invalidAs, kindOf } from './option-checks.ts'
+import type { ClientCall, Matcher, MethodPredicate } from '@grpc-stack/grpc-core'
+import {
+  accepts,
+  bytes,
+  flag,
+  func,
+  group,
+  invalidOption,
+  matcher,
+  milliseconds,
+  number,
+  OptionKind,
+  type OptionTable,
+  oneOf,
+  readOptions,
+  text,
+  type WallClock,
+} from '@grpc-stack/grpc-core/authoring'
+import { type Backoff, backoffTable, defaultBackoff } from './backoff.ts'
+import { clock, textLike } from './option-kinds.ts'
 import { isSendable, type TokenProvider } from './token.ts'
 import type { TokenCacheSettings } from './token-cache.ts'
 
@@ -78,7 +94,7 @@ export interface ClientAuthOptions {
   /** How many audiences are remembered. Default: 100. */
   readonly maxAudiences?: number
   /** Default: wall-clock time. `now()` is epoch milliseconds. */
-  readonly clock?: Clock
+  readonly clock?: WallClock
   /** Numbers in [0, 1) for the jitter. Default: `Math.random`. */
   readonly random?: () => number
 }
@@ -99,78 +115,64 @@ export interface ClientAuthSettings extends TokenCacheSettings {
 }
 
 const WHERE = 'clientAuth'
-const NAMES = [
-  'token',
-  'shared',
-  'allowInsecure',
-  'audience',
-  'refreshOnUnauthenticated',
-  'replay',
-  'header',
-  'scheme',
-  'callerHeader',
-  'refreshBeforeMs',
-  'expirySkewMs',
-  'timeoutMs',
-  'backoff',
-  'maxAudiences',
-  'clock',
-  'random',
-] as const satisfies readonly (keyof ClientAuthOptions)[]
+
+const bareToken = new OptionKind<string>(
+  ['a string'],
+  (value) => typeof value === 'string',
+  (value: string, place) => {
+    if (isSendable(value)) return value
+    const given = value === '' ? 'an empty string' : 'another text'
+    throw invalidOption(place.where, place.path, 'visible ASCII without spaces, the bare token', given, String)
+  },
+)
+
+const replayTable = {
+  maxBytes: bytes({ min: 0, infinite: true }).default(64 * 1024),
+  maxMessages: number({ min: 0, infinite: true }).default(100),
+} satisfies OptionTable<NonNullable<ClientAuthOptions['replay']>>
+
+// Where an option that is left out sends more, or to more callers, `undefined` is refused: it is a setting that was not found.
+const table = {
+  token: bareToken.or(func<TokenProvider>()).secret(),
+  shared: flag()
+    .optional()
+    .refusingUndefined("write false if the token is that of the user a call is made for, true if it is this process's"),
+  allowInsecure: flag().default(false),
+  audience: text()
+    .or(func<(call: ClientCall) => string | undefined>())
+    .optional()
+    .refusingUndefined('leave it out for one token for all services'),
+  refreshOnUnauthenticated: flag().or(matcher()).default(true),
+  replay: group(replayTable).default(readOptions(WHERE, {}, replayTable)),
+  header: accepts('the name of a text metadata key', isTextKey).default('authorization'),
+  scheme: textLike(/^[\x21-\x7e]*$/, 'one word, or empty').default('Bearer'),
+  callerHeader: oneOf('keep', 'replace').default('keep').refusingUndefined('leave it out for "keep"'),
+  refreshBeforeMs: milliseconds({ min: 0 }).default(60_000),
+  expirySkewMs: milliseconds({ min: 0 }).default(30_000),
+  timeoutMs: milliseconds({ min: 1 }).default(10_000),
+  backoff: group(backoffTable).default(defaultBackoff),
+  maxAudiences: number({ min: 1 }).default(100),
+  clock,
+  random: func<() => number>().default(Math.random),
+} satisfies OptionTable<ClientAuthOptions>
+
+function isTextKey(value: unknown): value is string {
+  return typeof value === 'string' && /^[0-9a-z_.-]+$/i.test(value) && !/-bin$|^grpc-/i.test(value)
+}
 
 /** @throws TypeError naming the option that is wrong. */
 export function checkClientAuth(options: ClientAuthOptions): ClientAuthSettings {
-  checkNames(WHERE, options, NAMES)
-  const { token, audience, callerHeader = 'keep', header = 'authorization', scheme = 'Bearer' } = options
-  if (typeof token === 'string') {
-    // The value itself stays out of the message.
-    if (!isSendable(token))
-      throw invalidAs(WHERE, 'token', 'visible ASCII without spaces, the bare token', 'another text')
-  } else if (typeof token !== 'function') throw invalidAs(WHERE, 'token', 'a string or a function', kindOf(token))
-  if (audience !== undefined && typeof audience !== 'string') checkFunction(WHERE, 'audience', audience)
-  if (callerHeader !== 'keep' && callerHeader !== 'replace') {
-    throw invalid(WHERE, 'callerHeader', '"keep" or "replace"', callerHeader)
+  const { header, scheme, callerHeader, refreshOnUnauthenticated, ...others } = readOptions(WHERE, options, table)
+  const { initialMs, maxMs } = others.backoff
+  if (maxMs < initialMs) {
+    throw invalidOption(WHERE, 'backoff.maxMs', `a number of milliseconds ≥ ${initialMs}, the initial one`, maxMs)
   }
-  if (typeof header !== 'string' || !/^[0-9a-z_.-]+$/i.test(header) || /-bin$|^grpc-/i.test(header)) {
-    throw invalid(WHERE, 'header', 'the name of a text metadata key', header)
-  }
-  if (scheme !== '' && !isSendable(scheme)) throw invalid(WHERE, 'scheme', 'one word, or empty', scheme)
-  const { refreshOnUnauthenticated = true, replay = {} } = options
-  checkNames(`${WHERE}: option "replay"`, replay, ['maxBytes', 'maxMessages'])
   return {
-    token,
-    shared: options.shared === undefined ? undefined : checkBoolean(WHERE, 'shared', options.shared),
-    allowInsecure: checkBoolean(WHERE, 'allowInsecure', options.allowInsecure ?? false),
-    audience,
+    ...others,
     refreshes:
-      typeof refreshOnUnauthenticated === 'boolean'
-        ? () => refreshOnUnauthenticated
-        : compileMatcher(refreshOnUnauthenticated, `${WHERE}: option "refreshOnUnauthenticated"`),
-    replay: {
-      maxBytes: checkNumber(WHERE, 'replay.maxBytes', replay.maxBytes ?? 64 * 1024, 0, true),
-      maxMessages: checkNumber(WHERE, 'replay.maxMessages', replay.maxMessages ?? 100, 0, true),
-    },
+      typeof refreshOnUnauthenticated === 'boolean' ? () => refreshOnUnauthenticated : refreshOnUnauthenticated,
     header: header.toLowerCase(),
     prefix: scheme === '' ? '' : `${scheme} `,
     replaceHeader: callerHeader === 'replace',
-    refreshBeforeMs: checkNumber(WHERE, 'refreshBeforeMs', options.refreshBeforeMs ?? 60_000, 0),
-    expirySkewMs: checkNumber(WHERE, 'expirySkewMs', options.expirySkewMs ?? 30_000, 0),
-    timeoutMs: checkNumber(WHERE, 'timeoutMs', options.timeoutMs ?? 10_000, 1),
-    backoff: checkBackoff(options.backoff ?? {}),
-    maxAudiences: checkNumber(WHERE, 'maxAudiences', options.maxAudiences ?? 100, 1),
-    clock: options.clock ?? systemClock,
-    random: options.random ?? Math.random,
   }
-}
-
-function checkBackoff(given: Partial<Backoff>): Backoff {
-  checkNames(`${WHERE}: option "backoff"`, given, Object.keys(defaultBackoff))
-  const backoff = { ...defaultBackoff, ...given }
-  checkNumber(WHERE, 'backoff.initialMs', backoff.initialMs, 0)
-  checkNumber(WHERE, 'backoff.maxMs', backoff.maxMs, backoff.initialMs)
-  checkNumber(WHERE, 'backoff.multiplier', backoff.multiplier, 1)
-  if (checkNumber(WHERE, 'backoff.jitter', backoff.jitter, 0) > 1) {
-    throw invalid(WHERE, 'backoff.jitter', 'a number from 0 to 1', backoff.jitter)
-  }
-  return backoff
 }

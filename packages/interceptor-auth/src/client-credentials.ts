@@ -1,9 +1,17 @@
 import { status as Code } from '@grpc/grpc-js'
 import { RpcError } from '@grpc-stack/grpc-core'
+import {
+  bytes,
+  flag,
+  milliseconds,
+  type OptionTable,
+  oneOf,
+  readOptions,
+  type WallClock,
+} from '@grpc-stack/grpc-core/authoring'
 import { endpointUrl, type Fetch, fetchJson, type JsonAnswer } from './bounded-fetch.ts'
-import { type ClientIdentity, checkIdentity, formOf } from './client-identity.ts'
-import { type Clock, systemClock } from './clock.ts'
-import { checkBoolean, checkNames, checkNumber, checkText, invalid } from './option-checks.ts'
+import { type ClientIdentity, formOf, identityTable } from './client-identity.ts'
+import { clock, fetchOption, texts, textsByName, url } from './option-kinds.ts'
 import type { Token, TokenRequest } from './token.ts'
 
 /** Options of `clientCredentials`. */
@@ -30,25 +38,24 @@ export interface ClientCredentialsOptions extends ClientIdentity {
   /** Send the client's secret over http to other machines. Default: false. */
   readonly allowInsecure?: boolean
   /** Default: wall-clock time. `now()` is epoch milliseconds. */
-  readonly clock?: Clock
+  readonly clock?: WallClock
 }
 
 const WHERE = 'clientCredentials'
-const NAMES = [
-  'clientId',
-  'clientSecret',
-  'clientAuthentication',
-  'tokenEndpoint',
-  'scope',
-  'audienceField',
-  'fields',
-  'defaultLifetimeMs',
-  'timeoutMs',
-  'maxBytes',
-  'fetch',
-  'allowInsecure',
-  'clock',
-] as const satisfies readonly (keyof ClientCredentialsOptions)[]
+
+const table = {
+  ...identityTable,
+  tokenEndpoint: url,
+  scope: texts.optional().refusingUndefined('leave it out for the scopes that the server gives by itself'),
+  audienceField: oneOf('audience', 'resource').default('audience'),
+  fields: textsByName.default({}).refusingUndefined('leave it out for none'),
+  defaultLifetimeMs: milliseconds({ min: 1 }).default(300_000),
+  timeoutMs: milliseconds({ min: 1 }).default(10_000),
+  maxBytes: bytes({ min: 1 }).default(64 * 1024),
+  fetch: fetchOption,
+  allowInsecure: flag().default(false),
+  clock,
+} satisfies OptionTable<ClientCredentialsOptions>
 
 /**
  * A provider for `clientAuth({ token })` that gets tokens with the OAuth 2.0 client credentials grant (RFC 6749 §4.4):
@@ -61,37 +68,20 @@ const NAMES = [
  * @throws TypeError for a wrong option.
  */
 export function clientCredentials(options: ClientCredentialsOptions): (request: TokenRequest) => Promise<Token> {
-  checkNames(WHERE, options, NAMES)
-  const identity = checkIdentity(WHERE, options)
-  const { scope, audienceField = 'audience', fields = {}, clock = systemClock, tokenEndpoint } = options
-  if (audienceField !== 'audience' && audienceField !== 'resource') {
-    throw invalid(WHERE, 'audienceField', '"audience" or "resource"', audienceField)
-  }
-  const allowInsecure = checkBoolean(WHERE, 'allowInsecure', options.allowInsecure ?? false)
-  const url = endpointUrl(WHERE, 'tokenEndpoint', tokenEndpoint, allowInsecure)
-  const defaultLifetimeMs = checkNumber(WHERE, 'defaultLifetimeMs', options.defaultLifetimeMs ?? 300_000, 1)
-  const bounds = {
-    timeoutMs: checkNumber(WHERE, 'timeoutMs', options.timeoutMs ?? 10_000, 1),
-    maxBytes: checkNumber(WHERE, 'maxBytes', options.maxBytes ?? 64 * 1024, 1),
-    fetch: options.fetch ?? ((target, init) => fetch(target, init)),
-    clock,
-  } satisfies Parameters<typeof fetchJson>[2]
+  const read = readOptions(WHERE, options, table)
+  const { clock, audienceField, defaultLifetimeMs } = read
+  const address = endpointUrl(WHERE, 'tokenEndpoint', read.tokenEndpoint, read.allowInsecure)
   const constant = {
+    ...read.fields,
     grant_type: 'client_credentials',
-    scope:
-      scope === undefined
-        ? undefined
-        : [scope]
-            .flat()
-            .map((word) => checkText(WHERE, 'scope', word))
-            .join(' '),
+    ...(read.scope !== undefined && { scope: read.scope.join(' ') }),
   }
 
   return async function clientCredentials({ audience, signal }) {
     // Its lifetime counts from before the request: the answer may have been long on the way.
     const askedAt = clock.now()
-    const form = formOf(identity, { ...fields, ...constant, [audienceField]: audience })
-    return tokenIn(await fetchJson(url, form, { ...bounds, signal }), askedAt, defaultLifetimeMs)
+    const form = formOf(read, { ...constant, [audienceField]: audience })
+    return tokenIn(await fetchJson(address, form, { ...read, signal }), askedAt, defaultLifetimeMs)
   }
 }
 

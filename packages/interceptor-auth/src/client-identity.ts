@@ -1,4 +1,5 @@
-import { checkText, invalid, invalidAs, kindOf } from './option-checks.ts'
+import { oneOf, text } from '@grpc-stack/grpc-core/authoring'
+import type { TableOf } from './option-kinds.ts'
 
 /** How this process identifies itself to an OAuth 2.0 server. */
 export interface ClientIdentity {
@@ -9,6 +10,12 @@ export interface ClientIdentity {
    * servers that do not. Default: `basic`.
    */
   readonly clientAuthentication?: 'basic' | 'post'
+}
+
+export const identityTable: TableOf<ClientIdentity> = {
+  clientId: text(),
+  clientSecret: text().secret(),
+  clientAuthentication: oneOf('basic', 'post').default('basic'),
 }
 
 /** A form with these fields, authenticated. */
@@ -33,23 +40,4 @@ export function formOf(identity: ClientIdentity, fields: Readonly<Record<string,
 
 function formEncoded(text: string): string {
   return new URLSearchParams([['', text]]).toString().slice(1)
-}
-
-/** @throws TypeError naming the option. */
-export function checkIdentity(where: string, given: ClientIdentity): ClientIdentity {
-  const { clientId, clientSecret, clientAuthentication = 'basic' } = given
-  checkText(where, 'clientId', clientId)
-  // The secret itself stays out of the message.
-  if (typeof clientSecret !== 'string' || clientSecret === '') {
-    throw invalidAs(
-      where,
-      'clientSecret',
-      'a non-empty string',
-      clientSecret === '' ? 'an empty one' : kindOf(clientSecret),
-    )
-  }
-  if (clientAuthentication !== 'basic' && clientAuthentication !== 'post') {
-    throw invalid(where, 'clientAuthentication', '"basic" or "post"', clientAuthentication)
-  }
-  return { clientId, clientSecret, clientAuthentication }
 }

@@ -1,9 +1,6 @@
-import { AsyncResource } from 'node:async_hooks'
 import type { ServerCall } from '@grpc-stack/grpc-core'
-import { LruMap } from '@grpc-stack/grpc-core/authoring'
+import { inThisContext, LruMap, type WallClock } from '@grpc-stack/grpc-core/authoring'
 import { Attempt } from './attempt.ts'
-import type { Clock } from './clock.ts'
-import { peerAddress } from './peer-address.ts'
 
 /** Options of the bound on guessing. */
 export interface FailureLimitOptions {
@@ -42,14 +39,14 @@ export class FailureLimit {
   readonly #valid: LruMap<string, true>
   readonly #attempts = new Map<string, number>()
   readonly #waiting = new Map<string, Set<() => void>>()
-  readonly #clock: Clock
+  readonly #clock: WallClock
 
-  constructor(options: FailureLimitOptions, clock: Clock) {
+  constructor(options: Required<FailureLimitOptions>, clock: WallClock) {
     this.#max = options.max
-    this.#perMs = options.perMs ?? 60_000
-    this.#key = options.key ?? peerAddress
-    this.#windows = new LruMap(options.maxKeys ?? 10_000)
-    this.#valid = new LruMap(options.maxKeys ?? 10_000)
+    this.#perMs = options.perMs
+    this.#key = options.key
+    this.#windows = new LruMap(options.maxKeys)
+    this.#valid = new LruMap(options.maxKeys)
     this.#clock = clock
   }
 
@@ -75,7 +72,7 @@ export class FailureLimit {
 
   /** After `full`: calls back once, in its own context, when `enter` says something else. Returns what gives it up. */
   wait(key: string, wake: () => void): () => void {
-    const own = AsyncResource.bind(wake)
+    const own = inThisContext(wake)
     const waiting = this.#waiting.get(key) ?? new Set()
     this.#waiting.set(key, waiting.add(own))
     return () => {

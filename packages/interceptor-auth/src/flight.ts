@@ -1,6 +1,6 @@
-import type { Clock } from './clock.ts'
+import type { WallClock } from '@grpc-stack/grpc-core/authoring'
+import { isThenable } from '@grpc-stack/grpc-core/authoring'
 import type { Outcome } from './outcome.ts'
-import { isPromise } from './promise.ts'
 import type { Semaphore } from './semaphore.ts'
 
 /** What a flight asks, and what it makes of the answer. None but `ask` may throw. */
@@ -17,7 +17,7 @@ export interface FlightPlan {
 
 export interface FlightBounds {
   readonly places: Semaphore
-  readonly clock: Clock
+  readonly clock: WallClock
   readonly timeoutMs: number
 }
 
@@ -95,7 +95,7 @@ export class Flight {
     let answer: unknown
     try {
       answer = ask()
-      if (!isPromise(answer)) {
+      if (!isThenable(answer)) {
         this.#settle(judge(answer))
         return
       }

@@ -1,9 +1,18 @@
 import { outsideRpc } from '@grpc-stack/grpc-core'
-import { type Shareable, shareable, type Verdict } from './authenticator.ts'
+import {
+  bytes,
+  flag,
+  func,
+  milliseconds,
+  type OptionTable,
+  readOptions,
+  text,
+  type WallClock,
+} from '@grpc-stack/grpc-core/authoring'
+import { type Shareable, shareableAs, type Verdict } from './authenticator.ts'
 import { endpointUrl, type Fetch, fetchJson, shownUrl } from './bounded-fetch.ts'
-import { type ClientIdentity, checkIdentity, formOf } from './client-identity.ts'
-import { type Clock, systemClock } from './clock.ts'
-import { checkBoolean, checkFunction, checkNames, checkNumber, checkText } from './option-checks.ts'
+import { type ClientIdentity, formOf, identityTable } from './client-identity.ts'
+import { clock, fetchOption, texts, url } from './option-kinds.ts'
 import { InvalidTokenError, VerifierUnavailableError } from './verifier-errors.ts'
 
 /** What an introspection endpoint says of an active token, RFC 7662 §2.2. */
@@ -36,25 +45,26 @@ export interface IntrospectionOptions extends ClientIdentity {
   /** Send tokens and the client's secret over http to other machines. Default: false. */
   readonly allowInsecure?: boolean
   /** Default: wall-clock time. `now()` is epoch milliseconds. */
-  readonly clock?: Clock
+  readonly clock?: WallClock
 }
 
 const WHERE = 'introspection'
-const NAMES = [
-  'clientId',
-  'clientSecret',
-  'clientAuthentication',
-  'endpoint',
-  'issuer',
-  'audience',
-  'clockToleranceMs',
-  'subject',
-  'timeoutMs',
-  'maxBytes',
-  'fetch',
-  'allowInsecure',
-  'clock',
-] as const satisfies readonly (keyof IntrospectionOptions)[]
+
+const table = {
+  ...identityTable,
+  endpoint: url,
+  issuer: text().optional().refusingUndefined('leave it out to believe whatever issuer the endpoint vouches for'),
+  audience: texts.optional().refusingUndefined('leave it out to take tokens for any audience'),
+  clockToleranceMs: milliseconds({ min: 0 }).default(5000),
+  subject: func<NonNullable<IntrospectionOptions['subject']>>()
+    .default(defaultSubject)
+    .refusingUndefined('leave it out for the member "sub"'),
+  timeoutMs: milliseconds({ min: 1 }).default(5000),
+  maxBytes: bytes({ min: 1 }).default(64 * 1024),
+  fetch: fetchOption,
+  allowInsecure: flag().default(false),
+  clock,
+} satisfies OptionTable<IntrospectionOptions>
 
 /**
  * A verifier of opaque tokens for `serverAuth({ verify })` that asks the server which issued them (RFC 7662). What it says is
@@ -65,26 +75,14 @@ const NAMES = [
  * @throws TypeError for a wrong option.
  */
 export function introspection(options: IntrospectionOptions): ((token: string) => Promise<Verdict>) & Shareable {
-  checkNames(WHERE, options, NAMES)
-  const identity = checkIdentity(WHERE, options)
-  const { issuer, clock = systemClock, subject = defaultSubject } = options
-  checkFunction(WHERE, 'subject', subject)
-  if (issuer !== undefined) checkText(WHERE, 'issuer', issuer)
-  const audiences = [options.audience ?? []].flat().map((text) => checkText(WHERE, 'audience', text))
-  const allowInsecure = checkBoolean(WHERE, 'allowInsecure', options.allowInsecure ?? false)
-  const url = endpointUrl(WHERE, 'endpoint', options.endpoint, allowInsecure)
-  const shown = shownUrl(url)
-  const toleranceMs = checkNumber(WHERE, 'clockToleranceMs', options.clockToleranceMs ?? 5000, 0)
-  const bounds = {
-    timeoutMs: checkNumber(WHERE, 'timeoutMs', options.timeoutMs ?? 5000, 1),
-    maxBytes: checkNumber(WHERE, 'maxBytes', options.maxBytes ?? 64 * 1024, 1),
-    fetch: options.fetch ?? ((target, init) => fetch(target, init)),
-    clock,
-  } satisfies Parameters<typeof fetchJson>[2]
+  const read = readOptions(WHERE, options, table)
+  const { issuer, audience, clock, subject, clockToleranceMs } = read
+  const address = endpointUrl(WHERE, 'endpoint', read.endpoint, read.allowInsecure)
+  const shown = shownUrl(address)
 
-  return shareable(async function introspection(token) {
-    const form = formOf(identity, { token, token_type_hint: 'access_token' })
-    const { status, body } = await outsideRpc(() => fetchJson(url, form, bounds))
+  return shareableAs(WHERE, async (token) => {
+    const form = formOf(read, { token, token_type_hint: 'access_token' })
+    const { status, body } = await outsideRpc(() => fetchJson(address, form, read))
     // A refusal here is of this server's own credentials, and says nothing about the token.
     if (status !== 200) throw new VerifierUnavailableError(`${WHERE}: ${shown} answered with HTTP ${status}`)
     if (typeof body?.active !== 'boolean') {
@@ -93,16 +91,13 @@ export function introspection(options: IntrospectionOptions): ((token: string) =
     if (!body.active) return null
     const now = clock.now()
     const { iss, aud, exp, nbf } = body
-    const expiresAt = exp === undefined ? undefined : millis(exp, 'exp') + toleranceMs
+    const expiresAt = exp === undefined ? undefined : millis(exp, 'exp') + clockToleranceMs
     if (expiresAt !== undefined && expiresAt <= now) throw new InvalidTokenError(`${WHERE}: the token has expired`)
-    if (nbf !== undefined && millis(nbf, 'nbf') - toleranceMs > now) {
+    if (nbf !== undefined && millis(nbf, 'nbf') - clockToleranceMs > now) {
       throw new InvalidTokenError(`${WHERE}: the token is not valid yet`)
     }
     if (issuer !== undefined && iss !== issuer) throw new InvalidTokenError(`${WHERE}: the token is of another issuer`)
-    if (
-      options.audience !== undefined &&
-      ![aud].flat().some((one) => typeof one === 'string' && audiences.includes(one))
-    ) {
+    if (audience !== undefined && ![aud].flat().some((one) => typeof one === 'string' && audience.includes(one))) {
       throw new InvalidTokenError(`${WHERE}: the token is for another audience`)
     }
     const name = subject(body)

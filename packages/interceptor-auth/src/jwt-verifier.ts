@@ -1,4 +1,17 @@
 import {
+  accepts,
+  flag,
+  func,
+  group,
+  listOf,
+  milliseconds,
+  type OptionsOf,
+  type OptionTable,
+  readOptions,
+  text,
+  type WallClock,
+} from '@grpc-stack/grpc-core/authoring'
+import {
   errors,
   type JSONWebKeySet,
   type JWTPayload,
@@ -6,24 +19,14 @@ import {
   type JWTVerifyOptions,
   jwtVerify,
 } from 'jose'
-import { type Shareable, shareable, type Verdict } from './authenticator.ts'
+import { type Shareable, shareableAs, type Verdict } from './authenticator.ts'
 import { endpointUrl } from './bounded-fetch.ts'
-import { type Clock, systemClock } from './clock.ts'
 import { summaryOf } from './failure-summary.ts'
 import { isCanonical } from './jwt-spelling.ts'
 import { keySetOf } from './key-set.ts'
-import {
-  checkBoolean,
-  checkFunction,
-  checkNames,
-  checkNumber,
-  checkText,
-  invalid,
-  invalidAs,
-  invalidText,
-} from './option-checks.ts'
+import { clock, textLike, texts } from './option-kinds.ts'
 import type { Principal } from './principal.ts'
-import { RemoteKeySet, type RemoteKeySetOptions } from './remote-key-set.ts'
+import { RemoteKeySet, type RemoteKeySetOptions, remoteTable } from './remote-key-set.ts'
 import { InvalidTokenError, VerifierUnavailableError } from './verifier-errors.ts'
 
 /** Options of `jwt`. */
@@ -54,31 +57,39 @@ export interface JwtOptions {
   /** Take keys over http from other machines. Default: false, since whoever is on the path could put in their own. */
   readonly allowInsecure?: boolean
   /** Default: wall-clock time. `now()` is epoch milliseconds. */
-  readonly clock?: Clock
+  readonly clock?: WallClock
   /** Numbers in [0, 1) for the jitter of retries. Default: `Math.random`. */
   readonly random?: () => number
 }
 
 const WHERE = 'jwt'
-const NAMES = [
-  'jwks',
-  'issuer',
-  'audience',
-  'algorithms',
-  'clockToleranceMs',
-  'maxTokenAgeMs',
-  'typ',
-  'requiredClaims',
-  'subject',
-  'remote',
-  'allowInsecure',
-  'clock',
-  'random',
-] as const satisfies readonly (keyof JwtOptions)[]
 
-const ALGORITHMS = [
-  ...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519'],
-]
+const algorithm = textLike(
+  /^(RS|PS|ES)(256|384|512)$|^(EdDSA|Ed25519|ML-DSA-\d+)$/,
+  'the name of an asymmetric signature algorithm',
+)
+
+const table = {
+  jwks: accepts('a URL, a key set or a function', isKeySource),
+  issuer: texts,
+  audience: accepts('false', (value): value is false => value === false)
+    .or(texts)
+    .expecting('a text or a list of texts, or false for an issuer that writes no audience'),
+  algorithms: listOf(algorithm, { min: 1, expected: 'a list of asymmetric signature algorithms' })
+    .default([...['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'ES512', 'EdDSA', 'Ed25519']])
+    .refusingUndefined('leave it out for RS, PS, ES and EdDSA'),
+  clockToleranceMs: milliseconds({ min: 0 }).default(5000),
+  maxTokenAgeMs: milliseconds({ min: 1 }).optional().refusingUndefined('leave it out for tokens of any age'),
+  typ: text().optional().refusingUndefined('leave it out for tokens of any type'),
+  requiredClaims: texts.default([]).refusingUndefined('leave it out for none but "exp"'),
+  subject: func<NonNullable<JwtOptions['subject']>>()
+    .default((claims) => claims.sub)
+    .refusingUndefined('leave it out for the claim "sub"'),
+  remote: group(remoteTable).default(readOptions(WHERE, {}, remoteTable)),
+  allowInsecure: flag().default(false),
+  clock,
+  random: func<() => number>().default(Math.random),
+} satisfies OptionTable<JwtOptions>
 
 /**
  * A verifier of JSON Web Tokens for `serverAuth({ verify })`. The principal's subject is the claim `sub`, its claims are the
@@ -91,27 +102,20 @@ const ALGORITHMS = [
  * @throws TypeError for a wrong option.
  */
 export function jwt(options: JwtOptions): ((token: string) => Promise<Verdict>) & Shareable {
-  checkNames(WHERE, options, NAMES)
-  const { clock = systemClock, subject = (claims) => claims.sub } = options
-  checkFunction(WHERE, 'subject', subject)
-  const clockToleranceMs = checkNumber(WHERE, 'clockToleranceMs', options.clockToleranceMs ?? 5000, 0)
-  const findKey = keysOf(options, clock)
+  const read = readOptions(WHERE, options, table)
+  const { issuer, audience, algorithms, typ, maxTokenAgeMs, clockToleranceMs, clock, subject } = read
+  const findKey = keysOf(read)
   const checks: JWTVerifyOptions = {
-    issuer: texts('issuer', options.issuer),
-    ...(options.audience !== false && { audience: texts('audience', options.audience) }),
-    algorithms: algorithmsOf(options.algorithms ?? ALGORITHMS),
+    issuer: [...issuer],
+    ...(audience !== false && { audience: [...audience] }),
+    algorithms: [...algorithms],
     clockTolerance: clockToleranceMs / 1000,
-    requiredClaims: [
-      'exp',
-      ...(options.requiredClaims === undefined ? [] : texts('requiredClaims', options.requiredClaims)),
-    ],
-    ...(options.typ !== undefined && { typ: checkText(WHERE, 'typ', options.typ) }),
-    ...(options.maxTokenAgeMs !== undefined && {
-      maxTokenAge: checkNumber(WHERE, 'maxTokenAgeMs', options.maxTokenAgeMs, 1) / 1000,
-    }),
+    requiredClaims: ['exp', ...read.requiredClaims],
+    ...(typ !== undefined && { typ }),
+    ...(maxTokenAgeMs !== undefined && { maxTokenAge: maxTokenAgeMs / 1000 }),
   }
 
-  return shareable(async function jwt(token) {
+  return shareableAs(WHERE, async (token) => {
     const claims = await verified(token, findKey, { ...checks, currentDate: new Date(clock.now()) })
     const name = subject(claims)
     if (typeof name !== 'string' || name === '') throw new InvalidTokenError('jwt: the token names no subject')
@@ -165,35 +169,14 @@ function refusal(error: unknown): Error {
   return new InvalidTokenError(`jwt: ${aboutClaim ? error.message : summaryOf(error)}`)
 }
 
-function keysOf(options: JwtOptions, clock: Clock): JWTVerifyGetKey {
-  const { jwks, remote = {} } = options
-  const allowInsecure = checkBoolean(WHERE, 'allowInsecure', options.allowInsecure ?? false)
-  checkNames(`${WHERE}: option "remote"`, remote, [
-    ...['maxAgeMs', 'cooldownMs', 'timeoutMs', 'staleIfErrorMs', 'maxBytes', 'maxKeys', 'headers', 'fetch'],
-  ])
-  const number = (
-    name: Exclude<keyof RemoteKeySetOptions, 'headers' | 'fetch'>,
-    otherwise: number,
-    min: number,
-  ): number => checkNumber(WHERE, `remote.${name}`, remote[name] ?? otherwise, min)
-  const maxKeys = number('maxKeys', 100, 1)
+function isKeySource(value: unknown): value is JwtOptions['jwks'] {
+  return typeof value === 'string' || typeof value === 'function' || (typeof value === 'object' && value !== null)
+}
+
+function keysOf({ jwks, remote, allowInsecure, clock, random }: OptionsOf<typeof table>): JWTVerifyGetKey {
   if (typeof jwks === 'function') return tellingOutages(jwks)
-  if (typeof jwks === 'object' && !(jwks instanceof URL)) return keySetOf(jwks, maxKeys)
-  if (typeof jwks !== 'string' && !(jwks instanceof URL))
-    throw invalid(WHERE, 'jwks', 'a URL, a key set or a function', jwks)
-  const keySet = new RemoteKeySet(endpointUrl(WHERE, 'jwks', jwks, allowInsecure), {
-    maxAgeMs: number('maxAgeMs', 600_000, 1),
-    cooldownMs: number('cooldownMs', 30_000, 0),
-    timeoutMs: number('timeoutMs', 5000, 1),
-    staleIfErrorMs: number('staleIfErrorMs', 86_400_000, 0),
-    maxBytes: number('maxBytes', 256 * 1024, 1),
-    maxKeys,
-    headers: remote.headers ?? {},
-    fetch: remote.fetch ?? ((url, init) => fetch(url, init)),
-    clock,
-    random: options.random ?? Math.random,
-  })
-  return keySet.find
+  if (typeof jwks === 'object' && !(jwks instanceof URL)) return keySetOf(jwks, remote.maxKeys)
+  return new RemoteKeySet(endpointUrl(WHERE, 'jwks', jwks, allowInsecure), { ...remote, clock, random }).find
 }
 
 /** A finder of keys that fails for any other reason than the token's has nothing to say about the token. */
@@ -207,17 +190,4 @@ function tellingOutages(find: JWTVerifyGetKey): JWTVerifyGetKey {
       throw new VerifierUnavailableError(`jwt: the key could not be looked up: ${summaryOf(error)}`)
     }
   }
-}
-
-function algorithmsOf(given: readonly string[]): string[] {
-  const list = texts('algorithms', given)
-  const wrong = list.find((name) => !/^(RS|PS|ES)(256|384|512)$|^(EdDSA|Ed25519|ML-DSA-\d+)$/.test(name))
-  if (wrong !== undefined) throw invalidText(WHERE, 'algorithms', 'a list of asymmetric signature algorithms', wrong)
-  return list
-}
-
-function texts(name: string, given: string | readonly string[]): string[] {
-  const list: readonly unknown[] = Array.isArray(given) ? given : [given]
-  if (list.length === 0) throw invalidAs(WHERE, name, 'a text or a list of texts', 'an empty list')
-  return list.map((text) => checkText(WHERE, name, text))
 }

@@ -1,5 +1,5 @@
+import { quoted } from '@grpc-stack/grpc-core/authoring'
 import { createLocalJWKSet, type JSONWebKeySet, type JWK, type JWTVerifyGetKey } from 'jose'
-import { show } from './option-checks.ts'
 
 // Kinds of public keys. A symmetric key in a published set would be no secret, and whoever holds it can sign.
 const PUBLIC = ['RSA', 'EC', 'OKP']
@@ -10,7 +10,7 @@ const PUBLIC = ['RSA', 'EC', 'OKP']
  */
 export function keySetOf(given: unknown, maxKeys: number): JWTVerifyGetKey {
   const keys = (given as { keys?: unknown } | null | undefined)?.keys
-  if (!Array.isArray(keys)) throw new TypeError(`a key set must be an object with a list "keys", got ${show(given)}`)
+  if (!Array.isArray(keys)) throw new TypeError(`a key set must be an object with a list "keys", got ${quoted(given)}`)
   if (keys.length > maxKeys) throw new TypeError(`a key set of ${keys.length} keys; at most ${maxKeys} are taken`)
   const usable = keys.filter(isPublicKey)
   return createLocalJWKSet({ keys: usable } satisfies JSONWebKeySet)

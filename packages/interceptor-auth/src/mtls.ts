@@ -1,9 +1,9 @@
 import type { PeerCertificate } from 'node:tls'
 import type { ServerCall } from '@grpc-stack/grpc-core'
-import { LruMap } from '@grpc-stack/grpc-core/authoring'
+import { func, LruMap, type OptionTable, oneOf, quoted, readOptions } from '@grpc-stack/grpc-core/authoring'
 import type { Authenticator, Verdict } from './authenticator.ts'
 import { distinguishedName } from './distinguished-name.ts'
-import { checkNames, invalidText, show } from './option-checks.ts'
+import { oneOrMore } from './option-kinds.ts'
 import { type AltNames, parseAltNames } from './subject-alt-name.ts'
 import { InvalidTokenError } from './verifier-errors.ts'
 
@@ -21,7 +21,14 @@ export interface MtlsOptions {
   readonly accept?: (identity: string) => boolean
 }
 
-const KINDS: readonly CertificateIdentity[] = ['uri', 'dns', 'subject']
+const table = {
+  identity: oneOrMore(oneOf('uri', 'dns', 'subject'), '"uri", "dns", "subject" or a list of them')
+    .default(['uri', 'dns', 'subject'])
+    .refusingUndefined('leave it out for all of them'),
+  accept: func<NonNullable<MtlsOptions['accept']>>()
+    .optional()
+    .refusingUndefined('leave it out to accept every certificate that TLS found valid'),
+} satisfies OptionTable<MtlsOptions>
 
 /**
  * Accepts calls over connections with a client certificate that TLS found valid; the server must ask for one
@@ -32,15 +39,10 @@ const KINDS: readonly CertificateIdentity[] = ['uri', 'dns', 'subject']
  *
  * @throws TypeError for a wrong option.
  */
-export function mtls(options: MtlsOptions = {}): Authenticator {
-  checkNames('mtls', options, ['identity', 'accept'])
-  const kinds = [options.identity ?? KINDS].flat() as readonly CertificateIdentity[]
-  const unknown = kinds.find((kind) => !KINDS.includes(kind))
-  if (unknown !== undefined || kinds.length === 0) {
-    throw invalidText('mtls', 'identity', '"uri", "dns", "subject" or a list of them', unknown ?? kinds)
-  }
-  const { accept } = options
-  if (accept !== undefined && typeof accept !== 'function') throw invalidText('mtls', 'accept', 'a function', accept)
+export function mtls(...given: [options?: MtlsOptions]): Authenticator {
+  // `mtls(undefined)` is options that were not found, not options left out.
+  const options = given.length === 0 ? {} : given[0]
+  const { identity: kinds, accept } = readOptions('mtls', options, table)
   // Each look at the certificate makes Node decode it anew.
   const seen = new WeakMap<ServerCall, PeerCertificate>()
   const subjects = new LruMap<string, string>(SUBJECTS)
@@ -85,7 +87,7 @@ function principalOf(
 ): Verdict {
   const names = parseAltNames(certificate.subjectaltname)
   if (names === undefined) {
-    throw new InvalidTokenError(`mtls: cannot read the subject alternative name ${show(certificate.subjectaltname)}`)
+    throw new InvalidTokenError(`mtls: cannot read the subject alternative name ${quoted(certificate.subjectaltname)}`)
   }
   const identity = kinds.map((kind) => nameOf(kind, names, subject)).find((name) => name !== undefined)
   if (!identity || (accept !== undefined && accept(identity) !== true)) return null

@@ -11,7 +11,10 @@ afterEach(stopAuthServers)
 
 type Conditions = Omit<PolicyRule, 'name'>
 const allow = (rule: Conditions): PolicyTable => ({ allow: [{ name: 'allowed', ...rule }] })
-const deny = (rule: Conditions): PolicyTable => ({ deny: [{ name: 'denied', ...rule }], allow: [{ name: 'all' }] })
+const deny = (rule: Conditions): PolicyTable => ({
+  deny: [{ name: 'denied', ...rule }],
+  allow: [{ name: 'all', principals: '*' }],
+})
 
 /** What a policy says about metadata with these values of one key. */
 function decides(table: PolicyTable, values: readonly string[]): boolean {

@@ -1,27 +1,50 @@
-import { invalidAs, invalidText } from './option-checks.ts'
+import { invalidOption, OptionKind, type OptionPlace, quoted } from '@grpc-stack/grpc-core/authoring'
 
 /** A test of one text. */
 export type TextTest = (text: string) => boolean
 
-/**
- * Patterns as in gRFC A43: `*` is any text but the empty one, `abc*` a prefix, `*abc` a suffix, anything else the text
- * itself.
- * @throws TypeError naming the option.
- */
-export function compilePatterns(where: string, name: string, given: unknown): TextTest {
-  const list: readonly unknown[] = Array.isArray(given) ? given : [given]
-  if (list.length === 0) throw invalidAs(where, name, 'a text or a list of texts', 'an empty list')
-  const tests = list.map((pattern) => compilePattern(where, name, pattern))
+/** What a text that is compared must be. */
+interface PatternForm {
+  /** Whether `''` may be meant, as the value of a claim may be empty and a subject may not. Default: false. */
+  readonly empty?: boolean
+  /** Whether it is one word, so that white space in it could never match. Default: false. */
+  readonly word?: boolean
+}
+
+const TEXTS = 'a text or a list of texts'
+
+/** Patterns of which one must match. */
+export function patterns(form: PatternForm = {}): OptionKind<TextTest> {
+  return givenPatterns((given, place) => anyOf(given.map((pattern) => compilePattern(pattern, place, form))))
+}
+
+/** Patterns as they are written, for a compiler of its own. */
+function givenPatterns<T>(compile: (given: readonly unknown[], place: OptionPlace) => T): OptionKind<T> {
+  return new OptionKind(
+    [TEXTS],
+    (value) => typeof value === 'string' || (Array.isArray(value) && value.length > 0),
+    (value: string | readonly unknown[], place) => compile([value].flat(), place),
+  )
+}
+
+function anyOf(tests: readonly TextTest[]): TextTest {
   return (text) => tests.some((test) => test(text))
 }
 
-function compilePattern(where: string, name: string, pattern: unknown): TextTest {
-  if (typeof pattern !== 'string') throw invalidText(where, name, 'a text or a list of texts', pattern)
+/**
+ * A pattern as in gRFC A43: `*` is any text but the empty one, `abc*` a prefix, `*abc` a suffix, anything else the text itself.
+ * @throws TypeError naming the option.
+ */
+function compilePattern(pattern: unknown, { where, path }: OptionPlace, form: PatternForm): TextTest {
+  const refuse = (expected: string) => invalidOption(where, path, expected, pattern, quoted)
+  if (typeof pattern !== 'string') throw refuse(TEXTS)
+  if (pattern === '' && form.empty !== true) throw refuse('a text that is not empty, or a list of them')
+  if (form.word === true && /\s/.test(pattern)) throw refuse('a word, or a list of words')
   const star = pattern.indexOf('*')
   if (star < 0) return (text) => text === pattern
   if (pattern === '*') return (text) => text !== ''
   if (star !== pattern.lastIndexOf('*') || (star !== 0 && star !== pattern.length - 1)) {
-    throw invalidText(where, name, 'a text with one * at its beginning or end', pattern)
+    throw refuse('a text with one * at its beginning or end')
   }
   if (star === 0) return (text) => text.endsWith(pattern.slice(1))
   return (text) => text.startsWith(pattern.slice(0, -1))
@@ -31,14 +54,22 @@ function compilePattern(where: string, name: string, pattern: unknown): TextTest
  * The same for a rule that denies, which must not be missed by the way a text is written: spaces around it do not count, and
  * numbers are compared as numbers.
  */
-export function compileDenyPatterns(where: string, name: string, given: unknown): TextTest {
-  const test = compilePatterns(where, name, given)
-  const numbers = [given].flat().map(numberIn)
-  return (text) => {
-    if (test(text) || test(text.trim())) return true
-    const number = numberIn(text)
-    return number !== undefined && numbers.includes(number)
-  }
+function compileDenyPattern(pattern: unknown, place: OptionPlace, form: PatternForm): TextTest {
+  const test = compilePattern(pattern, place, form)
+  const number = numberIn(pattern)
+  return (text) => test(text) || test(text.trim()) || (number !== undefined && numberIn(text) === number)
+}
+
+/** Patterns of claims, of which one must match. */
+export function claimPatterns(denies: boolean): OptionKind<TextTest> {
+  const compile = denies ? compileDenyPattern : compilePattern
+  return givenPatterns((given, place) => anyOf(given.map((pattern) => compile(pattern, place, { empty: true }))))
+}
+
+/** Patterns of scopes, all of which must match. */
+export function scopePatterns(denies: boolean): OptionKind<readonly TextTest[]> {
+  const compile = denies ? compileDenyPattern : compilePattern
+  return givenPatterns((given, place) => given.map((pattern) => compile(pattern, place, { word: true })))
 }
 
 function numberIn(text: unknown): number | undefined {
@@ -113,31 +144,29 @@ const TEXTUAL = ['string', 'number', 'boolean', 'bigint']
  * for a rule that allows, every value and every part of it must match, or the rule names the value, comma included; for
  * one that denies, any is enough.
  */
-export function compileMetadataTest(
-  where: string,
-  name: string,
-  given: unknown,
-  denies: boolean,
-): (values: readonly (string | Buffer)[]) => boolean {
-  const test = compilePatterns(where, name, given)
-  const exact: readonly unknown[] = [given].flat()
+export function metadataPatterns(denies: boolean): OptionKind<MetadataTest> {
   const partsOf = (value: string): string[] => value.split(',').map((part) => part.trim())
-  const matches = denies
-    ? (value: string) => test(value) || partsOf(value).some(test)
-    : (value: string) => exact.includes(value) || partsOf(value).every(test)
-  return (values) => {
-    const texts = values.map((value) => (typeof value === 'string' ? value : value.toString('base64')))
-    return denies ? texts.some(matches) : texts.length > 0 && texts.every(matches)
-  }
+  return givenPatterns((given, place) => {
+    const test = anyOf(given.map((pattern) => compilePattern(pattern, place, { empty: true })))
+    const matches = denies
+      ? (value: string) => test(value) || partsOf(value).some(test)
+      : (value: string) => given.includes(value) || partsOf(value).every(test)
+    return (values) => {
+      const texts = values.map((value) => (typeof value === 'string' ? value : value.toString('base64')))
+      return denies ? texts.some(matches) : texts.length > 0 && texts.every(matches)
+    }
+  })
 }
+
+export type MetadataTest = (values: readonly (string | Buffer)[]) => boolean
 
 // gRFC A43: what the transport sets or removes says nothing about the caller.
 const HOP_BY_HOP = ['connection', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'host']
 
 /** @throws TypeError if a rule may not look at this metadata key. */
-export function checkMetadataKey(where: string, name: string, key: string): void {
+export function checkMetadataKey(key: string, { where, path }: OptionPlace): void {
   const forbidden = /^(grpc-|proxy-|:)/.test(key) || HOP_BY_HOP.includes(key)
-  if (forbidden || !/^[0-9a-z_.-]+$/.test(key)) {
-    throw invalidText(where, name, 'keyed by lower-case metadata keys, none of the transport or of gRPC itself', key)
-  }
+  if (!forbidden && /^[0-9a-z_.-]+$/.test(key)) return
+  const expected = 'keyed by lower-case metadata keys, none of the transport or of gRPC itself'
+  throw invalidOption(where, path, expected, key, quoted)
 }

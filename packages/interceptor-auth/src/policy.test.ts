@@ -32,12 +32,12 @@ const allow = (...rules: Omit<PolicyRule, 'name'>[]): PolicyTable => ({
 })
 const deny = (rule: Omit<PolicyRule, 'name'>): PolicyTable => ({
   deny: [{ name: 'denied', ...rule }],
-  allow: [{ name: 'everybody' }],
+  allow: [{ name: 'everybody', principals: '*' }],
 })
 
 describe('the order of decisions, as in gRFC A43', () => {
   it('denies what no rule allows', async () => {
-    expect(await allows({ allow: [] })).toBe(false)
+    expect(await allows({ deny: [{ name: 'bob', principals: 'bob' }], allow: [] })).toBe(false)
     expect(await allows(allow({ principals: 'bob' }))).toBe(false)
   })
   it('allows what a rule allows', async () => {
@@ -47,8 +47,8 @@ describe('the order of decisions, as in gRFC A43', () => {
     expect(await allows(deny({ principals: 'alice' }))).toBe(false)
     expect(await allows(deny({ principals: 'bob' }))).toBe(true)
   })
-  it('takes a rule without conditions for everybody', async () => {
-    expect(await allows(allow({}))).toBe(true)
+  it("takes a rule with principals: '*' for every authenticated caller", async () => {
+    expect(await allows(allow({ principals: '*' }))).toBe(true)
   })
   it('wants every condition of a rule', async () => {
     const rule = { principals: 'alice', claims: { role: 'admin' }, methods: SERVICE }
@@ -145,7 +145,8 @@ describe('conditions', () => {
       fc.property(text, text, (part, subject) => {
         const ask = (pattern: string) => decide(policy(allow({ principals: pattern })), { subject: subject || 'x' })
         const name = subject || 'x'
-        expect(ask(part)).toBe(name === part)
+        if (part === '') expect(() => ask(part)).toThrow(/not empty/)
+        else expect(ask(part)).toBe(name === part)
         expect(ask(`${part}*`)).toBe(name.startsWith(part))
         expect(ask(`*${part}`)).toBe(name.endsWith(part))
       }),
@@ -180,9 +181,22 @@ describe('a wrong table', () => {
     ['no table', undefined, /policy: options must be an object/],
     ['no allow rules', {}, /option "allow" must be a list/],
     ['an unknown member', { allow: [], permit: [] }, /unknown option "permit"/],
-    ['a rule with an unknown member', allow({ principal: 'a' } as never), /allow\[0\]: unknown option "principal"/],
+    [
+      'a rule with an unknown member',
+      allow({ principal: 'a' } as never),
+      /allow\[0\] "rule 0": unknown option "principal"/,
+    ],
     ['a rule without a name', { allow: [{}] }, /option "name"/],
-    ['two rules of one name', { allow: [{ name: 'a' }, { name: 'a' }] }, /must be unique/],
+    [
+      'two rules of one name',
+      {
+        allow: [
+          { name: 'a', principals: 'a' },
+          { name: 'a', principals: 'b' },
+        ],
+      },
+      /must be unique/,
+    ],
     ['a star in the middle', allow({ principals: 'a*b' }), /one \* at its beginning or end/],
     ['two stars', allow({ principals: '*a*' }), /one \*/],
     ['an empty list', allow({ principals: [] }), /option "principals"/],
@@ -192,7 +206,7 @@ describe('a wrong table', () => {
     ['a header of gRPC', allow({ metadata: { 'grpc-timeout': '*' } }), /option "metadata"/],
     ['a pseudo header', allow({ metadata: { ':path': '*' } }), /option "metadata"/],
     ['upper case', allow({ metadata: { 'X-Region': '*' } }), /option "metadata"/],
-    ['a matcher that is none', allow({ methods: '/x' }), /allow\[0\].methods/],
+    ['a matcher that is none', allow({ methods: '/x' }), /allow\[0\] "rule 0": option "methods"/],
   ]
   for (const [what, table, message] of wrong) {
     it(`with ${what} throws`, () => {

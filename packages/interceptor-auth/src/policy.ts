@@ -1,12 +1,24 @@
-import { compileMatcher, type Matcher, type MethodInfo, type ServerCall } from '@grpc-stack/grpc-core'
-import { checkNames, checkText, invalidAs, invalidText } from './option-checks.ts'
+import type { Matcher, MethodInfo, ServerCall } from '@grpc-stack/grpc-core'
+import {
+  anything,
+  invalidOption,
+  listOf,
+  type OptionKind,
+  type OptionTable,
+  perMethod,
+  quoted,
+  readOptions,
+  text,
+} from '@grpc-stack/grpc-core/authoring'
+import { membersOf, methods } from './option-kinds.ts'
 import {
   checkMetadataKey,
   claimDenies,
   claimMatches,
-  compileDenyPatterns,
-  compileMetadataTest,
-  compilePatterns,
+  claimPatterns,
+  metadataPatterns,
+  patterns,
+  scopePatterns,
   scopesDeny,
   scopesMatch,
 } from './policy-match.ts'
@@ -16,7 +28,10 @@ import type { Authorize } from './server-auth-options.ts'
 /** One text or several, of which any may match: `*` any, `abc*` a prefix, `*abc` a suffix, else the text itself. */
 export type Texts = string | readonly string[]
 
-/** Matches a call when every member it has matches. */
+/**
+ * Matches a call when every member it has matches. It has at least one beside its name; `principals: '*'` says that every
+ * authenticated caller is meant. A member that is `undefined` is refused, because without it the rule matches more.
+ */
 export interface PolicyRule {
   /** Says in errors and audit logs which rule it was. */
   readonly name: string
@@ -81,17 +96,7 @@ interface Rules {
  * @throws TypeError for a wrong table, an unknown member included: a rule that is half understood protects nothing.
  */
 export function policy(table: PolicyTable): Policy {
-  let rules = compileTable(table)
-  let byMethod = new WeakMap<MethodInfo, Rules>()
-
-  const rulesFor = (method: MethodInfo): Rules => {
-    const known = byMethod.get(method)
-    if (known !== undefined) return known
-    const applying = (list: readonly Rule[]) => list.filter(({ applies }) => applies(method))
-    const found = { deny: applying(rules.deny), allow: applying(rules.allow) }
-    if (method.registered) byMethod.set(method, found)
-    return found
-  }
+  let rulesFor = compileTable(table)
 
   const explain: Policy['explain'] = (principal, call) => {
     const { deny, allow } = rulesFor(call.method)
@@ -105,68 +110,96 @@ export function policy(table: PolicyTable): Policy {
   return Object.assign(authorize, {
     explain,
     replace: (next: PolicyTable) => {
-      rules = compileTable(next)
-      byMethod = new WeakMap()
+      rulesFor = compileTable(next)
     },
   })
 }
 
-function compileTable(table: PolicyTable): Rules {
-  checkNames('policy', table, ['deny', 'allow'])
+const rules = listOf(anything(), { expected: 'a list of rules' })
+
+const table = {
+  deny: rules.default([]).refusingUndefined('leave it out if no rule denies'),
+  allow: rules,
+} satisfies OptionTable<PolicyTable>
+
+function compileTable(given: PolicyTable): (method: MethodInfo) => Rules {
+  const { deny, allow } = readOptions('policy', given, table)
+  if (deny.length + allow.length === 0) {
+    throw new TypeError(
+      'policy: a policy without rules denies every call; write a rule in "allow", or { name: \'closed\', principals: \'*\' } in "deny"',
+    )
+  }
   const names = new Set<string>()
-  const compile = (list: unknown, kind: 'deny' | 'allow'): readonly Rule[] => {
-    if (!Array.isArray(list)) throw invalidText('policy', kind, 'a list of rules', list)
-    return list.map((rule: PolicyRule, i) => {
+  const compile = (list: readonly unknown[], kind: 'deny' | 'allow'): readonly Rule[] =>
+    list.map((rule, i) => {
       const compiled = compileRule(rule, `policy: ${kind}[${i}]`, kind === 'deny')
-      if (names.has(compiled.name)) throw invalidText('policy', `${kind}[${i}].name`, 'unique', compiled.name)
-      names.add(compiled.name)
+      const { name } = compiled
+      if (names.has(name)) throw invalidOption('policy', `${kind}[${i}].name`, 'unique', name, quoted)
+      names.add(name)
       return compiled
     })
-  }
-  return { deny: compile(table.deny ?? [], 'deny'), allow: compile(table.allow, 'allow') }
+  const compiled = { deny: compile(deny, 'deny'), allow: compile(allow, 'allow') }
+  return perMethod((method) => ({
+    deny: compiled.deny.filter(({ applies }) => applies(method)),
+    allow: compiled.allow.filter(({ applies }) => applies(method)),
+  }))
 }
 
-const MEMBERS: readonly (keyof PolicyRule)[] = [
-  ...(['name', 'methods', 'principals', 'authenticators', 'claims', 'scopes', 'metadata'] as const),
-]
+const HINT =
+  "leave it out only if the rule is meant without it; principals: '*' says that every authenticated caller is meant"
 
-function compileRule(rule: PolicyRule, where: string, denies: boolean): Rule {
-  checkNames(where, rule, MEMBERS)
-  const tests: Rule['matches'][] = []
-  if (rule.principals !== undefined) {
-    const test = compilePatterns(where, 'principals', rule.principals)
-    tests.push(({ subject }) => test(subject))
-  }
-  if (rule.authenticators !== undefined) {
-    const test = compilePatterns(where, 'authenticators', rule.authenticators)
-    tests.push(({ authenticator }) => (authenticator === undefined ? denies : test(authenticator)))
-  }
-  const compile = denies ? compileDenyPatterns : compilePatterns
-  for (const [name, texts] of entries(where, 'claims', rule.claims)) {
-    const test = compile(where, `claims.${name}`, texts)
-    tests.push(({ claims }) => (denies ? claimDenies : claimMatches)(claims, name, test))
-  }
-  if (rule.scopes !== undefined) {
-    const wanted = [rule.scopes].flat().map((scope) => compile(where, 'scopes', scope))
-    if (wanted.length === 0) throw invalidAs(where, 'scopes', 'a text or a list of texts', 'an empty list')
-    tests.push(({ claims }) => (denies ? scopesDeny : scopesMatch)(claims, wanted))
-  }
-  for (const [key, texts] of entries(where, 'metadata', rule.metadata)) {
-    checkMetadataKey(where, 'metadata', key)
-    const test = compileMetadataTest(where, `metadata.${key}`, texts, denies)
-    tests.push((_principal, { metadata }) => test(metadata.get(key)))
-  }
+/** A member of a rule. Without it the rule matches more, so `undefined` is a condition that was not found. */
+function condition<T>(kind: OptionKind<T>): OptionKind<T | undefined> {
+  return kind.optional().refusingUndefined(HINT)
+}
+
+function ruleTable(denies: boolean) {
   return {
-    name: checkText(where, 'name', rule.name),
-    applies: rule.methods === undefined ? () => true : compileMatcher(rule.methods, `${where}.methods`),
+    name: text(),
+    methods: condition(methods),
+    principals: condition(patterns()),
+    authenticators: condition(patterns()),
+    claims: condition(membersOf(claimPatterns(denies))),
+    scopes: condition(scopePatterns(denies)),
+    metadata: condition(membersOf(metadataPatterns(denies), checkMetadataKey)),
+  } satisfies OptionTable<PolicyRule>
+}
+
+const ALLOW = ruleTable(false)
+const DENY = ruleTable(true)
+
+function compileRule(given: unknown, place: string, denies: boolean): Rule {
+  const where = placeOf(given, place)
+  const rule = readOptions(where, given, denies ? DENY : ALLOW)
+  const { name, methods: applies, principals, authenticators, claims, scopes, metadata } = rule
+  const listed = (given as PolicyRule).methods
+  if (Array.isArray(listed) && listed.length === 0) {
+    throw invalidOption(where, 'methods', 'a matcher that matches a method', listed)
+  }
+  if ([applies, principals, authenticators, claims, scopes, metadata].every((condition) => condition === undefined)) {
+    throw new TypeError(
+      `${where}: a rule without a condition matches every call; write principals: '*' if that is meant`,
+    )
+  }
+  const tests: Rule['matches'][] = []
+  if (principals !== undefined) tests.push(({ subject }) => principals(subject))
+  if (authenticators !== undefined) {
+    tests.push(({ authenticator }) => (authenticator === undefined ? denies : authenticators(authenticator)))
+  }
+  for (const [claim, test] of claims ?? []) {
+    tests.push((principal) => (denies ? claimDenies : claimMatches)(principal.claims, claim, test))
+  }
+  if (scopes !== undefined) tests.push((principal) => (denies ? scopesDeny : scopesMatch)(principal.claims, scopes))
+  for (const [key, test] of metadata ?? []) tests.push((_principal, call) => test(call.metadata.get(key)))
+  return {
+    name,
+    applies: applies ?? (() => true),
     matches: (principal, call) => tests.every((test) => test(principal, call)),
   }
 }
 
-function entries(where: string, name: string, given: unknown): [string, unknown][] {
-  if (given === undefined) return []
-  if (typeof given !== 'object' || given === null || Array.isArray(given) || Object.keys(given).length === 0) {
-    throw invalidText(where, name, 'an object with at least one member', given)
-  }
-  return Object.entries(given)
+/** With the rule's name if it has one, since rules are found by it. */
+function placeOf(given: unknown, place: string): string {
+  const name = (given as Partial<PolicyRule> | null | undefined)?.name
+  return typeof name === 'string' && name !== '' ? `${place} ${quoted(name)}` : place
 }

@@ -1,5 +1,5 @@
 import { ContextVar } from '@grpc-stack/grpc-core'
-import { kindOf } from './option-checks.ts'
+import { kindOf } from '@grpc-stack/grpc-core/authoring'
 
 /** Who makes a call, as a verifier established. */
 export interface Principal {

@@ -1,6 +1,5 @@
 import { withoutServerCall } from '@grpc-stack/grpc-core'
-import { runShared } from '@grpc-stack/grpc-core/authoring'
-import { isPromise } from './promise.ts'
+import { isThenable, runShared } from '@grpc-stack/grpc-core/authoring'
 import type { Token, TokenProvider, TokenRequest } from './token.ts'
 
 type Answer = string | Token | Promise<string | Token>
@@ -30,8 +29,8 @@ export class ProviderContext {
     const ask = (): Answer => this.#provider(request)
     if (this.#shared === false) return ask()
     if (this.#shared === true) return this.runShared(ask)
-    const answer = withoutServerCall(ask, isPromise)
-    if (isPromise(answer)) this.#shared = true
+    const answer = withoutServerCall(ask, isThenable)
+    if (isThenable(answer)) this.#shared = true
     return answer
   }
 

@@ -1,9 +1,9 @@
-import { runShared } from '@grpc-stack/grpc-core/authoring'
+import { bytes, milliseconds, number, runShared, type WallClock } from '@grpc-stack/grpc-core/authoring'
 import { errors, type JWTVerifyGetKey } from 'jose'
 import { backoffDelay } from './backoff.ts'
 import { type Fetch, fetchJson, shownUrl } from './bounded-fetch.ts'
-import type { Clock } from './clock.ts'
 import { keySetOf } from './key-set.ts'
+import { fetchOption, type TableOf, textsByName } from './option-kinds.ts'
 import { VerifierUnavailableError } from './verifier-errors.ts'
 
 /** Options of a key set that is fetched. */
@@ -32,8 +32,19 @@ export interface RemoteKeySetOptions {
   readonly fetch?: Fetch
 }
 
+export const remoteTable: TableOf<RemoteKeySetOptions> = {
+  maxAgeMs: milliseconds({ min: 1 }).default(600_000),
+  cooldownMs: milliseconds({ min: 0 }).default(30_000),
+  timeoutMs: milliseconds({ min: 1 }).default(5000),
+  staleIfErrorMs: milliseconds({ min: 0 }).default(86_400_000),
+  maxBytes: bytes({ min: 1 }).default(256 * 1024),
+  maxKeys: number({ min: 1 }).default(100),
+  headers: textsByName.default({}),
+  fetch: fetchOption,
+}
+
 export type RemoteKeySetSettings = Required<RemoteKeySetOptions> & {
-  readonly clock: Clock
+  readonly clock: WallClock
   readonly random: () => number
 }
 

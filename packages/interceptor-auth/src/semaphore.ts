@@ -1,4 +1,4 @@
-import { AsyncResource } from 'node:async_hooks'
+import { inThisContext } from '@grpc-stack/grpc-core/authoring'
 import { FairQueue } from './fair-queue.ts'
 
 interface Waiter {
@@ -39,7 +39,7 @@ export class Semaphore {
    */
   wait(key: string, acquired: () => void, evicted: () => void): (() => void) | undefined {
     // Places are given on in the event of the holder that gives one back, whose context is not the waiter's.
-    const waiter = { acquired: AsyncResource.bind(acquired), evicted }
+    const waiter = { acquired: inThisContext(acquired), evicted }
     return this.#queue.add(key, waiter) ? () => this.#queue.delete(key, waiter) : undefined
   }
 

@@ -1,9 +1,23 @@
-import { compileMatcher, type Matcher, type MethodPredicate, type ServerCall } from '@grpc-stack/grpc-core'
-import { type Authenticator, bearer, type Verify } from './authenticator.ts'
-import { type Clock, systemClock } from './clock.ts'
+import type { Matcher, MethodPredicate, ServerCall } from '@grpc-stack/grpc-core'
+import {
+  type Containment,
+  contain,
+  flag,
+  func,
+  group,
+  integer,
+  milliseconds,
+  number,
+  type OptionsOf,
+  type OptionTable,
+  readOptions,
+  type WallClock,
+} from '@grpc-stack/grpc-core/authoring'
+import { type Authenticator, authenticatorList, bearer, type Verify } from './authenticator.ts'
 import { FailureLimit, type FailureLimitOptions } from './failure-limit.ts'
-import { checkBoolean, checkFunction, checkNames, checkNumber, invalid } from './option-checks.ts'
+import { clock, methods, scheme } from './option-kinds.ts'
 import type { Refusal } from './outcome.ts'
+import { peerAddress } from './peer-address.ts'
 import type { Principal } from './principal.ts'
 import type { CacheOptions } from './verdict-cache.ts'
 import type { VerificationSettings } from './verification.ts'
@@ -79,10 +93,10 @@ export interface ServerAuthOptions {
    * have been valid for it still pass. Default: none, since peers behind one address share it.
    */
   readonly failureLimit?: FailureLimitOptions
-  /** Told of every decision, for audit logs. What it throws is ignored. */
+  /** Told of every decision, for audit logs. What it throws changes nothing for the call; the process warns once. */
   readonly onDecision?: (decision: Decision) => void
   /** Default: wall-clock time. `now()` is epoch milliseconds. */
-  readonly clock?: Clock
+  readonly clock?: WallClock
 }
 
 /** The same, checked and complete. */
@@ -96,97 +110,74 @@ export interface ServerAuthSettings {
   readonly endStreamsOnExpiry: boolean
   readonly failureLimit: FailureLimit | undefined
   readonly onDecision: ((decision: Decision) => void) | undefined
+  /** Runs `onDecision`: an audit log that fails does not decide about calls. */
+  readonly contained: Containment<'onDecision'>
   readonly timeoutMs: number
-  readonly clock: Clock
+  readonly clock: WallClock
 }
 
 const WHERE = 'serverAuth'
-const NAMES = [
-  'verify',
-  'scheme',
-  'public',
-  'authorize',
-  'cache',
-  'timeoutMs',
-  'maxConcurrent',
-  'maxQueued',
-  'maxJoined',
-  'maxCredentialLength',
-  'endStreamsOnExpiry',
-  'failureLimit',
-  'onDecision',
-  'clock',
-] as const satisfies readonly (keyof ServerAuthOptions)[]
 
-const CACHE = { ttlMs: 60_000, negativeTtlMs: 10_000, maxEntries: 10_000, maxNegativeEntries: 1000 }
+const cacheTable = {
+  ttlMs: milliseconds({ min: 0 }).default(60_000),
+  negativeTtlMs: milliseconds({ min: 0 }).optional(),
+  maxEntries: number({ min: 0 }).default(10_000),
+  maxNegativeEntries: number({ min: 0 }).default(1000),
+} satisfies OptionTable<CacheOptions>
+
+const NEGATIVE_TTL_MS = 10_000
+
+const failureLimitTable = {
+  max: number({ min: 1 }),
+  perMs: milliseconds({ min: 1 }).default(60_000),
+  key: func<NonNullable<FailureLimitOptions['key']>>().default(peerAddress),
+  maxKeys: integer({ min: 1 }).default(10_000),
+} satisfies OptionTable<FailureLimitOptions>
+
+// Where an option that is left out lets more pass, `undefined` is refused: it is a setting that was not found.
+const table = {
+  verify: authenticatorList,
+  scheme: scheme.default('Bearer').refusingUndefined('leave it out for Bearer'),
+  public: methods.default(() => false),
+  authorize: func<Authorize>().optional().refusingUndefined('leave it out if every principal may do everything'),
+  cache: flag().or(group(cacheTable)).default(true).refusingUndefined('write false for none, or leave it out'),
+  timeoutMs: milliseconds({ min: 1 }).default(5000),
+  maxConcurrent: number({ min: 1, infinite: true }).default(64),
+  maxQueued: number({ min: 0, infinite: true }).default(1000),
+  maxJoined: number({ min: 0, infinite: true }).default(1000),
+  maxCredentialLength: number({ min: 1 }).default(8192),
+  endStreamsOnExpiry: flag().default(false).refusingUndefined('write true or false'),
+  failureLimit: group(failureLimitTable).optional().refusingUndefined('leave it out for no limit'),
+  onDecision: func<NonNullable<ServerAuthOptions['onDecision']>>().optional(),
+  clock,
+} satisfies OptionTable<ServerAuthOptions>
 
 /** @throws TypeError naming the option that is wrong. */
 export function checkServerAuth(options: ServerAuthOptions): ServerAuthSettings {
-  checkNames(WHERE, options, NAMES)
-  const { authorize, onDecision, clock = systemClock } = options
-  if (authorize !== undefined) checkFunction(WHERE, 'authorize', authorize)
-  if (onDecision !== undefined) checkFunction(WHERE, 'onDecision', onDecision)
-  const failureLimit = options.failureLimit && checkFailureLimit(options.failureLimit, clock)
-  const timeoutMs = checkNumber(WHERE, 'timeoutMs', options.timeoutMs ?? 5000, 1)
+  const read = readOptions(WHERE, options, table)
+  const { authorize, onDecision, clock, timeoutMs, endStreamsOnExpiry } = read
+  const { maxConcurrent, maxQueued, maxJoined, maxCredentialLength } = read
   return {
-    authenticators: checkAuthenticators(options.verify, checkScheme(options.scheme ?? 'Bearer')),
-    isPublic: options.public === undefined ? () => false : compileMatcher(options.public, `${WHERE}: option "public"`),
+    authenticators: read.verify.map((item) =>
+      typeof item === 'function' ? bearer(item, { scheme: read.scheme }) : item,
+    ),
+    isPublic: read.public,
     authorize,
-    cache: checkCache(options.cache ?? true),
-    verification: {
-      timeoutMs,
-      maxConcurrent: checkNumber(WHERE, 'maxConcurrent', options.maxConcurrent ?? 64, 1, true),
-      maxQueued: checkNumber(WHERE, 'maxQueued', options.maxQueued ?? 1000, 0, true),
-      maxJoined: checkNumber(WHERE, 'maxJoined', options.maxJoined ?? 1000, 0, true),
-      maxCredentialLength: checkNumber(WHERE, 'maxCredentialLength', options.maxCredentialLength ?? 8192, 1),
-      clock,
-    },
-    endStreamsOnExpiry: checkBoolean(WHERE, 'endStreamsOnExpiry', options.endStreamsOnExpiry ?? false),
-    failureLimit,
+    cache: cacheOf(read.cache),
+    verification: { timeoutMs, maxConcurrent, maxQueued, maxJoined, maxCredentialLength, clock },
+    endStreamsOnExpiry,
+    failureLimit: read.failureLimit && new FailureLimit(read.failureLimit, clock),
     onDecision,
+    contained: contain(WHERE),
     timeoutMs,
     clock,
   }
 }
 
-function checkScheme(scheme: unknown): string {
-  // RFC 9110: a scheme is a token.
-  if (typeof scheme !== 'string' || !/^[\w!#$%&'*+.^`|~-]+$/.test(scheme))
-    throw invalid(WHERE, 'scheme', 'one word', scheme)
-  return scheme
-}
-
-function checkAuthenticators(given: unknown, scheme: string): readonly Authenticator[] {
-  const list: readonly unknown[] = Array.isArray(given) ? given : [given]
-  if (list.length === 0) throw invalid(WHERE, 'verify', 'a function, an authenticator or a list of them', given)
-  return list.map((item, i) => {
-    if (typeof item === 'function') return bearer(item as Verify, { scheme })
-    const { credential, verify } = (item ?? {}) as Partial<Authenticator>
-    if (typeof credential !== 'function' || typeof verify !== 'function') {
-      throw invalid(WHERE, list === given ? `verify[${i}]` : 'verify', 'a function or an authenticator', item)
-    }
-    return item as Authenticator
-  })
-}
-
-function checkCache(given: boolean | CacheOptions): Required<CacheOptions> | undefined {
+function cacheOf(given: boolean | OptionsOf<typeof cacheTable>): Required<CacheOptions> | undefined {
   if (given === false) return undefined
-  if (given === true) return CACHE
-  checkNames(`${WHERE}: option "cache"`, given, Object.keys(CACHE))
-  const ttlMs = given.ttlMs ?? CACHE.ttlMs
+  const read = given === true ? readOptions(WHERE, {}, cacheTable) : given
   // A server that must notice at once that a token was withdrawn must also notice that one was granted.
-  const options = { ...CACHE, negativeTtlMs: Math.min(CACHE.negativeTtlMs, ttlMs), ...given }
-  for (const name of ['ttlMs', 'negativeTtlMs', 'maxEntries', 'maxNegativeEntries'] as const) {
-    checkNumber(WHERE, `cache.${name}`, options[name], 0)
-  }
-  return options.ttlMs > 0 || options.negativeTtlMs > 0 ? options : undefined
-}
-
-function checkFailureLimit(given: FailureLimitOptions, clock: Clock): FailureLimit {
-  checkNames(`${WHERE}: option "failureLimit"`, given, ['max', 'perMs', 'key', 'maxKeys'])
-  checkNumber(WHERE, 'failureLimit.max', given.max, 1)
-  checkNumber(WHERE, 'failureLimit.perMs', given.perMs ?? 60_000, 1)
-  checkNumber(WHERE, 'failureLimit.maxKeys', given.maxKeys ?? 10_000, 1)
-  if (given.key !== undefined) checkFunction(WHERE, 'failureLimit.key', given.key)
-  return new FailureLimit(given, clock)
+  const { ttlMs, negativeTtlMs = Math.min(NEGATIVE_TTL_MS, ttlMs) } = read
+  return ttlMs > 0 || negativeTtlMs > 0 ? { ...read, negativeTtlMs } : undefined
 }

@@ -1,11 +1,10 @@
 import { status as Code } from '@grpc/grpc-js'
 import { type Interceptor, type Next, RpcError, type ServerCall, type Status } from '@grpc-stack/grpc-core'
-import { named } from '@grpc-stack/grpc-core/authoring'
+import { isThenable, named } from '@grpc-stack/grpc-core/authoring'
 import { Attempts } from './attempts.ts'
-import { callAt } from './clock.ts'
+import { callAt } from './call-at.ts'
 import { MISSING, type Outcome, type Refusal, type Refused, worse } from './outcome.ts'
 import { type Principal, principalVar } from './principal.ts'
-import { isPromise } from './promise.ts'
 import {
   checkServerAuth,
   type Decision,
@@ -58,7 +57,7 @@ export function serverAuth(options: ServerAuthOptions): Interceptor<ServerCall> 
       attempts?.close()
       return authenticated(settings, call, next, known)
     }
-    return isPromise(outcome) ? outcome.then(conclude) : conclude(outcome)
+    return isThenable(outcome) ? outcome.then(conclude) : conclude(outcome)
   }
   return named('serverAuth', interceptor, { side: 'server', instead: 'clientAuth()' })
 }
@@ -75,7 +74,7 @@ function authenticate(
   for (let n = from; n < verifications.length; n++) {
     const outcome = verifications[n]?.of(call, attempts)
     if (outcome === undefined) continue
-    if (isPromise(outcome)) {
+    if (isThenable(outcome)) {
       const before = worst
       return outcome.then((late) =>
         late.principal !== undefined || late.refusal === 'cancelled'
@@ -122,7 +121,7 @@ function authenticated(
   let late: boolean
   try {
     allowed = authorize(principal, call)
-    late = isPromise(allowed)
+    late = isThenable(allowed)
   } catch (error) {
     return failed(error)
   }
@@ -210,13 +209,8 @@ function endOf({ signal }: ServerCall): Status {
   return reason instanceof RpcError ? { code: reason.code, details: reason.details } : ANSWERS.cancelled
 }
 
-function tell({ onDecision }: ServerAuthSettings, decision: Decision): void {
-  if (onDecision === undefined) return
-  // An audit log that fails must not decide about calls.
-  try {
-    const logged: unknown = onDecision(decision)
-    if (isPromise(logged)) logged.catch(() => undefined)
-  } catch {}
+function tell({ onDecision, contained }: ServerAuthSettings, decision: Decision): void {
+  if (onDecision !== undefined) contained.run('onDecision', () => onDecision(decision), decision.call)
 }
 
 const CALL_ENDED: unique symbol = Symbol('the call ended')

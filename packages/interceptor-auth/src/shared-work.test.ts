@@ -288,7 +288,9 @@ describe('a provider that answers for one caller runs in the context of its call
   })
 
   it('another value than a boolean is refused', () => {
-    expect(() => clientAuth({ token: () => 'a', shared: 'yes' as never })).toThrow(/option "shared" must be a boolean/)
+    expect(() => clientAuth({ token: () => 'a', shared: 'yes' as never })).toThrow(
+      /option "shared" must be true or false/,
+    )
   })
 })
 

@@ -1,8 +1,8 @@
 import { status as Code } from '@grpc/grpc-js'
 import { RpcError } from '@grpc-stack/grpc-core'
+import type { WallClock } from '@grpc-stack/grpc-core/authoring'
+import { isThenable } from '@grpc-stack/grpc-core/authoring'
 import { type Backoff, backoffDelay } from './backoff.ts'
-import type { Clock } from './clock.ts'
-import { isPromise } from './promise.ts'
 import { ProviderContext } from './provider-context.ts'
 import { expired, noToken, type Token, type TokenProvider, type TokenRequest, tokenOf } from './token.ts'
 
@@ -11,7 +11,7 @@ export interface TokenCacheSettings {
   readonly expirySkewMs: number
   readonly timeoutMs: number
   readonly backoff: Backoff
-  readonly clock: Clock
+  readonly clock: WallClock
   readonly random: () => number
 }
 
@@ -122,7 +122,7 @@ export class TokenCache {
       // No backoff: a provider that answers at once costs nobody anything, and its user may be logging in just now.
       return this.#heldElse(noToken(error))
     }
-    if (!isPromise(given)) {
+    if (!isThenable(given)) {
       try {
         return this.#keep(given)
       } catch (error) {

@@ -1,6 +1,14 @@
 import { open } from 'node:fs/promises'
-import { type Clock, systemClock } from './clock.ts'
-import { checkNames, checkNumber, checkText } from './option-checks.ts'
+import {
+  bytes,
+  milliseconds,
+  type OptionTable,
+  readOptions,
+  readValue,
+  text,
+  type WallClock,
+} from '@grpc-stack/grpc-core/authoring'
+import { clock } from './option-kinds.ts'
 import type { Token } from './token.ts'
 
 /** Options of `tokenFile`. */
@@ -14,8 +22,14 @@ export interface TokenFileOptions {
   /** Largest file in bytes. Default: 65 536. */
   readonly maxBytes?: number
   /** Default: wall-clock time. `now()` is epoch milliseconds. */
-  readonly clock?: Clock
+  readonly clock?: WallClock
 }
+
+const table = {
+  maxAgeMs: milliseconds({ min: 0 }).default(60_000),
+  maxBytes: bytes({ min: 1 }).default(64 * 1024),
+  clock,
+} satisfies OptionTable<TokenFileOptions>
 
 /**
  * A provider for `clientAuth({ token })` that reads the token from a file somebody else rotates, such as a projected service
@@ -26,11 +40,8 @@ export interface TokenFileOptions {
  * @throws TypeError for a wrong option.
  */
 export function tokenFile(path: string, options: TokenFileOptions = {}): () => Promise<Token> {
-  checkText('tokenFile', 'path', path)
-  checkNames('tokenFile', options, ['maxAgeMs', 'maxBytes', 'clock'])
-  const maxAgeMs = checkNumber('tokenFile', 'maxAgeMs', options.maxAgeMs ?? 60_000, 0)
-  const maxBytes = checkNumber('tokenFile', 'maxBytes', options.maxBytes ?? 64 * 1024, 1)
-  const { clock = systemClock } = options
+  readValue('tokenFile', 'path', path, text())
+  const { maxAgeMs, maxBytes, clock } = readOptions('tokenFile', options, table)
   const usedMs = Math.max(maxAgeMs, SHORTEST_USE_MS)
   return async function tokenFile() {
     const token = (await readAtMost(path, maxBytes)).trim()

@@ -1,7 +1,7 @@
 import { status as Code } from '@grpc/grpc-js'
 import { RpcError } from '@grpc-stack/grpc-core'
+import { kindOf } from '@grpc-stack/grpc-core/authoring'
 import { isParserError, summaryOf, withoutCredentials } from './failure-summary.ts'
-import { kindOf } from './option-checks.ts'
 
 /** A token and when it stops being valid. */
 export interface Token {

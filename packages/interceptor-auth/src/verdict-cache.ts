@@ -1,5 +1,5 @@
+import type { WallClock } from '@grpc-stack/grpc-core/authoring'
 import { LruMap } from '@grpc-stack/grpc-core/authoring'
-import type { Clock } from './clock.ts'
 import type { Accepted, Refused } from './outcome.ts'
 
 /** Options of the cache of verifications. */
@@ -32,13 +32,13 @@ interface Entry<T> {
 
 /** Outcomes by the digest of the credential. Valid ones and refusals do not compete for room. */
 export class VerdictCache {
-  readonly #clock: Clock
+  readonly #clock: WallClock
   readonly #ttlMs: number
   readonly #negativeTtlMs: number
   readonly #accepted: LruMap<string, Entry<Accepted>>
   readonly #refused: LruMap<string, Entry<Refused>>
 
-  constructor(options: Required<CacheOptions>, clock: Clock) {
+  constructor(options: Required<CacheOptions>, clock: WallClock) {
     this.#clock = clock
     this.#ttlMs = options.ttlMs
     this.#negativeTtlMs = options.negativeTtlMs

@@ -1,17 +1,16 @@
 import { hash } from 'node:crypto'
 import type { ServerCall } from '@grpc-stack/grpc-core'
-import { runShared } from '@grpc-stack/grpc-core/authoring'
+import type { WallClock } from '@grpc-stack/grpc-core/authoring'
+import { isThenable, runShared } from '@grpc-stack/grpc-core/authoring'
 import type { Attempt } from './attempt.ts'
 import type { Attempts } from './attempts.ts'
 import type { Authenticator } from './authenticator.ts'
 import { malformed } from './authorization-header.ts'
-import type { Clock } from './clock.ts'
 import { FairQueue } from './fair-queue.ts'
 import { Flight } from './flight.ts'
 import { MALFORMED, type Outcome, type Refused } from './outcome.ts'
 import { peerAddress } from './peer-address.ts'
 import { principalOf } from './principal.ts'
-import { isPromise } from './promise.ts'
 import { Semaphore } from './semaphore.ts'
 import type { VerdictCache } from './verdict-cache.ts'
 import { meaningOf, VerifierUnavailableError } from './verifier-errors.ts'
@@ -22,7 +21,7 @@ export interface VerificationSettings {
   readonly maxConcurrent: number
   readonly maxQueued: number
   readonly maxJoined: number
-  readonly clock: Clock
+  readonly clock: WallClock
 }
 
 interface Credential {
@@ -181,7 +180,7 @@ export class Verification {
       const settle: Settle = (outcome) => {
         signal.removeEventListener('abort', cancel)
         if (counted) this.#joined.delete(address, evict)
-        if (!isPromise(outcome)) ended?.(outcome)
+        if (!isThenable(outcome)) ended?.(outcome)
         resolve(outcome)
       }
       const give = (outcome: Outcome) => {
