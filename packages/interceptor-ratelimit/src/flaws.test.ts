@@ -13,11 +13,11 @@ import {
 import { describe, expect, it } from 'vitest'
 import { connectFrom } from '../test/connect-from.ts'
 import { detailsOf } from '../test/decode-error-details.ts'
-import { concurrencyLimit } from './concurrency-limit.ts'
-import { quotaOf } from './gcra.ts'
-import { byPrincipal } from './keys.ts'
-import { memoryStore } from './memory-store.ts'
-import { type RefusedEvent, rateLimit } from './rate-limit.ts'
+import { concurrencyLimit } from './concurrency/concurrency-limit.ts'
+import { byPrincipal } from './keys/keys.ts'
+import { type RefusedEvent, rateLimit } from './limit/rate-limit.ts'
+import { quotaOf } from './quota/gcra.ts'
+import { memoryStore } from './stores/memory-store.ts'
 
 const spent = (clock: FakeClock, more = {}) => rateLimit({ rate: 1, perMs: 60_000, key: () => 'one', clock, ...more })
 

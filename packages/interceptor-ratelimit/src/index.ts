@@ -1,12 +1,11 @@
 export type { MonotonicClock } from '@grpc-stack/grpc-core/authoring'
-export type { AdaptiveThrottleOptions, AdaptiveThrottleState } from './adaptive-throttle.ts'
 export {
   type ConcurrencyEvents,
   type ConcurrencyLimitInterceptor,
   type ConcurrencyLimitOptions,
   type ConcurrencyState,
   concurrencyLimit,
-} from './concurrency-limit.ts'
+} from './concurrency/concurrency-limit.ts'
 export {
   type AdaptiveLimit,
   type AimdOptions,
@@ -14,8 +13,7 @@ export {
   type ConcurrencySample,
   type GradientOptions,
   gradientLimit,
-} from './concurrency-policy.ts'
-export type { Quota } from './gcra.ts'
+} from './concurrency/concurrency-policy.ts'
 export {
   type ByMetadataOptions,
   type ByPeerOptions,
@@ -28,23 +26,26 @@ export {
   type KeyFunction,
   peerAddress,
   unlimited,
-} from './keys.ts'
-export type { LimitOptions, QuotaOptions } from './limit-options.ts'
-export { type MemoryStore, type MemoryStoreOptions, memoryStore } from './memory-store.ts'
-export type { PerMessageOptions } from './message-limit.ts'
-export type { PacingOptions } from './pacer.ts'
+} from './keys/keys.ts'
+export type { LimitOptions } from './limit/limit-options.ts'
+export type { PerMessageOptions } from './limit/message-limit.ts'
 export {
   type RateLimitCounters,
   type RateLimitEvents,
   type RateLimitInterceptor,
   type RefusedEvent,
   rateLimit,
-} from './rate-limit.ts'
-export type { RateLimitOptions } from './rate-limit-options.ts'
-export type { Decision, Limiter, LimitState, Store, StoredLimit, SyncLimiter } from './store.ts'
+} from './limit/rate-limit.ts'
+export type { RateLimitOptions } from './limit/rate-limit-options.ts'
+export type { Quota } from './quota/gcra.ts'
+export type { QuotaOptions } from './quota/quota-options.ts'
+export { type MemoryStore, type MemoryStoreOptions, memoryStore } from './stores/memory-store.ts'
+export type { Decision, Limiter, LimitState, Store, StoredLimit, SyncLimiter } from './stores/store.ts'
+export type { AdaptiveThrottleOptions, AdaptiveThrottleState } from './throttle/adaptive-throttle.ts'
+export type { PacingOptions } from './throttle/pacer.ts'
 export {
   type AdaptiveThrottleInterceptor,
   type PacingInterceptor,
   type ThrottleOptions,
   throttle,
-} from './throttle.ts'
+} from './throttle/throttle.ts'

@@ -1,2 +1,2 @@
-export type { IoredisClient, NodeRedisClient, RedisClient } from './redis-client.ts'
-export { type RedisStoreOptions, redisStore } from './redis-store.ts'
+export type { IoredisClient, NodeRedisClient, RedisClient } from './stores/redis-client.ts'
+export { type RedisStoreOptions, redisStore } from './stores/redis-store.ts'

@@ -1,0 +1,107 @@
+import type { Call } from '@grpc-stack/grpc-core'
+import { quoted } from '@grpc-stack/grpc-core/authoring'
+import { peerKey } from '../keys/keys.ts'
+import { resolveKey } from '../keys/resolve-key.ts'
+import { quotaOf } from '../quota/gcra.ts'
+import { memoryStore } from '../stores/memory-store.ts'
+import type { Decision, StoredLimit, SyncLimiter } from '../stores/store.ts'
+import { GuardedLimiter, StoreFailure } from './guarded-limiter.ts'
+import type { Limit } from './limit-options.ts'
+import type { RateLimitSettings } from './rate-limit-options.ts'
+
+export interface DeciderHooks {
+  onStoreChange(up: boolean, error: unknown): void
+  onInsured(): void
+}
+
+/** What the store says, or the insurance in its place, about calls under some limits. */
+export class Decider {
+  readonly #limits: readonly Limit[]
+  readonly #guarded: GuardedLimiter
+  readonly #insurance: SyncLimiter | undefined
+  readonly #hooks: DeciderHooks
+  /** The costs, where they are the same for every call. */
+  readonly #fixedCosts: readonly number[] | undefined
+
+  constructor(limits: readonly Limit[], settings: RateLimitSettings, hooks: DeciderHooks) {
+    const { store, clock, onStoreError, insuranceShare } = settings
+    this.#limits = limits
+    this.#hooks = hooks
+    this.#guarded = new GuardedLimiter(store.open(limits.map(stored)), {
+      timeoutMs: settings.storeTimeoutMs,
+      retryMs: settings.storeRetryMs,
+      clock,
+      onChange: hooks.onStoreChange,
+    })
+    if (onStoreError === 'insurance') {
+      this.#insurance = memoryStore({ clock }).open(
+        limits.map((limit, i) => stored(shareOf(limit, insuranceShare), i, limits)),
+      )
+    }
+    const fixed = limits.map(({ cost }) => cost).filter((cost) => typeof cost === 'number')
+    this.#fixedCosts = fixed.length === limits.length ? fixed : undefined
+  }
+
+  /**
+   * What this call counts against, limit by limit. An unregistered method counts against its peer: key functions are not asked,
+   * since callers mint such paths, and one that looks at the method would make a key of each.
+   */
+  keysOf(call: Call): (string | undefined)[] {
+    if (!call.method.registered) return this.#limits.map(({ key }) => peerKey(key, call))
+    const keys: (string | undefined)[] = []
+    for (const limit of this.#limits) keys.push(resolveKey(limit.where, limit.key, call))
+    return keys
+  }
+
+  costsOf(call: Call): readonly number[] {
+    if (!call.method.registered) return this.#limits.map(() => 1)
+    return (
+      this.#fixedCosts ??
+      this.#limits.map(({ name, cost }) => checkedCost(name, typeof cost === 'number' ? cost : cost(call)))
+    )
+  }
+
+  decide(
+    keys: readonly (string | undefined)[],
+    costs: readonly number[],
+  ): Decision | StoreFailure | Promise<Decision | StoreFailure> {
+    const answer = this.#guarded.take(keys, costs)
+    if (answer instanceof StoreFailure) return this.#insured(answer, keys, costs)
+    if (answer instanceof Promise) {
+      return answer.then((late) => (late instanceof StoreFailure ? this.#insured(late, keys, costs) : late))
+    }
+    return answer
+  }
+
+  #insured(
+    failure: StoreFailure,
+    keys: readonly (string | undefined)[],
+    costs: readonly number[],
+  ): Decision | StoreFailure {
+    if (this.#insurance === undefined) return failure
+    this.#hooks.onInsured()
+    const decision = this.#insurance.take(keys, costs)
+    // What is too much for a share of the limit may fit the whole one, when the store is back.
+    const limits = decision.limits.map((state) =>
+      state?.waitMs === Number.POSITIVE_INFINITY ? { ...state, waitMs: failure.retryMs } : state,
+    )
+    return { ...decision, limits }
+  }
+}
+
+function stored({ name, quota, key }: Limit, _index: number, limits: readonly Limit[]): StoredLimit {
+  return { name, quota, sameKeyAsFirst: key === limits[0]?.key }
+}
+
+function shareOf(limit: Limit, share: number): Limit {
+  const { rate, perMs, burst } = limit
+  const quota = quotaOf(rate * share, perMs, Math.max(1, burst * share))
+  if (quota === undefined)
+    throw new TypeError(`rateLimit: option "insuranceShare" ${share} is too small for "${limit.name}"`)
+  return { ...limit, quota }
+}
+
+export function checkedCost(name: string, cost: unknown): number {
+  if (typeof cost === 'number' && cost >= 0) return cost
+  throw new TypeError(`rateLimit: the cost of limit "${name}" must be a number ≥ 0, got ${quoted(cost)}`)
+}

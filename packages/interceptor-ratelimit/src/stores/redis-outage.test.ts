@@ -1,0 +1,236 @@
+// A shared limit while processes compete for it, and while its Redis is stopped, hung and started again under load.
+import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { status as Code, credentials } from '@grpc/grpc-js'
+import { runRpc, settle, startTestServer, TestClient } from '@grpc-stack/grpc-testing'
+import { Redis } from 'ioredis'
+import { createClient } from 'redis'
+import { beforeEach, describe, expect, it } from 'vitest'
+import { RedisServer, redisMissing } from '../../test/redis-server.ts'
+import { type RateLimitInterceptor, rateLimit } from '../limit/rate-limit.ts'
+import type { RateLimitOptions } from '../limit/rate-limit-options.ts'
+import type { RedisClient } from './redis-client.ts'
+import { redisStore } from './redis-store.ts'
+
+beforeEach(({ skip }) => {
+  if (redisMissing !== undefined) skip(redisMissing)
+})
+
+interface Answer {
+  readonly code: Code
+  readonly tookMs: number
+  readonly metadata: ReadonlyMap<string, unknown>
+}
+
+/** Calls without a pause on several connections' worth of workers, until told to stop. */
+class Load {
+  readonly answers: Answer[] = []
+  readonly #begin = performance.now()
+  readonly #workers: Promise<void>[]
+  #running = true
+
+  constructor(clients: readonly TestClient[], workersEach = 4) {
+    this.#workers = clients.flatMap((client) => Array.from({ length: workersEach }, () => this.#work(client)))
+  }
+
+  async #work(client: TestClient): Promise<void> {
+    while (this.#running) {
+      const begin = performance.now()
+      const { status } = await runRpc(client, 'unary')
+      this.answers.push({
+        code: status?.code ?? Code.UNKNOWN,
+        tookMs: performance.now() - begin,
+        metadata: new Map(Object.entries(status?.metadata.getMap() ?? {})),
+      })
+      await settle(1)
+    }
+  }
+
+  count(code: Code, from = 0): number {
+    return this.answers.slice(from).filter((answer) => answer.code === code).length
+  }
+
+  /** Ends the load and returns how long it ran, in milliseconds. */
+  async stop(): Promise<number> {
+    this.#running = false
+    await Promise.all(this.#workers)
+    return performance.now() - this.#begin
+  }
+}
+
+describe('several processes', () => {
+  // reference: flaw 69, symbol 78
+  it('share one limit within its exact bound, instead of one per process', async () => {
+    await using redis = await RedisServer.start()
+    const options = JSON.stringify({ rate: 20, burst: 20, storeTimeoutMs: 5000 })
+    const script = fileURLToPath(new URL('../../test/limited-server.mjs', import.meta.url))
+    const children = ['ioredis', 'node-redis', 'ioredis'].map((kind) =>
+      fork(script, [String(redis.port), kind, options]),
+    )
+    try {
+      const clients = await Promise.all(
+        children.map(async (child) => new TestClient(await said<string>(child), credentials.createInsecure(), {})),
+      )
+      await Promise.all(
+        clients.map((client) => new Promise((resolve) => client.waitForReady(Date.now() + 5000, resolve))),
+      )
+      const load = new Load(clients)
+      await sleep(1500)
+      while (load.count(Code.RESOURCE_EXHAUSTED) < 50) await sleep(10)
+      const spanMs = await load.stop()
+      const admitted = load.count(Code.OK)
+      expect(load.count(Code.RESOURCE_EXHAUSTED) + admitted).toBe(load.answers.length)
+      expect(admitted).toBeLessThanOrEqual(20 + Math.floor((20 * spanMs) / 1000))
+      // Not only not too many: of what there was, most was used.
+      expect(admitted).toBeGreaterThan(20 + (20 * 1500) / 1000 / 2)
+      for (const child of children) {
+        child.send('counters')
+        expect((await said<{ admitted: number }>(child)).admitted).toBeGreaterThan(0)
+      }
+      for (const client of clients) client.close()
+    } finally {
+      for (const child of children) child.send('stop')
+      await Promise.all(children.map((child) => (child.exitCode === null ? once(child, 'exit') : undefined)))
+    }
+  }, 30_000)
+})
+
+async function said<T>(child: ChildProcess): Promise<T> {
+  const [message] = (await once(child, 'message')) as [T]
+  return message
+}
+
+const clients: [string, (redis: RedisServer) => { client: RedisClient; close(): unknown }][] = [
+  [
+    'ioredis',
+    ({ port }) => {
+      const client = new Redis({ port, retryStrategy: () => 20 })
+      return { client, close: () => client.disconnect() }
+    },
+  ],
+  [
+    'node-redis',
+    ({ url }) => {
+      const client = createClient({ url, socket: { reconnectStrategy: () => 20 } })
+      void client.connect().catch(() => undefined)
+      return { client, close: () => client.destroy() }
+    },
+  ],
+]
+
+const LIMIT: RateLimitOptions = { rate: 100, burst: 20, storeTimeoutMs: 100, storeRetryMs: 100 }
+
+interface World {
+  readonly redis: RedisServer
+  readonly load: Load
+  /** `down` and `up`, as the limiter tells. */
+  readonly changes: readonly string[]
+}
+
+async function underLoad(
+  connect: (redis: RedisServer) => { client: RedisClient; close(): unknown },
+  options: RateLimitOptions,
+  play: (world: World) => Promise<void>,
+): Promise<{ load: Load; spanMs: number; changes: string[]; limit: RateLimitInterceptor }> {
+  await using redis = await RedisServer.start()
+  const { client, close } = connect(redis)
+  try {
+    const limit = rateLimit({ ...LIMIT, ...options, store: redisStore(client) })
+    const changes: string[] = []
+    limit.on('storeDown', () => changes.push('down'))
+    limit.on('storeUp', () => changes.push('up'))
+    await using server = await startTestServer({ interceptors: [limit] })
+    const load = new Load([server.client(), server.client()])
+    await play({ redis, load, changes })
+    const spanMs = await load.stop()
+    return { load, spanMs, changes, limit }
+  } finally {
+    close()
+  }
+}
+
+/** Waits until the store was seen going down and coming back so often. */
+async function seen(changes: readonly string[], count: number): Promise<void> {
+  while (changes.length < count) await sleep(5)
+}
+
+const slowest = (load: Load): number => load.answers.reduce((worst, { tookMs }) => Math.max(worst, tookMs), 0)
+
+describe.each(clients)('with %s, a Redis that is stopped, hung and started again under load', (_name, connect) => {
+  const outages = async ({ redis, changes }: World, atDown = () => {}, atUp = () => {}): Promise<void> => {
+    await sleep(200)
+    await redis.stop()
+    await seen(changes, 1)
+    atDown()
+    await sleep(300)
+    atUp()
+    await redis.start()
+    await seen(changes, 2)
+    await sleep(200)
+    redis.hang()
+    await seen(changes, 3)
+    await sleep(300)
+    redis.resume()
+    await seen(changes, 4)
+    await sleep(200)
+  }
+
+  it('leaves it to the insurance: no call fails, hangs or slips through', async () => {
+    const { load, spanMs, changes, limit } = await underLoad(connect, { onStoreError: 'insurance' }, outages)
+    expect(changes.slice(0, 4)).toEqual(['down', 'up', 'down', 'up'])
+    expect(load.count(Code.OK) + load.count(Code.RESOURCE_EXHAUSTED)).toBe(load.answers.length)
+    expect(limit.counters().insured).toBeGreaterThan(0)
+    expect(slowest(load)).toBeLessThan(1500)
+    // Three limiters took turns: Redis, the insurance, and Redis after it was started again, empty.
+    expect(load.count(Code.OK)).toBeLessThanOrEqual(3 * 20 + 2 * Math.floor((100 * spanMs) / 1000))
+    expect(load.count(Code.OK)).toBeGreaterThan(60)
+  }, 30_000)
+
+  it('refuses at once where it must not fail open, says until when, and comes back', async () => {
+    let atDown = 0
+    let atUp = 0
+    const { load, spanMs, changes, limit } = await underLoad(connect, { onStoreError: 'refuse' }, (world) =>
+      outages(
+        world,
+        () => {
+          atDown = world.load.count(Code.OK)
+        },
+        () => {
+          atUp = world.load.count(Code.OK)
+        },
+      ),
+    )
+    expect(changes.slice(0, 4)).toEqual(['down', 'up', 'down', 'up'])
+    // While it is down, nothing is let through but what was under way.
+    expect(atUp - atDown).toBeLessThanOrEqual(8)
+    expect(limit.counters()).toMatchObject({ insured: 0 })
+    const refused = load.answers.filter(({ code }) => code === Code.UNAVAILABLE)
+    expect(refused.length).toBeGreaterThan(10)
+    for (const { metadata } of refused) {
+      const pushback = Number(metadata.get('grpc-retry-pushback-ms'))
+      expect(pushback).toBeGreaterThanOrEqual(1)
+      expect(pushback).toBeLessThanOrEqual(100)
+    }
+    expect(slowest(load)).toBeLessThan(1500)
+    expect(load.count(Code.OK)).toBeLessThanOrEqual(2 * 20 + Math.floor((100 * spanMs) / 1000))
+  }, 30_000)
+
+  it('refuses from the start while there never was one, and starts when there is', async () => {
+    await using redis = await RedisServer.start()
+    await redis.stop()
+    const { client, close } = connect(redis)
+    try {
+      const limit = rateLimit({ ...LIMIT, store: redisStore(client) })
+      await using server = await startTestServer({ interceptors: [limit] })
+      const stub = server.client()
+      expect((await runRpc(stub, 'unary')).status?.code).toBe(Code.UNAVAILABLE)
+      await redis.start()
+      while ((await runRpc(stub, 'unary')).status?.code !== Code.OK) await sleep(10)
+      expect(server.calls).toHaveLength(1)
+    } finally {
+      close()
+    }
+  }, 30_000)
+})

@@ -1,0 +1,321 @@
+import { randomUUID } from 'node:crypto'
+import { array, assert, asyncProperty, constantFrom, integer, record, string } from 'fast-check'
+import { Cluster, Redis } from 'ioredis'
+import { createClient, createCluster } from 'redis'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { ExactGcra } from '../../test/exact-gcra.ts'
+import { RedisServer, redisMissing } from '../../test/redis-server.ts'
+import { quotaOf } from '../quota/gcra.ts'
+import type { RedisClient } from './redis-client.ts'
+import { TAKE_SCRIPT } from './redis-script.ts'
+import { redisStore } from './redis-store.ts'
+import type { Limiter, StoredLimit } from './store.ts'
+
+const quota = (rate: number, perMs: number, burst: number) => quotaOf(rate, perMs, burst) ?? expect.unreachable()
+const limit = (name: string, rate: number, perMs: number, burst: number, sameKeyAsFirst = true): StoredLimit => {
+  return { name, quota: quota(rate, perMs, burst), sameKeyAsFirst }
+}
+
+let server: RedisServer
+let redis: Redis
+
+beforeAll(async () => {
+  if (redisMissing !== undefined) return
+  server = await RedisServer.start()
+  redis = new Redis(server.port)
+})
+
+beforeEach(({ skip }) => {
+  if (redisMissing !== undefined) skip(redisMissing)
+})
+
+afterAll(async () => {
+  redis?.disconnect()
+  await server?.[Symbol.asyncDispose]()
+})
+
+describe('the script', () => {
+  it('decides exactly as GCRA in unbounded integers does, by the clock of the server', async () => {
+    const steps = array(record({ key: constantFrom('a', 'b'), cost: integer({ min: 0, max: 3 }) }), { maxLength: 60 })
+    const numbers = record({
+      rate: integer({ min: 1, max: 20_000 }),
+      perMs: integer({ min: 1, max: 1000 }),
+      burst: integer({ min: 3, max: 20 }),
+    })
+    await assert(
+      asyncProperty(numbers, steps, async ({ rate, perMs, burst }, plan) => {
+        const { leakPerUs, capacity, unitsPerCall } = quota(rate, perMs, burst)
+        const model = new ExactGcra(rate, perMs * 1000, burst)
+        const id = randomUUID()
+        for (const { key, cost } of plan) {
+          const args = [leakPerUs, capacity, cost * unitsPerCall]
+          const reply = (await redis.eval(TAKE_SCRIPT, 1, `${id}${key}`, ...args)) as [number, number, number]
+          const [admitted, nowUs] = reply
+          expect(admitted === 1).toBe(model.take(key, cost, nowUs))
+        }
+      }),
+      { numRuns: 60 },
+    )
+  })
+
+  it('admits up to the capacity and not a unit more', async () => {
+    const take = async (cost: number) => {
+      return ((await redis.eval(TAKE_SCRIPT, 1, randomUUID(), 1, 1000, cost)) as number[])[0]
+    }
+    expect([await take(999), await take(1000), await take(1001)]).toEqual([1, 1, 0])
+  })
+
+  it('keeps numbers whole that are too large for the scientific notation of Lua', async () => {
+    const limiter = redisStore(redis).open([limit(randomUUID(), 1, 86_400_000, 50_000)])
+    for (let i = 1; i <= 3; i++) {
+      const decision = await limiter.take(['k'], [1])
+      expect(decision).toMatchObject({ admitted: true, limits: [{ remaining: 50_000 - i }] })
+    }
+  })
+
+  it('lets keys expire when nothing is owed any more', async () => {
+    const name = randomUUID()
+    const limiter = redisStore(redis).open([limit(name, 10, 1000, 10)])
+    await limiter.take(['k'], [3])
+    const ttl = await redis.pttl(`ratelimit:{k}${name}`)
+    expect(ttl).toBeGreaterThan(250)
+    expect(ttl).toBeLessThanOrEqual(301)
+    await limiter.take(['nobody'], [0])
+    expect(await redis.exists(`ratelimit:{nobody}${name}`)).toBe(0)
+  })
+
+  it('carries a debt over when the numbers of a limit change', async () => {
+    const name = randomUUID()
+    const before = redisStore(redis).open([limit(name, 10, 60_000, 10)])
+    await before.take(['k'], [10]) // a minute of debt
+    const after = redisStore(redis).open([limit(name, 7, 60_000, 7)])
+    const { admitted, limits } = await after.take(['k'], [7])
+    expect(admitted).toBe(false)
+    expect(limits[0]?.waitMs).toBeGreaterThan(59_000)
+    expect(limits[0]?.waitMs).toBeLessThanOrEqual(60_000)
+  })
+
+  // reference: flaw 69
+  it('a server clock that stepped back neither opens nor blocks', async () => {
+    const name = randomUUID()
+    const limiter = redisStore(redis).open([limit(name, 1, 1000, 1)])
+    await limiter.take(['k'], [1])
+    const key = `ratelimit:{k}${name}`
+    const [last = '', ...rest] = (await redis.get(key))?.split(' ') ?? []
+    await redis.set(key, [String(Number(last) + 3_600_000_000), ...rest].join(' '), 'PX', 60_000)
+    const refused = await limiter.take(['k'], [1])
+    expect(refused.admitted).toBe(false)
+    expect(refused.limits[0]?.waitMs).toBeLessThanOrEqual(1000)
+    expect(Number((await redis.get(key))?.split(' ')[0])).toBeLessThan(Number(last) + 3_600_000_000)
+  })
+
+  it('takes a key somebody else wrote to for one that owes nothing', async () => {
+    const name = randomUUID()
+    await redis.set(`ratelimit:{k}${name}`, 'rubbish')
+    expect(
+      await redisStore(redis)
+        .open([limit(name, 1, 1000, 1)])
+        .take(['k'], [1]),
+    ).toMatchObject({ admitted: true })
+  })
+
+  it('charges several limits all or nothing, and says which refused', async () => {
+    const limiter = redisStore(redis).open([
+      limit(randomUUID(), 2, 60_000, 2),
+      limit(randomUUID(), 3, 60_000, 3, false),
+      limit(randomUUID(), 9, 60_000, 9),
+    ])
+    const keys = ['a', 'b', undefined]
+    await limiter.take(keys, [1, 1, 1])
+    expect(await limiter.take(keys, [1, 1, 1])).toMatchObject({
+      admitted: true,
+      limits: [{ remaining: 0 }, { remaining: 1 }, undefined],
+    })
+    const { admitted, limits } = await limiter.take(keys, [1, 1, 1])
+    expect(admitted).toBe(false)
+    expect(limits.map((state) => (state?.waitMs ?? 0) > 0)).toEqual([true, false, false])
+    expect(limits[1]?.remaining).toBe(1)
+  })
+})
+
+// Each with how to make it and how to end it.
+const clients: [string, () => Promise<{ client: RedisClient; close(): unknown }>][] = [
+  [
+    'ioredis',
+    async () => {
+      const client = new Redis(server.port)
+      return { client, close: () => client.disconnect() }
+    },
+  ],
+  [
+    'node-redis',
+    async () => {
+      const client = await createClient({ url: server.url }).connect()
+      return { client, close: () => client.destroy() }
+    },
+  ],
+]
+
+describe.each(clients)('with %s', (_name, connect) => {
+  // reference: symbol 79
+  it('keeps its bound under calls at once', async () => {
+    const { client, close } = await connect()
+    try {
+      const limiter = redisStore(client).open([limit(randomUUID(), 1, 60_000, 25)])
+      const decisions = await Promise.all(Array.from({ length: 100 }, () => limiter.take(['k'], [1])))
+      expect(decisions.filter(({ admitted }) => admitted)).toHaveLength(25)
+    } finally {
+      close()
+    }
+  })
+
+  it('takes one round trip per decision, also after the server forgot its scripts', async () => {
+    const { client, close } = await connect()
+    const watcher = new Redis(server.port)
+    try {
+      const limiter = redisStore(client).open([limit('a', 9, 1000, 9), limit('b', 9, 1000, 9), limit('c', 9, 1000, 9)])
+      await limiter.take(['warm', 'warm', 'warm'], [1, 1, 1])
+      expect(await commandsDuring(watcher, () => limiter.take(['k', 'k', 'k'], [1, 1, 1]))).toEqual(['evalsha'])
+      await redis.script('FLUSH')
+      expect(await commandsDuring(watcher, () => limiter.take(['k', 'k', 'k'], [1, 1, 1]))).toEqual(['evalsha', 'eval'])
+      expect(await commandsDuring(watcher, () => limiter.take(['k', 'k', 'k'], [1, 1, 1]))).toEqual(['evalsha'])
+    } finally {
+      watcher.disconnect()
+      close()
+    }
+  })
+
+  it('rejects, and ends nothing, when the server says no', async () => {
+    const { client, close } = await connect()
+    try {
+      const name = randomUUID()
+      await redis.lpush(`ratelimit:{k}${name}`, 'a list')
+      await expect(
+        redisStore(client)
+          .open([limit(name, 1, 1000, 1)])
+          .take(['k'], [1]),
+      ).rejects.toThrow('WRONGTYPE')
+    } finally {
+      close()
+    }
+  })
+})
+
+/** The commands clients sent meanwhile, those of scripts apart. */
+async function commandsDuring(watcher: Redis, work: () => unknown): Promise<string[]> {
+  const monitor = await watcher.monitor()
+  const seen: string[] = []
+  const marked = randomUUID()
+  const over = new Promise<void>((resolve) => {
+    monitor.on('monitor', (_time: string, [command = '', text]: string[], source: string) => {
+      if (text === marked) resolve()
+      else if (source !== 'lua') seen.push(command.toLowerCase())
+    })
+  })
+  await work()
+  await redis.echo(marked)
+  await over
+  monitor.disconnect()
+  return seen
+}
+
+describe('on a cluster', () => {
+  const clusters: [string, (node: RedisServer) => Promise<{ client: RedisClient; close(): unknown }>][] = [
+    [
+      'ioredis',
+      async (node) => {
+        const client = new Cluster([{ host: '127.0.0.1', port: node.port }])
+        return { client, close: () => client.disconnect() }
+      },
+    ],
+    [
+      'node-redis',
+      async (node) => {
+        const client = createCluster({ rootNodes: [{ url: node.url }] })
+        await client.connect()
+        return { client, close: () => client.destroy() }
+      },
+    ],
+  ]
+
+  it.each(clusters)(
+    '%s: the keys of a decision live on one node, whatever callers put into them',
+    async (_name, connect) => {
+      // One node is enough: it refuses scripts whose keys are in different slots.
+      await using node = await RedisServer.start('--cluster-enabled', 'yes', '--cluster-announce-ip', '127.0.0.1')
+      const direct = new Redis(node.port)
+      try {
+        await direct.cluster('ADDSLOTSRANGE', 0, 16_383)
+        while (!(await direct.cluster('INFO')).includes('cluster_state:ok'))
+          await direct.echo('waiting for the cluster')
+        await expect(direct.eval('return 1', 2, 'a', 'b')).rejects.toThrow('CROSSSLOT')
+        const { client, close } = await connect(node)
+        try {
+          const store = redisStore(client)
+          const perKey = store.open([limit('a', 9, 1000, 9), limit('b', 9, 60_000, 9)])
+          const mixed = store.open([limit('c', 9, 1000, 9), limit('d', 9, 60_000, 9, false)])
+          for (const key of ['k', '}{', '{}', '{a}', '}', '%7b', ' ', '\0peer=::1', 'a b', 'ü', '{'.repeat(100)]) {
+            for (const take of [perKey, mixed] satisfies Limiter[]) {
+              expect(await take.take([key, key], [1, 1])).toMatchObject({ admitted: true })
+            }
+            expect(await mixed.take([`${key}x`, `y${key}`], [1, 1])).toMatchObject({ admitted: true })
+          }
+        } finally {
+          close()
+        }
+      } finally {
+        direct.disconnect()
+      }
+    },
+  )
+})
+
+describe('a key in Redis', () => {
+  /** The keys a client is asked for. */
+  const keysFor = async (limits: readonly StoredLimit[], keys: readonly string[]): Promise<readonly string[]> => {
+    let asked: readonly string[] = []
+    const client = {
+      evalsha: (_sha: string, count: number, ...rest: string[]) => {
+        asked = rest.slice(0, count)
+        return Promise.resolve([1, 0, ...asked.map(() => 0)])
+      },
+      eval: () => Promise.reject(new Error('not asked for')),
+    }
+    await redisStore(client)
+      .open(limits)
+      .take(
+        keys,
+        keys.map(() => 1),
+      )
+    return asked
+  }
+  const tagOf = (key: string): string | undefined => /^[^{]*\{([^}]+)\}/.exec(key)?.[1]
+
+  it('belongs to one caller, and to the node of that caller', async () => {
+    const [one, two] = [limit('one', 1, 1000, 1), limit('two', 1, 60_000, 1)]
+    const anything = string({ unit: 'binary-ascii', minLength: 1 })
+    await assert(
+      asyncProperty(anything, anything, async (a, b) => {
+        const [first = '', second = ''] = await keysFor([one, two], [a, a])
+        const [other] = await keysFor([one, two], [b, b])
+        expect(tagOf(first)).toBeDefined()
+        expect(tagOf(first)).toBe(tagOf(second))
+        expect(first).not.toBe(second)
+        expect(first === other).toBe(a === b)
+        const mixed = await keysFor([one, { ...two, sameKeyAsFirst: false }], [a, b])
+        expect(mixed.map(tagOf)).toEqual(['one,two', 'one,two'])
+      }),
+    )
+  })
+})
+
+describe('options', () => {
+  it.each<[unknown, object, string]>([
+    [undefined, {}, 'redisStore: option "client" must be an ioredis or node-redis client, got undefined'],
+    [{}, {}, 'redisStore: option "client"'],
+    [{ evalsha: () => undefined }, { prefix: 'a{' }, 'redisStore: option "prefix"'],
+    [{ evalsha: () => undefined }, { ttl: 1 }, 'redisStore: unknown option "ttl"'],
+  ])('%j %j: %s', (client, options, message) => {
+    expect(() => redisStore(client as RedisClient, options)).toThrow(message)
+  })
+})

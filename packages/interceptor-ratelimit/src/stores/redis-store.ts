@@ -1,0 +1,99 @@
+import { accepts, type OptionTable, quoted, readOptions } from '@grpc-stack/grpc-core/authoring'
+import { type Quota, remaining, resetMs, unitsOf, waitMs } from '../quota/gcra.ts'
+import { type RedisClient, type RunScript, scriptRunner } from './redis-client.ts'
+import { TAKE_SCRIPT, TAKE_SHA } from './redis-script.ts'
+import type { Decision, Limiter, LimitState, Store, StoredLimit } from './store.ts'
+
+export interface RedisStoreOptions {
+  /** Start of every key in Redis. Default: `ratelimit:`. */
+  readonly prefix?: string
+}
+
+const table = {
+  prefix: accepts('a string without braces', (value): value is string => {
+    return typeof value === 'string' && !/[{}]/.test(value)
+  }).default('ratelimit:'),
+} satisfies OptionTable<RedisStoreOptions>
+
+/**
+ * Counters in Redis (5 or newer, or Valkey), shared by all processes that use the same server, prefix and limit name.
+ * Each decision is one script run, atomic and by the clock of the server, in one round trip.
+ *
+ *     import { Redis } from 'ioredis'
+ *     rateLimit({ rate: 100, store: redisStore(new Redis()) })
+ *
+ *     import { createClient } from 'redis'
+ *     rateLimit({ rate: 100, store: redisStore(await createClient().connect()) })
+ *
+ * The client stays yours: connect it, configure its reconnecting, close it. It may be a cluster client. The store listens for
+ * its 'error' events so that a lost connection cannot end the process; listen as well to know why it was lost.
+ *
+ * On a cluster the keys of one decision must live on one node. Limits with one key function spread over the nodes by key;
+ * a `rateLimit()` whose limits have different key functions keeps all its counters on one node. Two `rateLimit()`s,
+ * one after the other, spread, but charge the first when the second refuses.
+ *
+ * @throws TypeError if `client` is neither an ioredis nor a node-redis client.
+ */
+export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): Store {
+  const { prefix } = readOptions('redisStore', options, table, { show: quoted })
+  const run = scriptRunner(client, TAKE_SCRIPT, TAKE_SHA)
+  return { open: (limits) => new RedisLimiter(run, prefix, limits) }
+}
+
+class RedisLimiter implements Limiter {
+  readonly #run: RunScript
+  readonly #limits: readonly StoredLimit[]
+  readonly #keyFor: (limit: StoredLimit, key: string) => string
+
+  constructor(run: RunScript, prefix: string, limits: readonly StoredLimit[]) {
+    this.#run = run
+    this.#limits = limits
+    const together = limits.every(({ sameKeyAsFirst }) => sameKeyAsFirst)
+    const group = limits.map(({ name }) => name).join(',')
+    // What is in braces decides about the node.
+    this.#keyFor = together
+      ? ({ name }, key) => `${prefix}{${escaped(key)}}${name}`
+      : ({ name }, key) => `${prefix}{${group}}${name}:${escaped(key)}`
+  }
+
+  async take(keys: readonly (string | undefined)[], costs: readonly number[]): Promise<Decision> {
+    const redisKeys: string[] = []
+    const args: string[] = []
+    for (const [i, limit] of this.#limits.entries()) {
+      const key = keys[i]
+      if (key === undefined) continue
+      const { quota } = limit
+      redisKeys.push(this.#keyFor(limit, key))
+      args.push(String(quota.leakPerUs), String(quota.capacity), String(unitsOf(quota, costs[i] as number)))
+    }
+    const reply: unknown = await this.#run(redisKeys, args)
+    const [admitted, , ...debts] = numbersOf(reply, redisKeys.length + 2)
+    let next = 0
+    const limits = this.#limits.map(({ quota }, i) =>
+      keys[i] === undefined ? undefined : stateOf(quota, debts[next++] as number, costs[i] as number, admitted === 1),
+    )
+    return { admitted: admitted === 1, limits }
+  }
+}
+
+function stateOf(quota: Quota, debt: number, cost: number, admitted: boolean): LimitState {
+  const units = unitsOf(quota, cost)
+  const after = admitted ? debt + units : debt
+  return {
+    waitMs: admitted ? 0 : waitMs(quota, debt, units),
+    remaining: remaining(quota, after),
+    resetMs: resetMs(quota, after),
+  }
+}
+
+/** The integers of a reply, whatever types the client gives them. */
+function numbersOf(reply: unknown, count: number): readonly number[] {
+  const numbers = Array.isArray(reply) ? reply.map(Number) : []
+  if (numbers.length === count && numbers.every(Number.isSafeInteger)) return numbers
+  throw new Error(`redisStore: expected ${count} integers from the script`)
+}
+
+/** Callers choose what is in a key: braces would choose the node, too. */
+function escaped(key: string): string {
+  return key.replace(/[{}%\0-\x20]/g, (character) => `%${character.charCodeAt(0).toString(16).padStart(2, '0')}`)
+}
