@@ -11,12 +11,6 @@ export {
   wallClock,
 } from './authoring/clock.ts'
 export { type Containment, type ContainOptions, contain } from './authoring/contain.ts'
-export {
-  type CredentialScrubber,
-  credentialScrubber,
-  isCredentialName,
-  rememberCredentials,
-} from './authoring/credential-text.ts'
 export { inThisContext } from './authoring/in-this-context.ts'
 export { Listeners } from './authoring/listeners.ts'
 export { LruMap } from './authoring/lru-map.ts'
@@ -61,4 +55,10 @@ export { sleep } from './authoring/sleep.ts'
 export { type NamedSettings, named } from './compose/named.ts'
 export { type Matchers, withMatchers } from './compose/namings.ts'
 export type { CallRecord, MessageBytes } from './contract/call-record.ts'
+export {
+  type CredentialScrubber,
+  credentialScrubber,
+  isCredentialName,
+  rememberCredentials,
+} from './contract/credential-text.ts'
 export { isThenable } from './runtime/thenable.ts'

@@ -1,6 +1,7 @@
 import type { Call } from '../contract/call.ts'
+import { credentialScrubber } from '../contract/credential-text.ts'
 import { isThenable } from '../runtime/thenable.ts'
-import { credentialScrubber } from './credential-text.ts'
+import { frames, onOneLine } from '../runtime/warning-text.ts'
 
 export interface ContainOptions<Place extends string> {
   /** Told of each failure instead of the process warning. What it throws is counted and otherwise ignored. */
@@ -82,27 +83,9 @@ class Contained<Place extends string> implements Containment<Place> {
     const text = onOneLine(call === undefined ? message : credentialScrubber(call)(message))
     process.emitWarning(
       `${this.#owner}: "${where}" failed: ${text}. RPCs are not affected; more failures are only counted.`,
-      { type: 'GrpcStackWarning', code: this.#code, ...detail(error) },
+      { type: 'GrpcStackWarning', code: this.#code, ...frames(error) },
     )
   }
 }
 
 const MOST_PLACES = 100
-const LONGEST = 1024
-
-/** Where it was thrown. The lines above the frames repeat the message, with what was taken out of it. */
-function detail(error: unknown): { detail?: string } {
-  const stack = error instanceof Error ? error.stack : undefined
-  if (typeof stack !== 'string') return {}
-  const frames = stack.split('\n').filter((line) => /^ {4}at /.test(line))
-  return frames.length === 0 ? {} : { detail: frames.join('\n') }
-}
-
-/** A peer may have chosen parts of a message: it must not write lines of its own. */
-function onOneLine(text: string): string {
-  const cut = text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text
-  return cut.replace(
-    /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu,
-    (c) => `\\u${(c.codePointAt(0) ?? 0).toString(16).padStart(4, '0')}`,
-  )
-}

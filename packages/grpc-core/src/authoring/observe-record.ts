@@ -1,10 +1,10 @@
 import type { Metadata } from '@grpc/grpc-js'
 import type { Call, CallAttempt, ClientCall } from '../contract/call.ts'
 import { type CallRecord, type MessageBytes, RECORD } from '../contract/call-record.ts'
+import { type CredentialScrubber, credentialScrubber } from '../contract/credential-text.ts'
 import type { MethodInfo } from '../contract/method.ts'
 import type { Status } from '../contract/status.ts'
 import { isThenable } from '../runtime/thenable.ts'
-import { type CredentialScrubber, credentialScrubber } from './credential-text.ts'
 
 /** More than any retry policy makes; hedges have a limit of their own. */
 const MOST_ATTEMPTS = 16

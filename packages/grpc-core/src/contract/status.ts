@@ -1,6 +1,7 @@
 import { status as Code, Metadata, type StatusObject } from '@grpc/grpc-js'
 import { show } from '../runtime/show.ts'
 import { PROTOCOL } from '../runtime/version.ts'
+import { causeWithin, passCause, sameCause } from './concealed-cause.ts'
 import { isCode, isMetadata, type MeantStatus, meantStatus, usableMetadata } from './given-status.ts'
 
 /**
@@ -131,12 +132,13 @@ export class LocalStatus implements Status {
     Object.defineProperty(LocalStatus.prototype, KIND, { value: 'local' })
   }
 
-  constructor(given: Status, refusedBy?: string) {
+  /** @param metadata in the place of the status' own */
+  constructor(given: Status, refusedBy?: string, metadata: Metadata | undefined = given.metadata) {
     this.code = isCode(given.code) ? given.code : Code.UNKNOWN
     this.details = validDetails(given.code, given.details)
-    this.metadata = usableMetadata(given.metadata) ?? NO_METADATA()
+    this.metadata = usableMetadata(metadata) ?? NO_METADATA()
     this.origin = given.origin ?? 'local'
-    if (given.cause !== undefined) this.cause = given.cause
+    passCause(given, this)
     if (given.attempts !== undefined) this.attempts = given.attempts
     if (given.hedges !== undefined) this.hedges = given.hedges
     const refuser = given.refusedBy ?? refusedBy
@@ -147,10 +149,11 @@ export class LocalStatus implements Status {
 /** The same status with other trailers. */
 export function withMetadata(status: Status, metadata: Metadata | undefined): Status {
   if (metadata === undefined || metadata === status.metadata) return status
-  const { code, details = '', cause } = status
-  if (kindOf(status) !== 'remote') return new LocalStatus({ ...status, metadata })
+  const { code, details = '' } = status
+  if (kindOf(status) !== 'remote') return new LocalStatus(status, undefined, metadata)
   const copy = withAttempts(new RemoteStatus(code, details, metadata), status.attempts ?? 0, status.hedges ?? 0)
-  return cause === undefined ? copy : Object.assign(copy, { cause })
+  passCause(status, copy)
+  return copy
 }
 
 /** The same status with these numbers of attempts and hedges, each absent where it says nothing. */
@@ -160,7 +163,8 @@ export function withAttempts(status: Status, begun: number, hedged: number): Sta
   if (status.attempts === attempts && status.hedges === hedges) return status
   // Of the same class: to the application a status that grpc-js reported has no other own properties than these.
   const copy: Status & { attempts?: number; hedges?: number } = Object.create(Object.getPrototypeOf(status) as object)
-  Object.assign(copy, status)
+  Object.defineProperties(copy, Object.getOwnPropertyDescriptors(status))
+  passCause(status, copy)
   delete copy.attempts
   delete copy.hedges
   return Object.assign(copy, attempts && { attempts }, hedges && { hedges })
@@ -240,9 +244,9 @@ export class RpcError extends Error implements Status {
     try {
       // The parts a peer can choose, made valid; the others are of this process.
       const { code, details, metadata } = receivedStatus(status as StatusObject)
-      const { cause, origin, refusedBy, attempts, hedges } = status ?? {}
-      const options = { metadata, cause, origin, refusedBy, attempts, hedges }
-      if (code !== Code.OK) return new RpcError(code, details, options)
+      const { origin, refusedBy, attempts, hedges } = status ?? {}
+      const options = { metadata, cause: status && causeWithin(status), origin, refusedBy, attempts, hedges }
+      if (code !== Code.OK) return sameCause(new RpcError(code, details, options), status)
       return new RpcError(Code.UNKNOWN, `Status OK is no error${details === '' ? '' : `: ${details}`}`, options)
     } catch (error) {
       return new RpcError(Code.UNKNOWN, 'Invalid status', { cause: error }) // a getter's

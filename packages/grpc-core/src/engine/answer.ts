@@ -1,5 +1,6 @@
 import { status as Code } from '@grpc/grpc-js'
 import type { Interceptor } from '../contract/call.ts'
+import { concealCause } from '../contract/concealed-cause.ts'
 import { statusProblem } from '../contract/given-status.ts'
 import { isComplete, isRpcError, LocalStatus, type Status, UnattemptedStatus } from '../contract/status.ts'
 import { callOfGrpcJs } from '../grpc-js/called-by-grpc-js.ts'
@@ -54,7 +55,9 @@ export function tapStatus(error: unknown, side: Side, hook: string | undefined):
 /** What went wrong in this process. On a server the text stays with the cause: details go to the peer. */
 export function internalStatus(side: Side, what: string, cause?: unknown): Status {
   const details = side === 'server' ? 'Internal error' : what
-  return new LocalStatus({ code: Code.INTERNAL, details, cause: cause ?? new Error(what) })
+  const error = cause ?? new Error(what)
+  if (side === 'client') return new LocalStatus({ code: Code.INTERNAL, details, cause: error })
+  return concealCause(new LocalStatus({ code: Code.INTERNAL, details }), error)
 }
 
 /** What a handler is told, in the cause, that gives something else where Metadata belong. */

@@ -21,7 +21,7 @@ export function handlerError(error: unknown, trailers?: Metadata): ServerErrorRe
 }
 
 function made(error: unknown, code: Code | undefined, details: string | undefined, metadata: Metadata): HandlerError {
-  rememberCause(metadata, error)
+  rememberCause(metadata, { error, concealed: code === undefined })
   return new HandlerError(code ?? Code.INTERNAL, details?.toWellFormed() ?? 'Internal error', metadata)
 }
 

@@ -1,6 +1,7 @@
 import { AsyncResource } from 'node:async_hooks'
 import { status as Code, type Metadata, type ServerInterceptingCallInterface } from '@grpc/grpc-js'
 import type { Interceptor, ServerCall } from '../../contract/call.ts'
+import { concealCause, concealedIn } from '../../contract/concealed-cause.ts'
 import { RpcContext, storageForCall } from '../../contract/context.ts'
 import { isAbsent, isMetadata, usableMetadata } from '../../contract/given-status.ts'
 import type { MethodInfo } from '../../contract/method.ts'
@@ -17,6 +18,7 @@ import { InterceptedCall } from '../intercepted-call.ts'
 import type { HandlerLink } from './handler-link.ts'
 import { ResponseSender } from './response-sender.ts'
 import { type ServerListener, ServerWire } from './server-wire.ts'
+import { reportUnlessSeen } from './unseen-causes.ts'
 
 /** What all calls of a server stack have in common. */
 export interface SharedByCalls {
@@ -306,7 +308,8 @@ export class InterceptedServerCall
     }
     const given = new RemoteStatus(status.code, status.details, status.metadata)
     const cause = given.code === Code.OK ? undefined : causeOf(given.metadata)
-    this.endWith(cause === undefined ? given : Object.assign(given, { cause }))
+    if (cause?.concealed) this.endWith(concealCause<Status>(given, cause.error))
+    else this.endWith(cause?.error === undefined ? given : Object.assign(given, { cause: cause.error }))
   }
 
   /** As `sendStatus`, for a status of this library. */
@@ -347,6 +350,8 @@ export class InterceptedServerCall
     }
     const status = this.#misuse ?? final
     this.#final = status
+    const concealed = concealedIn(status) ?? concealedIn(this.#settled)
+    if (concealed !== undefined) reportUnlessSeen(concealed, this)
     this.#response.sendStatus(status)
   }
 

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Metadata } from '@grpc/grpc-js'
-import type { Call } from '../contract/call.ts'
 import { processWide } from '../runtime/copies.ts'
+import type { Call } from './call.ts'
 
 /** Takes the credentials of one call out of a text. */
 export type CredentialScrubber = (text: string) => string

@@ -1,0 +1,49 @@
+import type { ServerCall } from '../../contract/call.ts'
+import type { ConcealedCause } from '../../contract/concealed-cause.ts'
+import { credentialScrubber } from '../../contract/credential-text.ts'
+import { errorText } from '../../runtime/show.ts'
+import { frames, onOneLine } from '../../runtime/warning-text.ts'
+
+const MINUTE_MS = 60_000
+
+interface Report {
+  at: number
+  /** Further causes since. */
+  more: number
+}
+
+/** By the path of a registered method. Callers can invent the others without end: they have one report together. */
+const reports = new Map<string, Report>()
+const UNREGISTERED = 'unregistered methods'
+
+/**
+ * Makes public what a server RPC failed of, as a process warning, if nothing that stands on the call looks at it: the peer has only been
+ * told "Internal error". At most one a minute for each method.
+ */
+export function reportUnlessSeen(concealed: ConcealedCause, call: ServerCall): void {
+  // Behind what observers do once they have heard the status.
+  setImmediate(() => {
+    if (!concealed.seen) report(concealed, call)
+  })
+}
+
+function report(concealed: ConcealedCause, call: ServerCall): void {
+  const { method } = call
+  const name = method.registered ? method.path : UNREGISTERED
+  const now = performance.now()
+  const last = reports.get(name)
+  if (last !== undefined && now - last.at < MINUTE_MS) {
+    last.more++
+    return
+  }
+  reports.set(name, { at: now, more: 0 })
+  // Looked at, now.
+  const error = concealed.look()
+  const text = onOneLine(credentialScrubber(call)(errorText(error)))
+  const more = last === undefined || last.more === 0 ? '' : ` ${last.more} more went unreported since the last report.`
+  process.emitWarning(
+    `A call of ${name} ended with INTERNAL, and no interceptor has looked at the cause: ${text}.${more} An interceptor that ` +
+      'records status.cause, such as logging(), takes the place of this warning.',
+    { type: 'GrpcStackWarning', code: 'GRPC_STACK_UNSEEN_CAUSE', ...frames(error) },
+  )
+}
