@@ -1,6 +1,6 @@
 import { status as Code } from '@grpc/grpc-js'
 import type { ClientCall, Next, Status } from '@grpc-stack/grpc-core'
-import { isThenable, sleep } from '@grpc-stack/grpc-core/authoring'
+import { isThenable, quoted, sleep } from '@grpc-stack/grpc-core/authoring'
 import { type Decision, decide, type Failure, type GiveUpReason, isServerTrouble } from './decision.ts'
 import { readPushback } from './pushback.ts'
 import { readRetryInfo } from './retry-info.ts'
@@ -116,13 +116,8 @@ export class Attempts {
     const { code, metadata, origin, refusedBy } = status
     if (metadata !== undefined && metadata.get(PREVIOUS_ATTEMPTS).length > 0) warnOfSecondRetrier(call)
     let asked: boolean | undefined
-    let ownBackoffMs: number | undefined
     try {
       asked = synchronous('retryIf', retryIf?.(status, { call, attempts: report.attempts }))
-      ownBackoffMs = synchronous('backoff', backoff?.(streak + 1, status))
-      if (ownBackoffMs !== undefined && !(ownBackoffMs >= 0)) {
-        throw new TypeError(`retry: "backoff" must return a number of milliseconds ≥ 0, got ${ownBackoffMs}`)
-      }
     } catch (problem) {
       return { retry: false, reason: 'error', problem }
     }
@@ -143,10 +138,14 @@ export class Attempts {
       retryInfoMs: metadata && readRetryInfo(metadata),
       leftMs,
       asked,
-      backoffMs: ownBackoffMs,
+      ownBackoffMs: backoff && (() => waitOf(backoff(streak + 1, status))),
     }
     if (isServerTrouble(plan, failure)) this.#budget?.failed()
-    return decide(plan, failure, random, () => this.#budget?.spend() ?? true)
+    try {
+      return decide(plan, failure, random, () => this.#budget?.spend() ?? true)
+    } catch (problem) {
+      return { retry: false, reason: 'error', problem } // that of `backoff`
+    }
   }
 
   #giveUp(status: Status, report: RetryReport, reason: GiveUpReason, problem?: unknown): Status {
@@ -164,6 +163,12 @@ export class Attempts {
     method.channelSeen = true
     if (retriesBelow(channelOptions, this.#call.method)) warnOfSecondRetrier(this.#call)
   }
+}
+
+function waitOf(answer: number): number {
+  const ms = synchronous('backoff', answer)
+  if (typeof ms === 'number' && ms >= 0) return ms
+  throw new TypeError(`retry: "backoff" must return a number of milliseconds ≥ 0, got ${quoted(ms)}`)
 }
 
 /** A promise is always true: taken for an answer, it would retry whatever it says. */

@@ -24,7 +24,7 @@ const failure: Failure = {
   retryInfoMs: undefined,
   leftMs: Number.POSITIVE_INFINITY,
   asked: undefined,
-  backoffMs: undefined,
+  ownBackoffMs: undefined,
 }
 
 const EXHAUSTED = { code: Code.RESOURCE_EXHAUSTED }
@@ -93,8 +93,8 @@ describe('decide', () => {
     ['the caller says no', { asked: false }, 'status'],
     ['the caller says yes, the server no', { asked: true, pushback: 'stop' }, 'pushback'],
     ['the caller says yes to a refusal', { asked: true, refused: true }, 'refused'],
-    ['a wait of the caller’s own', { backoffMs: 5 }, 'after 5'],
-    ['a wait of the caller’s own and RetryInfo', { backoffMs: 5, retryInfoMs: 9 }, 'after 9'],
+    ['a wait of the caller’s own', { ownBackoffMs: () => 5 }, 'after 5'],
+    ['a wait of the caller’s own and RetryInfo', { ownBackoffMs: () => 5, retryInfoMs: 9 }, 'after 9'],
   ])('%s: %o → %s', (_what, change, expected, policyChange) => {
     expect(verdict(change, policyChange)).toBe(expected)
   })
@@ -118,6 +118,39 @@ describe('decide', () => {
     expect(spent).toBe(0)
     decide(policy, failure, Math.random, spend)
     expect(spent).toBe(1)
+  })
+})
+
+describe('a wait of the caller’s own', () => {
+  function asked(change: Partial<Failure>, affordable = true): number {
+    let count = 0
+    const ownBackoffMs = () => ++count
+    decide(policy, { ...failure, ...change, ownBackoffMs }, Math.random, () => affordable)
+    return count
+  }
+
+  it.each<[string, Partial<Failure>, boolean?]>([
+    ['another status', { code: Code.INTERNAL }],
+    ['a refusal', { refused: true }],
+    ['the caller says no', { asked: false }],
+    ['the last attempt', { attempts: 3 }],
+    ['a committed call', { committed: true }],
+    ['pushback to stop', { pushback: 'stop' }],
+    ['pushback, which wins', { pushback: 30 }],
+    ['no time left', { leftMs: 0 }],
+    ['RetryInfo beyond the deadline', { leftMs: 100, retryInfoMs: 100 }],
+    ['no budget', {}, false],
+  ])('is not asked for without a retry to wait for: %s', (_what, change, affordable) => {
+    expect(asked(change, affordable)).toBe(0)
+  })
+
+  it('is asked for once for each retry', () => {
+    expect(asked({})).toBe(1)
+  })
+
+  it('that does not fit before the deadline ends the call', () => {
+    const decision = decide(policy, { ...failure, ownBackoffMs: () => 100, leftMs: 100 }, Math.random, () => true)
+    expect(decision).toEqual({ retry: false, reason: 'deadline' })
   })
 })
 

@@ -48,8 +48,8 @@ export interface Failure {
   readonly leftMs: number
   /** The caller's own word on whether this failure may be retried. */
   readonly asked: boolean | undefined
-  /** The caller's own wait, instead of the policy's. */
-  readonly backoffMs: number | undefined
+  /** Asks for the caller's own wait, instead of the policy's. */
+  readonly ownBackoffMs: (() => number) | undefined
 }
 
 export type Decision =
@@ -72,7 +72,10 @@ export function isServerTrouble(policy: Policy, failure: Failure): boolean {
   return isRetryable(policy, failure) || (failure.pushback === 'stop' && !failure.refused)
 }
 
-/** gRFC A6's decision, in its order: a used-up number of attempts wins over a pushback that asks for another one. */
+/**
+ * gRFC A6's decision, in its order: a used-up number of attempts wins over a pushback that asks for another one. A wait of the caller's
+ * own is asked for last, when all but the deadline allows the retry; one that does not fit has then cost a share of the budget.
+ */
 export function decide(policy: Policy, failure: Failure, random: () => number, spend: () => boolean): Decision {
   if (!isRetryable(policy, failure)) return giveUp(failure.refused ? 'refused' : 'status')
   const { pushback, retryInfoMs = 0 } = failure
@@ -81,9 +84,16 @@ export function decide(policy: Policy, failure: Failure, random: () => number, s
   if (failure.attempts >= policy.maxAttempts) return giveUp('attempts')
   const asked = Math.max(pushback ?? 0, retryInfoMs)
   if (asked > policy.maxPushbackMs) return giveUp('pushback')
-  const own = () => failure.backoffMs ?? jittered(backoffMs(policy, failure.streak + 1), policy.jitter, random)
-  const delayMs = pushback ?? Math.max(own(), retryInfoMs)
-  if (delayMs >= failure.leftMs) return giveUp('deadline')
+  const { ownBackoffMs, leftMs } = failure
+  if (pushback === undefined && ownBackoffMs !== undefined) {
+    if (retryInfoMs >= leftMs || leftMs <= 0) return giveUp('deadline')
+    if (!spend()) return giveUp('budget')
+    const delayMs = Math.max(ownBackoffMs(), retryInfoMs)
+    return delayMs < leftMs ? { retry: true, delayMs, pushedBack: false } : giveUp('deadline')
+  }
+  const delayMs =
+    pushback ?? Math.max(jittered(backoffMs(policy, failure.streak + 1), policy.jitter, random), retryInfoMs)
+  if (delayMs >= leftMs) return giveUp('deadline')
   if (!spend()) return giveUp('budget')
   return { retry: true, delayMs, pushedBack: pushback !== undefined }
 }

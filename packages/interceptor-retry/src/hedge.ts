@@ -72,11 +72,13 @@ const WHERE = 'hedge'
 const table = {
   delayMs: wait.optional(),
   idempotent: matcher().optional().refusingUndefined('leave it out to hedge all that the service config names'),
-  maxAttempts: integer({ min: 2 }).default(2),
-  nonFatalStatusCodes: errorCodes('a list of status codes other than OK', 0).default([Code.UNAVAILABLE]),
-  budget: budget.optional(),
+  maxAttempts: integer({ min: 2 }).default(2).refusingUndefined('leave it out for 2 attempts'),
+  nonFatalStatusCodes: errorCodes('a list of status codes other than OK', 0)
+    .default([Code.UNAVAILABLE])
+    .refusingUndefined('leave it out for UNAVAILABLE'),
+  budget: budget.optional().refusingUndefined('leave it out for a budget of this interceptor'),
   // Read by readServiceConfig, which names the member that is wrong.
-  serviceConfig: anything().optional(),
+  serviceConfig: anything().optional().refusingUndefined('leave it out to hedge by the other options'),
   onHedge: func<(event: HedgeEvent) => void>().optional(),
   clock: monotonicClock(),
 } satisfies OptionTable<HedgeOptions>

@@ -38,12 +38,14 @@ export interface TokenBudgetOptions {
 }
 
 const share = number({ min: 0 })
-const maxBufferedBytes = bytes({ min: 0, infinite: true }).default(16 * 1024 * 1024)
+const maxBufferedBytes = bytes({ min: 0, infinite: true })
+  .default(16 * 1024 * 1024)
+  .refusingUndefined('leave it out to keep up to 16 MiB')
 
 const ratioTable = {
-  ratio: share.default(0.2),
-  minRetriesPerSecond: share.default(10),
-  windowMs: milliseconds({ above: 0 }).default(10_000),
+  ratio: share.default(0.2).refusingUndefined('leave it out for a fifth of the calls'),
+  minRetriesPerSecond: share.default(10).refusingUndefined('leave it out for 10 per second'),
+  windowMs: milliseconds({ above: 0 }).default(10_000).refusingUndefined('leave it out for 10 seconds'),
   maxBufferedBytes,
   clock: monotonicTime(),
 } satisfies OptionTable<RatioBudgetOptions>

@@ -70,7 +70,7 @@ export interface RetryOptions {
     status: Status,
     facts: { readonly call: ClientCall; readonly attempts: number },
   ) => boolean | undefined
-  /** The wait before retry `retry` (1, 2, …) in ms, instead of the policy's; no jitter is added. Pushback still wins. */
+  /** The wait before retry `retry` (1, 2, …) in ms, instead of the policy's; no jitter is added. Pushback still wins. Asked last, only for a failure that is retried. */
   readonly backoff?: (retry: number, status: Status) => number
   /**
    * Retries statuses that an interceptor inside this one made without a server: all, or those of interceptors with
@@ -96,7 +96,7 @@ export interface RetryOptions {
   readonly maxReplayMessages?: number
   /**
    * A gRPC service config, as JSON text or parsed. Its `retryPolicy` decides for the methods it names, others are not
-   * retried; its `retryThrottling` is the default budget. The options above that a `retryPolicy` lacks hold besides.
+   * retried unless `retry.perCall` asks for it; its `retryThrottling` is the default budget. The options above that a `retryPolicy` lacks hold besides.
    */
   readonly serviceConfig?: string | object
   /** Called before each wait. What it throws is reported as a process warning. */

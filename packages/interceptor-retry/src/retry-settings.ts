@@ -39,56 +39,66 @@ const overridable = {
 }
 
 const table = {
-  maxAttempts: overridable.maxAttempts.default(3),
+  maxAttempts: overridable.maxAttempts.default(3).refusingUndefined('leave it out for 3 attempts'),
   initialBackoffMs: wait.default(100),
   maxBackoffMs: wait.default(5000),
   backoffMultiplier: number({ above: 0 }).default(2),
   jitter: oneOf('full', 'proportional', 'none').optional(),
-  retryableStatusCodes: overridable.retryableStatusCodes.default([Code.UNAVAILABLE]),
+  retryableStatusCodes: overridable.retryableStatusCodes
+    .default([Code.UNAVAILABLE])
+    .refusingUndefined('leave it out to retry UNAVAILABLE'),
   perAttemptTimeoutMs: overridable.perAttemptTimeoutMs,
   idempotent: matcher().default(() => false),
-  retryIf: func<NonNullable<RetryOptions['retryIf']>>().optional(),
+  retryIf: func<NonNullable<RetryOptions['retryIf']>>()
+    .optional()
+    .refusingUndefined('leave it out to let the status codes decide'),
   backoff: func<NonNullable<RetryOptions['backoff']>>().optional(),
   retryRefusals: flag()
     .or(listOf(text(), { expected: 'a list of interceptor names' }))
     .default(false),
-  budget: budget.optional(),
-  maxPushbackMs: wait.default(LONGEST_TIMEOUT_MS),
-  maxReplayBytes: bytes({ min: 0, infinite: true }).default(1024 * 1024),
-  maxReplayMessages: number({ min: 0, infinite: true }).default(1000),
+  budget: budget.optional().refusingUndefined('leave it out for a budget for each target'),
+  maxPushbackMs: wait.default(LONGEST_TIMEOUT_MS).refusingUndefined('leave it out to accept any wait'),
+  maxReplayBytes: bytes({ min: 0, infinite: true })
+    .default(1024 * 1024)
+    .refusingUndefined('leave it out to keep up to 1 MiB'),
+  maxReplayMessages: number({ min: 0, infinite: true })
+    .default(1000)
+    .refusingUndefined('leave it out to keep up to 1000'),
   commit: oneOf('headers', 'message').default('headers'),
   // Read by readServiceConfig, which names the member that is wrong.
-  serviceConfig: anything().optional(),
+  serviceConfig: anything().optional().refusingUndefined('leave it out to retry all methods'),
   onRetry: func<NonNullable<RetryOptions['onRetry']>>().optional(),
   onGiveUp: func<NonNullable<RetryOptions['onGiveUp']>>().optional(),
   clock: monotonicClock(),
   random: func<() => number>().default(Math.random),
 } satisfies OptionTable<RetryOptions>
 
+const KEEP = 'leave it out to keep what the policy says'
 const overrideTable = {
-  maxAttempts: overridable.maxAttempts.optional(),
+  maxAttempts: overridable.maxAttempts.optional().refusingUndefined(KEEP),
   perAttemptTimeoutMs: overridable.perAttemptTimeoutMs,
-  retryableStatusCodes: overridable.retryableStatusCodes.optional(),
-  idempotent: flag().optional(),
+  retryableStatusCodes: overridable.retryableStatusCodes.optional().refusingUndefined(KEEP),
+  idempotent: flag().optional().refusingUndefined(KEEP),
 } satisfies OptionTable<RetryOverrides>
 
 /** A policy and what only a running call needs. */
 export interface Plan extends Policy {
   readonly perAttemptTimeoutMs: number | undefined
+  /** A service config does not name the method: only an override makes more than one attempt. */
+  readonly unnamed: boolean
 }
 
 /** What is known about a method. */
 export interface MethodPlan {
-  /** undefined: not retried. */
-  readonly plan: Plan | undefined
+  readonly plan: Plan
   /** Whether its channel was asked about a retry policy of its own. */
   channelSeen: boolean
 }
 
 /** Options, checked and complete. */
 export interface Settings {
-  /** What holds for a method; undefined if it is not retried. */
-  planFor(method: MethodInfo): Plan | undefined
+  /** What holds for a method. */
+  planFor(method: MethodInfo): Plan
   readonly mayRetryRefusal: (refusedBy: string | undefined) => boolean
   readonly newBudget: (() => Allowance) | undefined
   readonly budget: Allowance | undefined
@@ -134,14 +144,14 @@ export function checkOverrides(overrides: RetryOverrides): void {
 }
 
 export function override(plan: Plan, overrides: RetryOverrides): Plan {
+  const { maxAttempts, retryableStatusCodes, idempotent } = overrides
+  const asksForRetries = maxAttempts !== undefined || retryableStatusCodes !== undefined || idempotent === true
   return {
     ...plan,
-    maxAttempts: overrides.maxAttempts ?? plan.maxAttempts,
+    maxAttempts: plan.unnamed && !asksForRetries ? 1 : (maxAttempts ?? plan.maxAttempts),
     perAttemptTimeoutMs: overrides.perAttemptTimeoutMs ?? plan.perAttemptTimeoutMs,
-    idempotent: overrides.idempotent ?? plan.idempotent,
-    retryableStatusCodes: overrides.retryableStatusCodes
-      ? new Set(overrides.retryableStatusCodes)
-      : plan.retryableStatusCodes,
+    idempotent: idempotent ?? plan.idempotent,
+    retryableStatusCodes: retryableStatusCodes ? new Set(retryableStatusCodes) : plan.retryableStatusCodes,
   }
 }
 
@@ -156,6 +166,7 @@ function basePolicy(read: OptionsOf<typeof table>): Plan {
     maxPushbackMs: read.maxPushbackMs,
     retryableStatusCodes: new Set(read.retryableStatusCodes),
     idempotent: false,
+    unnamed: false,
   }
 }
 
@@ -165,11 +176,12 @@ function planFor(
   isIdempotent: MethodPredicate,
   config: RetryServiceConfig | undefined,
   jitter: Jitter = 'proportional',
-): Plan | undefined {
+): Plan {
   const plan = { ...base, idempotent: isIdempotent(method) }
   if (config === undefined) return plan
   const policy = config.policyFor(method)?.retryPolicy
-  return policy && { ...plan, ...policy, jitter, retryableStatusCodes: new Set(policy.retryableStatusCodes) }
+  if (policy === undefined) return { ...plan, unnamed: true }
+  return { ...plan, ...policy, jitter, retryableStatusCodes: new Set(policy.retryableStatusCodes) }
 }
 
 function refusalsOf(given: boolean | readonly string[]): Settings['mayRetryRefusal'] {

@@ -434,6 +434,53 @@ describe('retry', () => {
     expect([rpc.status?.code, behaviour.seen.length]).toEqual([Code.OK, 2])
   })
 
+  it('lets one call decide for itself where a service config does not name its method', async () => {
+    const policy = {
+      maxAttempts: 4,
+      initialBackoff: '0.001s',
+      maxBackoff: '0.001s',
+      backoffMultiplier: 1,
+      retryableStatusCodes: ['UNAVAILABLE'],
+    }
+    const serviceConfig = {
+      methodConfig: [{ name: [{ service: 'grpcstack.testing.Test', method: 'Bidi' }], retryPolicy: policy }],
+    }
+    const client = server.client(retry({ initialBackoffMs: 0, serviceConfig, budget: false }))
+    const tries = async (overrides?: Parameters<typeof retry.perCall>[0], code: Code = Code.UNAVAILABLE) => {
+      const behaviour = attempts(fail(code))
+      const options = overrides && retry.perCall(overrides)
+      await runRpc(client, 'unary', { metadata: server.behave(behaviour), ...(options && { options }) })
+      return behaviour.seen.length
+    }
+    expect(await tries()).toBe(1)
+    expect(await tries({})).toBe(1)
+    expect(await tries({ maxAttempts: 2 })).toBe(2)
+    expect(await tries({ retryableStatusCodes: [Code.ABORTED] }, Code.ABORTED)).toBe(3)
+    expect(await tries({ idempotent: false })).toBe(1)
+    const bounded = await runRpc(client, 'unary', {
+      metadata: server.behave(manual),
+      options: retry.perCall({ perAttemptTimeoutMs: 30 }),
+    })
+    expect(bounded.error?.code).toBe(Code.DEADLINE_EXCEEDED)
+    expect(bounded.error).not.toHaveProperty('attempts')
+  })
+
+  it('asks backoff only for a retry', async () => {
+    const asked: [number, Code][] = []
+    const backoff = (retry: number, { code }: { code: Code }) => {
+      asked.push([retry, code])
+      return 0
+    }
+    const client = server.client(retry({ backoff, maxAttempts: 3, budget: false }))
+    await runRpc(client, 'unary', { metadata: server.behave(fail(Code.NOT_FOUND)) })
+    expect(asked).toEqual([])
+    await runRpc(client, 'unary', { metadata: server.behave(unavailable) })
+    expect(asked).toEqual([
+      [1, Code.UNAVAILABLE],
+      [2, Code.UNAVAILABLE],
+    ])
+  })
+
   it('bounds a single attempt too', async () => {
     const client = server.client(retry({ maxAttempts: 1, perAttemptTimeoutMs: 30 }))
     const rpc = await runRpc(client, 'unary', { metadata: server.behave(manual) })

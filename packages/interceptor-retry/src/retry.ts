@@ -47,9 +47,9 @@ function createRetry(options: RetryOptions = {}): Interceptor<ClientCall> {
     if (call.side !== 'client') return next()
     const entry = planOf(call.method)
     let { plan } = entry
-    if (plan === undefined) return next()
     const overrides = call.option(PER_CALL)
     if (overrides !== undefined) plan = override(plan, overrides)
+    else if (plan.unnamed) return next()
     const { deadline } = call
     limitAttempt(call, plan)
     if (plan.maxAttempts === 1) return next()
