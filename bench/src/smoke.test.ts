@@ -45,9 +45,9 @@ it('a quick look has every scenario of every variant, and stdout holds nothing e
     variants.filter((name) => !explanations.includes(name)),
     scenarios,
   )
-}, 120_000)
+}, 300_000)
 
 it('what explains the others can be asked for', async () => {
   const rows = await benchmark('--variants', explanations.join(), '--scenarios', 'unary,bidi')
   check(rows, ['bare', ...explanations], ['unary', 'bidi'])
-}, 60_000)
+}, 120_000)
