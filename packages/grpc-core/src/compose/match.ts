@@ -1,7 +1,7 @@
 import type { MethodInfo } from '../contract/method.ts'
 import { isMarked } from '../runtime/copies.ts'
 import { show } from '../runtime/show.ts'
-import { isThenable } from '../runtime/thenable.ts'
+import { synchronous } from '../runtime/thenable.ts'
 import { compileFacts, type MethodFacts } from './match-facts.ts'
 import { matchPath, matchService, splitText } from './match-text.ts'
 import { type MethodPredicate, type Naming, namingsOf, withNamings } from './namings.ts'
@@ -95,12 +95,11 @@ function compilePredicate(predicate: MethodPredicate, where: string): MethodPred
   if (isMarked(predicate)) {
     throw new TypeError(`${where}: ${predicate.name} is an interceptor; a matcher of methods is what is expected`)
   }
-  // A promise would be taken for a yes, whatever it comes to.
+  // What is no boolean would be taken for a yes, or for a no that leaves authentication out.
   const answering: MethodPredicate = (method) => {
-    const answer: unknown = predicate(method)
-    if (!isThenable(answer)) return Boolean(answer)
-    Promise.resolve(answer).catch(() => undefined)
-    throw new TypeError(`${where}: a predicate must answer at once, got a promise`)
+    const answer: unknown = synchronous(predicate(method), `${where}: a predicate`)
+    if (typeof answer === 'boolean') return answer
+    throw new TypeError(`${where}: a predicate must return true or false, got ${show(answer)}`)
   }
   return withNamings(answering, namingsOf(predicate))
 }

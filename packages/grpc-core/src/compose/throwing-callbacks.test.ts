@@ -35,6 +35,9 @@ const compositions: [string, () => Interceptor][] = [
   ['a select inside of a select', () => select('*', select(breaking, inner))],
   ['a composition called by hand', () => (call, next) => select(breaking, inner)(call, next)],
   ['a promise for an answer', () => select((async () => false) as never, inner)],
+  ['a text for an answer', () => select((() => 'no') as never, inner)],
+  ['an object for an answer', () => select((() => ({ public: false })) as never, inner)],
+  ['nothing for an answer', () => select((() => undefined) as never, inner)],
 ]
 
 describe.each(sides)('a predicate that throws on the %s', (side) => {
