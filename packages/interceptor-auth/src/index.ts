@@ -1,4 +1,8 @@
-export { type ApiKey, type ApiKeysOptions, apiKeys, hashApiKey } from './api-keys.ts'
+export { type ApiKey, type ApiKeysOptions, apiKeys, hashApiKey } from './authenticators/api-keys.ts'
+export { type CertificateIdentity, type MtlsOptions, mtls } from './authenticators/mtls.ts'
+export { clientAuth } from './client/client-auth.ts'
+export type { ClientAuthOptions } from './client/client-auth-options.ts'
+export type { Token, TokenProvider, TokenRequest } from './client/token.ts'
 export {
   type Authenticator,
   type BearerOptions,
@@ -9,18 +13,15 @@ export {
   shareable,
   type Verdict,
   type Verify,
-} from './authenticator.ts'
-export { type Malformed, malformed } from './authorization-header.ts'
-export type { Backoff } from './backoff.ts'
-export { clientAuth } from './client-auth.ts'
-export type { ClientAuthOptions } from './client-auth-options.ts'
-export type { FailureLimitOptions } from './failure-limit.ts'
-export { type CertificateIdentity, type MtlsOptions, mtls } from './mtls.ts'
-export type { Refusal } from './outcome.ts'
-export { type Policy, type PolicyRule, type PolicyTable, policy, type Texts } from './policy.ts'
-export { type Principal, principalVar } from './principal.ts'
-export { serverAuth } from './server-auth.ts'
-export type { Authorize, Decision, ServerAuthOptions } from './server-auth-options.ts'
-export type { Token, TokenProvider, TokenRequest } from './token.ts'
-export type { CacheOptions } from './verdict-cache.ts'
-export { InvalidTokenError, VerifierUnavailableError } from './verifier-errors.ts'
+} from './contract/authenticator.ts'
+export { type Malformed, malformed } from './contract/authorization-header.ts'
+export { type Principal, principalVar } from './contract/principal.ts'
+export { InvalidTokenError, VerifierUnavailableError } from './contract/verifier-errors.ts'
+export type { Backoff } from './identity-service/backoff.ts'
+export type { Authorize } from './policy/authorize.ts'
+export { type Policy, type PolicyRule, type PolicyTable, policy, type Texts } from './policy/policy.ts'
+export { serverAuth } from './server/server-auth.ts'
+export type { Decision, ServerAuthOptions } from './server/server-auth-options.ts'
+export type { FailureLimitOptions } from './verification/failure-limit.ts'
+export type { Refusal } from './verification/outcome.ts'
+export type { CacheOptions } from './verification/verdict-cache.ts'

@@ -1,3 +1,3 @@
-export type { Fetch } from './bounded-fetch.ts'
-export { type JwtOptions, jwt } from './jwt-verifier.ts'
-export type { RemoteKeySetOptions } from './remote-key-set.ts'
+export { type JwtOptions, jwt } from './authenticators/jwt-verifier.ts'
+export type { RemoteKeySetOptions } from './authenticators/remote-key-set.ts'
+export type { Fetch } from './identity-service/bounded-fetch.ts'

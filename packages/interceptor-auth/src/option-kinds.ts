@@ -1,7 +1,6 @@
 import type { MethodPredicate } from '@grpc-stack/grpc-core'
 import {
   accepts,
-  func,
   invalidOption,
   listOf,
   matcher,
@@ -11,7 +10,6 @@ import {
   type WallClock,
   wallClock,
 } from '@grpc-stack/grpc-core/authoring'
-import type { Fetch } from './bounded-fetch.ts'
 
 /** One text or a list of them, none of them empty. Read as a list. */
 export const texts: OptionKind<readonly string[]> = oneOrMore(text(), 'a text or a list of texts')
@@ -102,14 +100,6 @@ export const scheme: OptionKind<string> = textLike(/^[\w!#$%&'*+.^`|~-]+$/, 'one
 
 /** Names of metadata keys, as grpc-js takes them. */
 export const metadataKey: OptionKind<string> = textLike(/^[0-9a-z_.-]+$/i, 'the name of a metadata key')
-
-/** Read further by `endpointUrl`. */
-export const url: OptionKind<string | URL> = accepts(
-  'an absolute URL',
-  (value): value is string | URL => typeof value === 'string' || value instanceof URL,
-)
-
-export const fetchOption: OptionKind<Fetch> = func<Fetch>().default((target, init) => fetch(target, init))
 
 /** Expiry is a moment that another machine names. */
 export const clock: OptionKind<WallClock> = wallClock()
