@@ -11,6 +11,7 @@ import {
 } from '@grpc-stack/grpc-core/authoring'
 import { addressMatcher, networkOf, parseForwarded, withoutPort } from './addresses.ts'
 import { digest } from './digest.ts'
+import { isOfAddress, markKey } from './key-traits.ts'
 
 /** What a key function returns for a call that the limit does not concern. */
 export const unlimited: unique symbol = Symbol.for('@grpc-stack/interceptor-ratelimit.unlimited')
@@ -25,6 +26,7 @@ export type KeyFunction = (call: Call) => string | undefined | typeof unlimited
 export function peerAddress(call: Call): string {
   return withoutPort(call.peer())
 }
+markKey(peerAddress, ['peerAddress'], true)
 
 export interface ByPeerOptions {
   /**
@@ -51,16 +53,14 @@ const DEFAULT_IPV6_PREFIX = 64
 export function peerNetwork(call: Call): string {
   return networkOf(peerAddress(call), DEFAULT_IPV6_PREFIX)
 }
-
-/** What `byPeer` returned, and the default key: these look at addresses alone. */
-const addressKeys = new WeakSet<KeyFunction>([peerAddress, peerNetwork])
+markPeerKey(peerNetwork, [], 'x-forwarded-for', DEFAULT_IPV6_PREFIX)
 
 /**
  * What a call without a key of its own counts against: the peer, as `key` sees it if it looks at addresses alone. The prefix
  * is one no header can hold, so no caller can name itself like the peer of another.
  */
 export function peerKey(key: KeyFunction, call: Call): string {
-  const address = addressKeys.has(key) ? key(call) : peerNetwork(call)
+  const address = isOfAddress(key) ? key(call) : peerNetwork(call)
   return `\0peer=${String(address)}`
 }
 
@@ -84,9 +84,16 @@ const byPeerTable = {
 export function byPeer(options: ByPeerOptions = {}): (call: Call) => string {
   const { trustedProxies, header, ipv6Prefix } = readOptions('byPeer', options, byPeerTable, { show: quoted })
   const spokenFor = throughProxies(trustedProxies, header)
-  const key = (call: Call): string => networkOf(spokenFor(call), ipv6Prefix)
-  addressKeys.add(key)
-  return key
+  return markPeerKey((call: Call): string => networkOf(spokenFor(call), ipv6Prefix), trustedProxies, header, ipv6Prefix)
+}
+
+function markPeerKey<F extends KeyFunction>(
+  key: F,
+  trusted: readonly string[] | number,
+  header: string,
+  ipv6Prefix: number,
+): F {
+  return markKey(key, ['byPeer', JSON.stringify(trusted), header, ipv6Prefix], true)
 }
 
 function throughProxies(trusted: readonly string[] | number, header: string): (call: Call) => string {
@@ -167,13 +174,14 @@ export function byMetadata(name: string, options: ByMetadataOptions = {}): KeyFu
     )
   }
   const { otherwise, secret } = readOptions('byMetadata', options, byMetadataTable, { show: quoted })
-  return (call) => {
+  const key: KeyFunction = (call) => {
     const [value, ...more] = call.metadata.get(name)
     const given = typeof value === 'string' ? value.trim() : value
     if (given === undefined || given.length === 0 || more.length > 0) return otherwise?.(call)
     if (secret) return `${name}=${digest(given)}`
     return `${name}=${typeof given === 'string' ? given : given.toString('base64')}`
   }
+  return markKey(key, ['byMetadata', name, secret, otherwise])
 }
 
 /**
@@ -188,16 +196,18 @@ export function byPrincipal<T extends { readonly subject: string }>(
   const given: unknown = (variable as ContextVar<T> | undefined)?.get
   if (typeof given !== 'function') throw new TypeError('byPrincipal: expected a ContextVar, such as principalVar')
   const { otherwise } = readOptions('byPrincipal', options, fallbackTable, { show: quoted })
-  return (call) => {
+  const key: KeyFunction = (call) => {
     const subject = call.context.get(variable)?.subject
     return typeof subject === 'string' && subject !== '' ? `subject=${subject}` : otherwise?.(call)
   }
+  return markKey(key, ['byPrincipal', variable, otherwise])
 }
 
 /** By what is called: one count per method, whoever calls. */
 export function byMethod(call: Call): string {
   return call.method.path
 }
+markKey(byMethod, ['byMethod'])
 
 /** By several things at once, such as principal and method. Exempt if one of them exempts. */
 export function byEach(...parts: readonly KeyFunction[]): KeyFunction {
@@ -205,7 +215,7 @@ export function byEach(...parts: readonly KeyFunction[]): KeyFunction {
     if (typeof part !== 'function') throw new TypeError(`byEach: part ${i} must be a function`)
   }
   if (parts.length === 0) throw new TypeError('byEach: expected at least one key function')
-  return (call) => {
+  const whole: KeyFunction = (call) => {
     let key = ''
     for (const part of parts) {
       const value = part(call)
@@ -216,4 +226,5 @@ export function byEach(...parts: readonly KeyFunction[]): KeyFunction {
     }
     return key
   }
+  return markKey(whole, ['byEach', ...parts])
 }

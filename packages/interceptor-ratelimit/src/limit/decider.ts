@@ -1,5 +1,6 @@
 import type { Call } from '@grpc-stack/grpc-core'
 import { quoted } from '@grpc-stack/grpc-core/authoring'
+import { sameKey } from '../keys/key-traits.ts'
 import { peerKey } from '../keys/keys.ts'
 import { resolveKey } from '../keys/resolve-key.ts'
 import { quotaOf } from '../quota/gcra.ts'
@@ -90,7 +91,7 @@ export class Decider {
 }
 
 function stored({ name, quota, key }: Limit, _index: number, limits: readonly Limit[]): StoredLimit {
-  return { name, quota, sameKeyAsFirst: key === limits[0]?.key }
+  return { name, quota, sameKeyAsFirst: sameKey(key, limits[0]?.key ?? key) }
 }
 
 function shareOf(limit: Limit, share: number): Limit {
