@@ -2,6 +2,7 @@ import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { Redis } from 'ioredis'
 
 /** Why tests with Redis cannot run here, or undefined. */
 export const redisMissing: string | undefined =
@@ -80,6 +81,13 @@ export class RedisServer implements AsyncDisposable {
     const gone = new Promise((resolve) => child.once('exit', resolve))
     child.kill('SIGKILL')
     await gone
+  }
+
+  /** Sets an option of the running server. */
+  async configure(option: string, value: string): Promise<void> {
+    const client = new Redis(this.port)
+    await client.config('SET', option, value)
+    client.disconnect()
   }
 
   /** It accepts connections and answers nothing. */

@@ -62,11 +62,11 @@ describe('GuardedLimiter', () => {
     const late = take()
     const alsoLate = take()
     await clock.advance(50)
-    expect(await late).toMatchObject({ retryMs: 1000, cause: new Error('no answer within 50 ms') })
+    expect(await late).toMatchObject({ retryMs: 50, cause: new Error('no answer within 50 ms') })
     expect(await alsoLate).toBeInstanceOf(StoreFailure)
-    // Down: nobody is asked.
-    expect(take()).toMatchObject({ retryMs: 1000 })
-    await clock.advance(999)
+    // Down: the store is not asked.
+    expect(take()).toMatchObject({ retryMs: 50 })
+    await clock.advance(49)
     expect(take()).toMatchObject({ retryMs: 1 })
     expect(store.asked).toHaveLength(2)
     // Probing: one call asks, the others do not wait for it.
@@ -75,19 +75,74 @@ describe('GuardedLimiter', () => {
     expect(take()).toBeInstanceOf(StoreFailure)
     expect(store.asked).toHaveLength(3)
     store.asked[2]?.reject(new Error('still down'))
-    expect(await probe).toMatchObject({ retryMs: 1000, cause: new Error('still down') })
+    expect(await probe).toMatchObject({ retryMs: 100, cause: new Error('still down') })
     expect(take()).toBeInstanceOf(StoreFailure)
     expect(store.asked).toHaveLength(3)
     // Up again.
-    await clock.advance(1000)
+    await clock.advance(100)
     const second = take()
     store.asked[3]?.resolve(fine)
     expect(await second).toBe(fine)
     const third = take()
     store.asked[4]?.resolve(fine)
     expect(await third).toBe(fine)
-    expect(changes).toEqual(['down: no answer within 50 ms', 'up'])
+    expect(changes).toEqual(['down: no answer within 50 ms', 'down: still down', 'up'])
     expect(clock.pending).toBe(0)
+  })
+
+  it('asks again soon after a blip, and ever less often in an outage', async () => {
+    let answer: () => Decision = () => {
+      throw new Error('lost')
+    }
+    const { take, clock } = guarded({ take: () => answer() })
+    const waits: unknown[] = []
+    for (let probes = 0; probes < 7; probes++) {
+      const { retryMs } = (await take()) as StoreFailure
+      waits.push(retryMs)
+      await clock.advance(retryMs)
+    }
+    expect(waits).toEqual([50, 100, 200, 400, 800, 1000, 1000])
+    answer = () => fine
+    expect(await take()).toBe(fine)
+    answer = () => {
+      throw new Error('lost again')
+    }
+    expect(await take()).toMatchObject({ retryMs: 50 })
+  })
+
+  it('waits no longer than retryMs where that is short', () => {
+    const clock = new FakeClock()
+    const guard = new GuardedLimiter(
+      { take: () => Promise.reject(new Error('lost')) },
+      { timeoutMs: 50, retryMs: 20, clock, onChange: () => undefined },
+    )
+    return expect(guard.take(['k'], [1])).resolves.toMatchObject({ retryMs: 20 })
+  })
+
+  it('tells of an outage again when its cause changes, and only then', async () => {
+    const causes = ['lost', 'lost', 'NOAUTH', 'NOAUTH', 'lost']
+    const { take, clock, changes } = guarded({
+      take: () => {
+        const cause = causes.shift()
+        if (cause === undefined) return fine
+        throw new Error(cause)
+      },
+    })
+    for (let asked = 0; asked < 6; asked++) {
+      await take()
+      await clock.advance(1000)
+    }
+    expect(changes).toEqual(['down: lost', 'down: NOAUTH', 'down: lost', 'up'])
+  })
+
+  it('says of an answer that does not come what the store knows about it', async () => {
+    const store = Object.assign(new PlayedStore(), { whyLate: () => 'WRONGPASS invalid username-password pair' })
+    const { take, clock } = guarded(store)
+    const answer = take()
+    await clock.advance(50)
+    expect(await answer).toMatchObject({
+      cause: new Error('no answer within 50 ms: WRONGPASS invalid username-password pair'),
+    })
   })
 
   it('does not listen to answers of calls from before the outage', async () => {

@@ -3,9 +3,10 @@ import type { Decision, Limiter } from '../stores/store.ts'
 
 export interface GuardOptions {
   readonly timeoutMs: number
+  /** The longest that a store that failed is left alone. */
   readonly retryMs: number
   readonly clock: MonotonicClock
-  /** The store stopped answering, or answers again. */
+  /** The store stopped answering, does not answer for another reason than before, or answers again. */
   onChange(up: boolean, error: unknown): void
 }
 
@@ -21,21 +22,26 @@ export class StoreFailure {
   }
 }
 
+/** How long a store is left alone after its first failure: a connection that was lost is often back by then. */
+const FIRST_RETRY_MS = 50
+
 /**
  * Bounds what a store can do to an RPC: no answer takes longer than the timeout, no error escapes, and a store that
- * fails is left alone for a while, so that a dead one costs one call in `retryMs` its time and piles up nothing.
+ * fails is left alone for a while, so that a dead one costs one call in `retryMs` its time and piles up nothing. The
+ * while is 50 ms at first, so that a blip is no outage, and doubles with each probe that fails, up to `retryMs`.
  *
- *     state    asked                          answered in time    failed or late
- *     up       the store                      up                  down
- *     down     before retryMs: nobody
- *              after: the store, → probing
- *     probing  nobody                         up                  down
+ *     state    a call asks                      answered in time    failed or late
+ *     up       the store                        up                  down, for 50 ms
+ *     down     during the while: not the store
+ *              after it: the store, → probing
+ *     probing  not the store                    up                  down, for twice as long
  */
 export class GuardedLimiter {
   readonly #limiter: Limiter
   readonly #options: GuardOptions
   #state: 'up' | 'down' | 'probing' = 'up'
   #downUntil = 0
+  #downForMs = 0
   #cause: unknown
 
   constructor(limiter: Limiter, options: GuardOptions) {
@@ -75,13 +81,18 @@ export class GuardedLimiter {
       }
       const timer = clock.setTimeout(() => {
         // An answer that waits in the socket while this process was busy is in time: let it be read first.
-        setImmediate(() => settle(() => this.#failed(new Error(`no answer within ${timeoutMs} ms`), probing)))
+        setImmediate(() => settle(() => this.#failed(this.#late(), probing)))
       }, timeoutMs)
       answer.then(
         (decision) => settle(() => this.#judge(decision, count, probing)),
         (error: unknown) => settle(() => this.#failed(error, probing)),
       )
     })
+  }
+
+  #late(): Error {
+    const why = this.#limiter.whyLate?.()
+    return new Error(`no answer within ${this.#options.timeoutMs} ms${why === undefined ? '' : `: ${why}`}`)
   }
 
   #judge(answer: unknown, count: number, probing: boolean): Decision | StoreFailure {
@@ -99,9 +110,11 @@ export class GuardedLimiter {
     // Calls that were under way when the store went down say nothing new.
     if (this.#state === (probing ? 'probing' : 'up')) {
       this.#state = 'down'
-      this.#downUntil = clock.now() + retryMs
+      this.#downForMs = Math.min(retryMs, probing ? this.#downForMs * 2 : FIRST_RETRY_MS)
+      this.#downUntil = clock.now() + this.#downForMs
+      const news = !probing || String(error) !== String(this.#cause)
       this.#cause = error
-      if (!probing) onChange(false, error)
+      if (news) onChange(false, error)
     }
     return new StoreFailure(Math.max(1, Math.ceil(this.#downUntil - clock.now())), error)
   }

@@ -37,8 +37,9 @@ export interface RateLimitOptions extends Partial<LimitOptions> {
   /** How long a decision may take, in milliseconds. Default: 50, many times what Redis needs in the same network. */
   readonly storeTimeoutMs?: number
   /**
-   * How long a store that failed is left alone before one call tries it again, in milliseconds. Default: 1000: short
-   * beside an outage, and a dead store costs one call per second its time.
+   * The longest that a store that failed is left alone before one call tries it again, in milliseconds. It is 50 at first,
+   * since a lost connection is often back by then, and doubles with each failure. Default: 1000: short beside an outage,
+   * and a dead store costs one call per second its time.
    */
   readonly storeRetryMs?: number
   /**

@@ -331,7 +331,7 @@ describe('the insurance', () => {
     })
     await using server = await startTestServer({ interceptors: [limit] })
     const client = server.client()
-    expect((await runRpc(client, 'bidi')).status?.metadata.get('grpc-retry-pushback-ms')).toEqual(['700'])
+    expect((await runRpc(client, 'bidi')).status?.metadata.get('grpc-retry-pushback-ms')).toEqual(['50'])
     const codes: unknown[] = []
     for (let i = 0; i < 4; i++) codes.push((await runRpc(client, 'unary')).status?.code)
     expect(codes).toEqual([Code.OK, Code.OK, Code.RESOURCE_EXHAUSTED, Code.RESOURCE_EXHAUSTED])

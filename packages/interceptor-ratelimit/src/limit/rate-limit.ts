@@ -27,7 +27,7 @@ export interface RefusedEvent {
 
 export interface RateLimitEvents {
   readonly refused: RefusedEvent
-  /** The store stopped answering. Says so once, until it answers again. */
+  /** The store stopped answering. Emitted once until it answers again, and whenever the error becomes another. */
   readonly storeDown: { readonly error: unknown }
   readonly storeUp: { readonly error?: undefined }
 }

@@ -14,22 +14,63 @@ export interface NodeRedisClient {
 
 export type RedisClient = IoredisClient | NodeRedisClient
 
-/** Runs a script by its digest, in one round trip unless the server does not know it yet. */
-export type RunScript = (keys: string[], args: string[]) => Promise<unknown>
+type RunScript = (keys: string[], args: string[]) => Promise<unknown>
+
+export interface ScriptRunner {
+  /** Runs the script by its digest, in one round trip unless the server does not know it yet. */
+  readonly run: RunScript
+  /** The message of the last error the client reported, if no run has succeeded since. */
+  lastError(): string | undefined
+}
 
 /** @throws TypeError for what is no client. */
-export function scriptRunner(client: RedisClient, script: string, sha: string): RunScript {
-  // Also on a client whose maker listens for nothing: node-redis ends the process over an 'error' nobody hears.
-  const emitter = client as { on?: (event: 'error', listener: () => void) => unknown } | null | undefined
+export function scriptRunner(client: RedisClient, script: string, sha: string): ScriptRunner {
+  const run = byDigest(client, script, sha)
+  let lastError: string | undefined
+  // Also where the application listens for no errors: node-redis ends the process over an 'error' event without a listener.
+  const emitter = client as { on?: (event: 'error', listener: (error: unknown) => void) => unknown }
+  emitter.on?.('error', (error) => {
+    lastError = messageOf(error)
+  })
+  return {
+    run: async (keys, args) => {
+      try {
+        const reply = await run(keys, args)
+        lastError = undefined
+        return reply
+      } catch (error) {
+        throw explained(error, lastError)
+      }
+    },
+    lastError: () => lastError,
+  }
+}
+
+/** The message alone: the errors of ioredis carry the command that failed, and for AUTH that is the password. */
+function messageOf(error: unknown): string | undefined {
+  const { message, code } = (error ?? {}) as { message?: unknown; code?: unknown }
+  // An AggregateError of Node, for a name with several addresses, has no message.
+  return [message, code].find((text): text is string => typeof text === 'string' && text !== '')
+}
+
+/**
+ * A client that gives up says that it did, but not why. What the server replied (`WRONGTYPE …`) is the reason itself, but for
+ * `NOAUTH`: node-redis sends commands although its password was refused.
+ */
+function explained(error: unknown, lastError: string | undefined): unknown {
+  const message = messageOf(error)
+  if (lastError === undefined || message === undefined || /^(?!NOAUTH)[A-Z]+ /.test(message)) return error
+  return message.includes(lastError) ? error : new Error(`${message}: ${lastError}`)
+}
+
+function byDigest(client: RedisClient, script: string, sha: string): RunScript {
   if (isNodeRedis(client)) {
-    emitter?.on?.('error', ignore)
     return loadingOnDemand(
       (keys, args) => client.evalSha(sha, { keys, arguments: args }),
       (keys, args) => client.eval(script, { keys, arguments: args }),
     )
   }
   if (isIoredis(client)) {
-    emitter?.on?.('error', ignore)
     return loadingOnDemand(
       (keys, args) => client.evalsha(sha, keys.length, ...keys, ...args),
       (keys, args) => client.eval(script, keys.length, ...keys, ...args),
@@ -54,5 +95,3 @@ function isNodeRedis(client: RedisClient): client is NodeRedisClient {
 function isIoredis(client: RedisClient): client is IoredisClient {
   return typeof (client as Partial<IoredisClient> | null)?.evalsha === 'function'
 }
-
-const ignore = (): void => undefined

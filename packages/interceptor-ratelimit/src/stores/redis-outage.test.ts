@@ -3,6 +3,7 @@ import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { inspect } from 'node:util'
 import { status as Code, credentials } from '@grpc/grpc-js'
 import { runRpc, settle, startTestServer, TestClient } from '@grpc-stack/grpc-testing'
 import { Redis } from 'ioredis'
@@ -102,18 +103,21 @@ async function said<T>(child: ChildProcess): Promise<T> {
   return message
 }
 
-const clients: [string, (redis: RedisServer) => { client: RedisClient; close(): unknown }][] = [
+type Connect = (redis: RedisServer, password?: string) => { client: RedisClient; close(): unknown }
+
+const clients: [string, Connect][] = [
   [
     'ioredis',
-    ({ port }) => {
-      const client = new Redis({ port, retryStrategy: () => 20 })
+    ({ port }, password) => {
+      const client = new Redis({ port, retryStrategy: () => 20, ...(password !== undefined && { password }) })
       return { client, close: () => client.disconnect() }
     },
   ],
   [
     'node-redis',
-    ({ url }) => {
-      const client = createClient({ url, socket: { reconnectStrategy: () => 20 } })
+    ({ url }, password) => {
+      const socket = { reconnectStrategy: () => 20 }
+      const client = createClient({ url, socket, ...(password !== undefined && { password }) })
       void client.connect().catch(() => undefined)
       return { client, close: () => client.destroy() }
     },
@@ -130,7 +134,7 @@ interface World {
 }
 
 async function underLoad(
-  connect: (redis: RedisServer) => { client: RedisClient; close(): unknown },
+  connect: Connect,
   options: RateLimitOptions,
   play: (world: World) => Promise<void>,
 ): Promise<{ load: Load; spanMs: number; changes: string[]; limit: RateLimitInterceptor }> {
@@ -139,7 +143,8 @@ async function underLoad(
   try {
     const limit = rateLimit({ ...LIMIT, ...options, store: redisStore(client) })
     const changes: string[] = []
-    limit.on('storeDown', () => changes.push('down'))
+    // It tells of one outage again when the cause changes: refused, closed, no answer.
+    limit.on('storeDown', () => changes.at(-1) !== 'down' && changes.push('down'))
     limit.on('storeUp', () => changes.push('up'))
     await using server = await startTestServer({ interceptors: [limit] })
     const load = new Load([server.client(), server.client()])
@@ -233,4 +238,30 @@ describe.each(clients)('with %s, a Redis that is stopped, hung and started again
       close()
     }
   }, 30_000)
+})
+
+describe.each(clients)('with %s, a Redis that cannot be used', (_name, connect) => {
+  it.each<[string, (redis: RedisServer) => Promise<void>, string | undefined, RegExp]>([
+    ['wants a password', (redis) => redis.configure('requirepass', 'sesame'), undefined, /NOAUTH/],
+    ['wants another password', (redis) => redis.configure('requirepass', 'sesame'), 'poppy', /WRONGPASS/],
+    ['is not there', (redis) => redis.stop(), undefined, /ECONNREFUSED/],
+  ])('is told of with its reason: it %s', async (_what, spoil, password, reason) => {
+    await using redis = await RedisServer.start()
+    await spoil(redis)
+    const { client, close } = connect(redis, password)
+    try {
+      const limit = rateLimit({ ...LIMIT, store: redisStore(client) })
+      const errors: unknown[] = []
+      limit.on('storeDown', ({ error }) => errors.push(error))
+      await using server = await startTestServer({ interceptors: [limit] })
+      const stub = server.client()
+      while (!errors.some((error) => reason.test(String(error)))) {
+        expect((await runRpc(stub, 'unary')).status?.code).toBe(Code.UNAVAILABLE)
+        await sleep(10)
+      }
+      expect(inspect(errors)).not.toContain('poppy')
+    } finally {
+      close()
+    }
+  })
 })

@@ -1,6 +1,6 @@
 import { accepts, type OptionTable, quoted, readOptions } from '@grpc-stack/grpc-core/authoring'
 import { type Quota, remaining, resetMs, unitsOf, waitMs } from '../quota/gcra.ts'
-import { type RedisClient, type RunScript, scriptRunner } from './redis-client.ts'
+import { type RedisClient, type ScriptRunner, scriptRunner } from './redis-client.ts'
 import { TAKE_SCRIPT, TAKE_SHA } from './redis-script.ts'
 import type { Decision, Limiter, LimitState, Store, StoredLimit } from './store.ts'
 
@@ -26,7 +26,7 @@ const table = {
  *     rateLimit({ rate: 100, store: redisStore(await createClient().connect()) })
  *
  * The client stays yours: connect it, configure its reconnecting, close it. It may be a cluster client. The store listens for
- * its 'error' events so that a lost connection cannot end the process; listen as well to know why it was lost.
+ * its 'error' events: a lost connection cannot end the process, and the last error stands in `storeDown` events.
  *
  * On a cluster the keys of one decision must live on one node. Limits with one key function spread over the nodes by key;
  * a `rateLimit()` whose limits have different key functions keeps all its counters on one node. Two `rateLimit()`s,
@@ -36,17 +36,17 @@ const table = {
  */
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): Store {
   const { prefix } = readOptions('redisStore', options, table, { show: quoted })
-  const run = scriptRunner(client, TAKE_SCRIPT, TAKE_SHA)
-  return { open: (limits) => new RedisLimiter(run, prefix, limits) }
+  const runner = scriptRunner(client, TAKE_SCRIPT, TAKE_SHA)
+  return { open: (limits) => new RedisLimiter(runner, prefix, limits) }
 }
 
 class RedisLimiter implements Limiter {
-  readonly #run: RunScript
+  readonly #runner: ScriptRunner
   readonly #limits: readonly StoredLimit[]
   readonly #keyFor: (limit: StoredLimit, key: string) => string
 
-  constructor(run: RunScript, prefix: string, limits: readonly StoredLimit[]) {
-    this.#run = run
+  constructor(runner: ScriptRunner, prefix: string, limits: readonly StoredLimit[]) {
+    this.#runner = runner
     this.#limits = limits
     const together = limits.every(({ sameKeyAsFirst }) => sameKeyAsFirst)
     const group = limits.map(({ name }) => name).join(',')
@@ -66,13 +66,17 @@ class RedisLimiter implements Limiter {
       redisKeys.push(this.#keyFor(limit, key))
       args.push(String(quota.leakPerUs), String(quota.capacity), String(unitsOf(quota, costs[i] as number)))
     }
-    const reply: unknown = await this.#run(redisKeys, args)
+    const reply: unknown = await this.#runner.run(redisKeys, args)
     const [admitted, , ...debts] = numbersOf(reply, redisKeys.length + 2)
     let next = 0
     const limits = this.#limits.map(({ quota }, i) =>
       keys[i] === undefined ? undefined : stateOf(quota, debts[next++] as number, costs[i] as number, admitted === 1),
     )
     return { admitted: admitted === 1, limits }
+  }
+
+  whyLate(): string | undefined {
+    return this.#runner.lastError()
   }
 }
 

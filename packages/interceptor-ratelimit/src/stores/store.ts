@@ -34,6 +34,8 @@ export interface Limiter {
    * @param costs how much, in calls; ≥ 0
    */
   take(keys: readonly (string | undefined)[], costs: readonly number[]): Decision | Promise<Decision>
+  /** Why an answer may not have come in time, if something is known: the last error of a connection. Without secrets. */
+  whyLate?(): string | undefined
 }
 
 /** One that never needs a promise. */
