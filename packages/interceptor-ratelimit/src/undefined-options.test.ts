@@ -84,7 +84,7 @@ const rows: Record<string, Row> = {
     refused: ['rate', 'perMs', 'burst', 'cost', 'maxWaitMs', 'maxQueue', 'key'],
   },
   memoryStore: { make: (options) => memoryStore(options), asIfAbsent: ['maxKeys', 'clock'], refused: [] },
-  redisStore: { make: (options) => redisStore(client, options), asIfAbsent: ['prefix'], refused: [] },
+  redisStore: { make: (options) => redisStore(client, options), asIfAbsent: ['prefix', 'cluster'], refused: [] },
   byPeer: {
     make: (options) => byPeer(options),
     asIfAbsent: ['trustedProxies'],

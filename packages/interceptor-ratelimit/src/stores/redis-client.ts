@@ -88,6 +88,13 @@ function loadingOnDemand(bySha: RunScript, byText: RunScript): RunScript {
     })
 }
 
+/** Whether it is a client of a cluster, which refuses scripts with keys on several nodes. */
+export function isCluster(client: RedisClient): boolean {
+  const { isCluster } = client as { isCluster?: unknown }
+  // ioredis says so; of the clients of node-redis only those of clusters have masters.
+  return isCluster === true || 'masters' in client
+}
+
 function isNodeRedis(client: RedisClient): client is NodeRedisClient {
   return typeof (client as Partial<NodeRedisClient> | null)?.evalSha === 'function'
 }

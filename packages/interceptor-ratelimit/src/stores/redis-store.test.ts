@@ -77,11 +77,11 @@ describe('the script', () => {
     const name = randomUUID()
     const limiter = redisStore(redis).open([limit(name, 10, 1000, 10)])
     await limiter.take(['k'], [3])
-    const ttl = await redis.pttl(`ratelimit:{k}${name}`)
+    const ttl = await redis.pttl(`ratelimit:1:{k}${name}`)
     expect(ttl).toBeGreaterThan(250)
     expect(ttl).toBeLessThanOrEqual(301)
     await limiter.take(['nobody'], [0])
-    expect(await redis.exists(`ratelimit:{nobody}${name}`)).toBe(0)
+    expect(await redis.exists(`ratelimit:1:{nobody}${name}`)).toBe(0)
   })
 
   it('carries a debt over when the numbers of a limit change', async () => {
@@ -100,7 +100,7 @@ describe('the script', () => {
     const name = randomUUID()
     const limiter = redisStore(redis).open([limit(name, 1, 1000, 1)])
     await limiter.take(['k'], [1])
-    const key = `ratelimit:{k}${name}`
+    const key = `ratelimit:1:{k}${name}`
     const [last = '', ...rest] = (await redis.get(key))?.split(' ') ?? []
     await redis.set(key, [String(Number(last) + 3_600_000_000), ...rest].join(' '), 'PX', 60_000)
     const refused = await limiter.take(['k'], [1])
@@ -109,15 +109,32 @@ describe('the script', () => {
     expect(Number((await redis.get(key))?.split(' ')[0])).toBeLessThan(Number(last) + 3_600_000_000)
   })
 
-  it('takes a key somebody else wrote to for one that owes nothing', async () => {
+  it('takes a key that another program wrote to for one that owes nothing', async () => {
     const name = randomUUID()
-    await redis.set(`ratelimit:{k}${name}`, 'rubbish')
+    await redis.set(`ratelimit:1:{k}${name}`, 'not a debt')
     expect(
       await redisStore(redis)
         .open([limit(name, 1, 1000, 1)])
         .take(['k'], [1]),
     ).toMatchObject({ admitted: true })
   })
+
+  it.each([true, false])(
+    'counts a limit by its name, alone and beside others; of the same key: %s',
+    async (sameKey) => {
+      const [x, y, z] = ['x', 'y', 'z'].map((name) => `${name}-${randomUUID()}`) as [string, string, string]
+      const store = redisStore(redis)
+      const alone = store.open([limit(x, 1, 60_000, 6)])
+      const first = store.open([limit(x, 1, 60_000, 6), limit(y, 9, 60_000, 99, sameKey)])
+      const last = store.open([limit(z, 9, 60_000, 99), limit(x, 1, 60_000, 6, sameKey)])
+      for (const limiter of [alone, first, last]) {
+        expect(await limiter.take(['k', 'k'], [2, 2])).toMatchObject({ admitted: true })
+      }
+      for (const limiter of [alone, first, last]) {
+        expect(await limiter.take(['k', 'k'], [1, 1])).toMatchObject({ admitted: false })
+      }
+    },
+  )
 
   it('charges several limits all or nothing, and says which refused', async () => {
     const limiter = redisStore(redis).open([
@@ -189,7 +206,7 @@ describe.each(clients)('with %s', (_name, connect) => {
     const { client, close } = await connect()
     try {
       const name = randomUUID()
-      await redis.lpush(`ratelimit:{k}${name}`, 'a list')
+      await redis.lpush(`ratelimit:1:{k}${name}`, 'a list')
       await expect(
         redisStore(client)
           .open([limit(name, 1, 1000, 1)])
@@ -254,6 +271,9 @@ describe('on a cluster', () => {
           const store = redisStore(client)
           const perKey = store.open([limit('a', 9, 1000, 9), limit('b', 9, 60_000, 9)])
           const mixed = store.open([limit('c', 9, 1000, 9), limit('d', 9, 60_000, 9, false)])
+          const others = store.open([limit('e', 9, 60_000, 9), limit('c', 9, 1000, 9, false)])
+          await mixed.take(['one', 'two'], [9, 1])
+          expect(await others.take(['three', 'one'], [1, 9])).toMatchObject({ admitted: false })
           for (const key of ['k', '}{', '{}', '{a}', '}', '%7b', ' ', '\0peer=::1', 'a b', 'ü', '{'.repeat(100)]) {
             for (const take of [perKey, mixed] satisfies Limiter[]) {
               expect(await take.take([key, key], [1, 1])).toMatchObject({ admitted: true })
@@ -272,9 +292,14 @@ describe('on a cluster', () => {
 
 describe('a key in Redis', () => {
   /** The keys a client is asked for. */
-  const keysFor = async (limits: readonly StoredLimit[], keys: readonly string[]): Promise<readonly string[]> => {
+  const keysFor = async (
+    limits: readonly StoredLimit[],
+    keys: readonly string[],
+    isCluster = true,
+  ): Promise<readonly string[]> => {
     let asked: readonly string[] = []
     const client = {
+      isCluster,
       evalsha: (_sha: string, count: number, ...rest: string[]) => {
         asked = rest.slice(0, count)
         return Promise.resolve([1, 0, ...asked.map(() => 0)])
@@ -303,13 +328,33 @@ describe('a key in Redis', () => {
         expect(first).not.toBe(second)
         expect(first === other).toBe(a === b)
         const mixed = await keysFor([one, { ...two, sameKeyAsFirst: false }], [a, b])
-        expect(mixed.map(tagOf)).toEqual(['one,two', 'one,two'])
+        expect(mixed.map(tagOf)).toEqual(['ratelimit:', 'ratelimit:'])
+        expect(new Set([...mixed, first, second]).size).toBe(4)
       }),
     )
   })
 })
 
 describe('options', () => {
+  it.each([
+    [true, false],
+    [false, true],
+  ])('cluster: %s says of a proxy what the client does not', async (cluster, perCaller) => {
+    let asked: readonly string[] = []
+    const client = {
+      evalsha: async (_sha: string, count: number, ...rest: string[]) => {
+        asked = rest.slice(0, count)
+        return [1, 0, 0, 0]
+      },
+      eval: () => Promise.reject(new Error('not asked for')),
+    }
+    const limits = [limit('one', 1, 1000, 1), limit('two', 1, 1000, 1, false)]
+    await redisStore(client, { cluster }).open(limits).take(['a', 'b'], [1, 1])
+    expect(asked.map((key) => /[{](.*)[}]/.exec(key)?.[1])).toEqual(
+      perCaller ? ['a', 'b'] : ['ratelimit:', 'ratelimit:'],
+    )
+  })
+
   it.each<[unknown, object, string]>([
     [undefined, {}, 'redisStore: option "client" must be an ioredis or node-redis client, got undefined'],
     [{}, {}, 'redisStore: option "client"'],

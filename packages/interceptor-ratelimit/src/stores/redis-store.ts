@@ -1,18 +1,24 @@
-import { accepts, type OptionTable, quoted, readOptions } from '@grpc-stack/grpc-core/authoring'
+import { accepts, flag, type OptionTable, quoted, readOptions } from '@grpc-stack/grpc-core/authoring'
 import { type Quota, remaining, resetMs, unitsOf, waitMs } from '../quota/gcra.ts'
-import { type RedisClient, type ScriptRunner, scriptRunner } from './redis-client.ts'
+import { isCluster, type RedisClient, type ScriptRunner, scriptRunner } from './redis-client.ts'
 import { TAKE_SCRIPT, TAKE_SHA } from './redis-script.ts'
 import type { Decision, Limiter, LimitState, Store, StoredLimit } from './store.ts'
 
 export interface RedisStoreOptions {
   /** Start of every key in Redis. Default: `ratelimit:`. */
   readonly prefix?: string
+  /**
+   * Whether the keys of one decision must live on one node. Default: whether `client` is a cluster client. Set it to true
+   * for another client whose server is a proxy in front of a cluster.
+   */
+  readonly cluster?: boolean
 }
 
 const table = {
   prefix: accepts('a string without braces', (value): value is string => {
     return typeof value === 'string' && !/[{}]/.test(value)
   }).default('ratelimit:'),
+  cluster: flag().optional(),
 } satisfies OptionTable<RedisStoreOptions>
 
 /**
@@ -28,32 +34,37 @@ const table = {
  * The client stays yours: connect it, configure its reconnecting, close it. It may be a cluster client. The store listens for
  * its 'error' events: a lost connection cannot end the process, and the last error stands in `storeDown` events.
  *
- * On a cluster the keys of one decision must live on one node. Limits with one key function spread over the nodes by key;
- * a `rateLimit()` whose limits have different key functions keeps all its counters on one node. Two `rateLimit()`s,
- * one after the other, spread, but charge the first when the second refuses.
+ * Limits of one name, on one server and with one prefix, are one limit, alone or beside others.
+ *
+ * On a cluster the keys of one decision must live on one node. Limits that count by the same spread over the nodes by key. A
+ * `rateLimit()` whose limits count by different keys keeps its counters on the node of the prefix, apart from those of limits
+ * that spread: there, give the limits of such a `rateLimit()` names of their own. Two `rateLimit()`s, one after the other,
+ * spread, but charge the first when the second refuses.
  *
  * @throws TypeError if `client` is neither an ioredis nor a node-redis client.
  */
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): Store {
-  const { prefix } = readOptions('redisStore', options, table, { show: quoted })
+  const { prefix, cluster } = readOptions('redisStore', options, table, { show: quoted })
   const runner = scriptRunner(client, TAKE_SCRIPT, TAKE_SHA)
-  return { open: (limits) => new RedisLimiter(runner, prefix, limits) }
+  return { open: (limits) => new RedisLimiter(runner, limits, prefix, cluster ?? isCluster(client)) }
 }
+
+/** Another version of this package that keeps something else under a key has another number. */
+const LAYOUT = 1
 
 class RedisLimiter implements Limiter {
   readonly #runner: ScriptRunner
   readonly #limits: readonly StoredLimit[]
   readonly #keyFor: (limit: StoredLimit, key: string) => string
 
-  constructor(runner: ScriptRunner, prefix: string, limits: readonly StoredLimit[]) {
+  constructor(runner: ScriptRunner, limits: readonly StoredLimit[], prefix: string, cluster: boolean) {
     this.#runner = runner
     this.#limits = limits
-    const together = limits.every(({ sameKeyAsFirst }) => sameKeyAsFirst)
-    const group = limits.map(({ name }) => name).join(',')
-    // What is in braces decides about the node.
-    this.#keyFor = together
-      ? ({ name }, key) => `${prefix}{${escaped(key)}}${name}`
-      : ({ name }, key) => `${prefix}{${group}}${name}:${escaped(key)}`
+    const oneNode = cluster && !limits.every(({ sameKeyAsFirst }) => sameKeyAsFirst)
+    // What is in braces decides about the node. A name is one limit whatever stands beside it, so neither form names others.
+    this.#keyFor = oneNode
+      ? ({ name }, key) => `${prefix}${LAYOUT}:one-node:{${prefix}}${name}:${escaped(key)}`
+      : ({ name }, key) => `${prefix}${LAYOUT}:{${escaped(key)}}${name}`
   }
 
   async take(keys: readonly (string | undefined)[], costs: readonly number[]): Promise<Decision> {
