@@ -110,7 +110,11 @@ function addTrace(
       if (traceId !== undefined) fields.trace_id = traceId
       return
     }
-    active = contained.run('traceContext', () => span.spanContext(), call)
+    try {
+      active = span.spanContext()
+    } catch (error) {
+      contained.failed(error, 'traceContext', call)
+    }
   }
   if (typeof active?.traceId !== 'string') return
   fields.trace_id = active.traceId

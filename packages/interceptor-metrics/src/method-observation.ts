@@ -71,8 +71,12 @@ export class MethodObservation implements Observation {
   }
 
   #bytes(record: CallRecord): ReturnType<CallRecord['measure']> | undefined {
-    const { sizeOf, contained } = this.#settings
-    return sizeOf && record.measure(sizeOf, (error) => contained.failed(error, 'sizeOf', record.call))
+    const { sizeOf } = this.#settings
+    return sizeOf && this.#measured(record, sizeOf)
+  }
+
+  #measured(record: CallRecord, sizeOf: (message: unknown) => number): ReturnType<CallRecord['measure']> {
+    return record.measure(sizeOf, (error) => this.#settings.contained.failed(error, 'sizeOf', record.call))
   }
 
   #counter(name: 'sent' | 'received'): CountMessage | undefined {

@@ -8,6 +8,12 @@ export const OWN_ATTEMPT_SPANS: unique symbol = Symbol.for('@grpc-stack/intercep
 /** Writes the trace context of an attempt into its metadata. */
 export type Inject = (inside: Context, attempt: CallAttempt['call']) => void
 
+/** What the spans of attempts of one `tracing()` have in common. */
+export interface AttemptTracing {
+  readonly recorder: SpanRecorder
+  readonly inject: Inject
+}
+
 /**
  * A span per attempt, children of the span of the call, for a call that comes to more than one (gRFC A72). Most do not, and
  * cost two readings of the clock: the span of a first attempt is made when there is a second.
@@ -27,7 +33,7 @@ export class AttemptSpans {
   /** Epoch milliseconds at the zero of the monotonic clock, as at the beginning of this call. */
   #epoch = 0
 
-  constructor(recorder: SpanRecorder, tracer: Tracer, parent: Context, inject: Inject) {
+  constructor({ recorder, inject }: AttemptTracing, tracer: Tracer, parent: Context) {
     this.#recorder = recorder
     this.#tracer = tracer
     this.#parent = parent

@@ -1,30 +1,23 @@
 import { status as Code, type Metadata } from '@grpc/grpc-js'
 import type { Call, CallAttempt, Status, StatusTap } from '@grpc-stack/grpc-core'
 import type { CallRecord, Observation } from '@grpc-stack/grpc-core/authoring'
-import { type Context, context, type Span } from '@opentelemetry/api'
-import type { AttemptSpans } from './attempt-spans.ts'
+import { type Context, context, type Span, type Tracer } from '@opentelemetry/api'
+import { AttemptSpans, type AttemptTracing } from './attempt-spans.ts'
 import type { MessageHooks } from './message-hooks.ts'
 import type { Captured } from './metadata-capture.ts'
 import type { MethodTrace, SpanRecorder } from './span-recorder.ts'
 
 /** Runs what is inside in the context of a span that records nothing, or of the caller's. */
 export class PassedTrace implements Observation {
-  readonly #inside: Context
+  protected readonly inside: Context
 
   constructor(inside: Context) {
-    this.#inside = inside
+    this.inside = inside
   }
 
   around(proceed: () => void): void {
-    context.with(this.#inside, proceed)
+    context.with(this.inside, proceed)
   }
-}
-
-/** What a call has beside its span, where there is a use for it. */
-export interface TraceParts {
-  readonly messages?: MessageHooks | undefined
-  /** Makes the spans of attempts, once it is clear that there may be several. */
-  readonly attempts?: (() => AttemptSpans) | undefined
 }
 
 /** The recording span of one call. */
@@ -38,18 +31,21 @@ export class CallTrace extends PassedTrace {
   declare request?: NonNullable<Observation['request']>
   declare response?: NonNullable<Observation['response']>
   declare headers?: (metadata: Metadata) => void
-  declare attempt?: (attempt: CallAttempt) => StatusTap | undefined
 
-  constructor(recorder: SpanRecorder, span: Span, inside: Context, method: MethodTrace, parts: TraceParts) {
+  constructor(
+    recorder: SpanRecorder,
+    span: Span,
+    inside: Context,
+    method: MethodTrace,
+    messages: MessageHooks | undefined,
+  ) {
     super(inside)
     this.#recorder = recorder
     this.#span = span
     this.#method = method
-    const { messages, attempts } = parts
     if (messages?.request !== undefined) this.request = messages.request
     if (messages?.response !== undefined) this.response = messages.response
-    if (recorder.copiesHeaders) this.headers = (metadata) => this.#remember(recorder.headers(span, metadata))
-    if (attempts !== undefined) this.#followAttempts(attempts)
+    if (recorder.copiesHeaders) this.#watchHeaders()
   }
 
   /** Before the call goes on. */
@@ -61,7 +57,7 @@ export class CallTrace extends PassedTrace {
   end(status: Status, _durationMs: number, record: CallRecord): void {
     this.#recorder.end(this.#span, record.call, this.#method, status, {
       scrub: status.code === Code.OK ? undefined : record.scrubber(status),
-      ...(this.#captured && { captured: this.#captured }),
+      captured: this.#captured,
     })
   }
 
@@ -71,14 +67,36 @@ export class CallTrace extends PassedTrace {
     this.#captured.push(captured)
   }
 
-  #followAttempts(make: () => AttemptSpans): void {
-    let spans: AttemptSpans | undefined
-    this.attempt = (attempt) => {
-      if (spans === undefined) {
-        if (!attempt.repeatable) return undefined
-        spans = make()
-      }
-      return spans.begin(attempt)
+  #watchHeaders(): void {
+    this.headers = (metadata) => this.#remember(this.#recorder.headers(this.#span, metadata))
+  }
+}
+
+/** The recording span of a client call, which something inside may attempt more than once. */
+export class RepeatableTrace extends CallTrace {
+  readonly #attempts: AttemptTracing
+  readonly #tracer: Tracer
+  #spans: AttemptSpans | undefined
+
+  constructor(
+    recorder: SpanRecorder,
+    span: Span,
+    inside: Context,
+    method: MethodTrace,
+    messages: MessageHooks | undefined,
+    attempts: AttemptTracing,
+    tracer: Tracer,
+  ) {
+    super(recorder, span, inside, method, messages)
+    this.#attempts = attempts
+    this.#tracer = tracer
+  }
+
+  attempt(attempt: CallAttempt): StatusTap | undefined {
+    if (this.#spans === undefined) {
+      if (!attempt.repeatable) return undefined
+      this.#spans = new AttemptSpans(this.#attempts, this.#tracer, this.inside)
     }
+    return this.#spans.begin(attempt)
   }
 }

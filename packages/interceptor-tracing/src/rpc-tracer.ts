@@ -19,8 +19,8 @@ import {
   type Tracer,
   trace,
 } from '@opentelemetry/api'
-import { AttemptSpans, type Inject, OWN_ATTEMPT_SPANS } from './attempt-spans.ts'
-import { CallTrace, PassedTrace } from './call-trace.ts'
+import { type AttemptTracing, OWN_ATTEMPT_SPANS } from './attempt-spans.ts'
+import { CallTrace, PassedTrace, RepeatableTrace } from './call-trace.ts'
 import { GrpcTraceBinPropagator } from './grpc-trace-bin.ts'
 import { isTracedByInstrumentation, serversAreInstrumented, warnOfInstrumentation } from './instrumentation-grpc.ts'
 import { type MessageHooks, messageHooks } from './message-hooks.ts'
@@ -41,21 +41,28 @@ export class RpcTracer {
   readonly #contained: Containment
   readonly #recorder: SpanRecorder
   /** Of attempts that have spans because there are several. The options about calls are not about them. */
-  readonly #attempts: SpanRecorder
-  readonly #injectAttempt: Inject = (inside, call) => this.#inject(inside, call)
+  readonly #attempts: AttemptTracing
   readonly #source: TracerSource
 
   constructor(settings: Settings, contained: Containment) {
     this.#settings = settings
     this.#contained = contained
     this.#recorder = new SpanRecorder(settings, contained)
-    this.#attempts = new SpanRecorder(attemptSettings(settings), contained)
+    this.#attempts = {
+      recorder: new SpanRecorder(attemptSettings(settings), contained),
+      inject: (inside, call) => this.#inject(inside, call),
+    }
     this.#source = new TracerSource(settings.tracerProvider, settings.propagator !== undefined || settings.grpcTraceBin)
   }
 
   /** A call has come. Undefined where it is none of our business. */
   start(call: Call, record: CallRecord): Observation | undefined {
-    const tracer = this.#contained.run('getting a tracer', () => this.#source.get(), call)
+    let tracer: Tracer | undefined
+    try {
+      tracer = this.#source.get()
+    } catch (error) {
+      this.#contained.failed(error, 'getting a tracer', call)
+    }
     if (tracer === undefined) return undefined
     const method = this.#recorder.methodOf(call)
     if (!method.traced) return undefined
@@ -78,8 +85,7 @@ export class RpcTracer {
     const span = this.#recorder.start(tracer, call, method, SpanKind.CLIENT, parent)
     tellSpan(call, span)
     const inside = within(parent, span)
-    const attempts = () => new AttemptSpans(this.#attempts, tracer, inside, this.#injectAttempt)
-    const observation = this.#observe(call, record, span, inside, method, attempts)
+    const observation = this.#observe(call, record, span, inside, method, tracer)
     this.#inject(inside, call)
     return observation
   }
@@ -112,20 +118,22 @@ export class RpcTracer {
     return this.#observe(call, record, span, within(parent, span), method)
   }
 
+  /** @param tracer of the spans of attempts, where there may be some */
   #observe(
     call: Call,
     record: CallRecord,
     span: Span | undefined,
     inside: Context,
     method: MethodTrace,
-    attempts?: () => AttemptSpans,
+    tracer?: Tracer,
   ): Observation {
     if (!span?.isRecording()) return new PassedTrace(inside)
     record.followCredentials()
-    const observed = new CallTrace(this.#recorder, span, inside, method, {
-      messages: this.#messages(span, call),
-      attempts,
-    })
+    const messages = this.#messages(span, call)
+    const observed =
+      tracer === undefined
+        ? new CallTrace(this.#recorder, span, inside, method, messages)
+        : new RepeatableTrace(this.#recorder, span, inside, method, messages, this.#attempts, tracer)
     observed.started(call)
     return observed
   }
@@ -158,14 +166,17 @@ export class RpcTracer {
         const span = this.#recorder.start(tracer, call, method, SpanKind.SERVER, parent, { links, startTime })
         if (!span?.isRecording()) return
         const captured = this.#recorder.started(span, call)
-        this.#recorder.end(span, call, method, status, { ...(captured && { captured: [captured] }) })
+        this.#recorder.end(span, call, method, status, { captured: captured && [captured] })
       },
     }
   }
 
   #isStranger(call: ServerCall): boolean {
     const { publicEndpoint } = this.#settings
-    if (typeof publicEndpoint === 'boolean') return publicEndpoint
+    return typeof publicEndpoint === 'boolean' ? publicEndpoint : this.#isCalledStranger(call, publicEndpoint)
+  }
+
+  #isCalledStranger(call: ServerCall, publicEndpoint: (call: ServerCall) => boolean): boolean {
     const said: unknown = this.#contained.run('publicEndpoint', () => publicEndpoint(call), call)
     if (typeof said === 'boolean') return said
     if (said !== undefined) {
@@ -176,7 +187,12 @@ export class RpcTracer {
   }
 
   #active(call: Call): Context {
-    return this.#contained.run('asking for the active context', () => context.active(), call) ?? ROOT_CONTEXT
+    try {
+      return context.active()
+    } catch (error) {
+      this.#contained.failed(error, 'asking for the active context', call)
+      return ROOT_CONTEXT
+    }
   }
 
   #propagator(): Pick<TextMapPropagator, 'inject' | 'extract'> {

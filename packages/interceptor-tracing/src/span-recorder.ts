@@ -67,7 +67,7 @@ export interface EndOptions {
   /** Takes out the credentials of the call. Default: those that it holds now, and those of the trailers. */
   readonly scrub?: CredentialScrubber | undefined
   /** What was copied from metadata before it was known how the call would end. */
-  readonly captured?: readonly Captured[]
+  readonly captured?: readonly Captured[] | undefined
 }
 
 /** gRFC A6: set by what retries, from the second attempt on. */
@@ -132,7 +132,11 @@ export class SpanRecorder {
 
   #nameOf(call: Call, method: MethodTrace): string {
     const { spanName } = this.#settings
-    if (spanName === undefined) return method.name
+    return spanName === undefined ? method.name : this.#chosenName(call, method, spanName)
+  }
+
+  // Apart, like other calls of options: a function with a closure in it costs each call something, with an option or without.
+  #chosenName(call: Call, method: MethodTrace, spanName: (call: Call) => string): string {
     const name: unknown = this.#containment.run('spanName', () => spanName(call), call)
     if (typeof name === 'string') return name
     if (name !== undefined) this.#containment.failed(new TypeError('it must return a text'), 'spanName', call)
@@ -149,8 +153,11 @@ export class SpanRecorder {
       attributes = { ...attributes, [PREVIOUS_ATTEMPTS]: previous }
     }
     if (given === undefined) return attributes
-    const own = typeof given === 'function' ? this.#containment.run('attributes', () => given(call), call) : given
-    return { ...attributes, ...own }
+    return { ...attributes, ...(typeof given === 'function' ? this.#chosenAttributes(call, given) : given) }
+  }
+
+  #chosenAttributes(call: Call, given: (call: Call) => Attributes | undefined): Attributes | undefined {
+    return this.#containment.run('attributes', () => given(call), call)
   }
 
   #linksOf(call: Call, links: readonly Link[] = []): Link[] {
@@ -173,17 +180,25 @@ export class SpanRecorder {
 
   /** A recording span of a call has started. Returns what was copied from the request metadata. */
   started(span: Span, call: Call): Captured | undefined {
-    const { requestHook } = this.#settings
-    let captured: Captured | undefined
-    if (!this.#requestHeaders.isEmpty) {
-      captured = this.#containment.run(
-        'recording request headers',
-        () => this.#requestHeaders.record(span, call.metadata),
-        call,
-      )
-    }
-    if (requestHook !== undefined) this.#containment.run('requestHook', () => requestHook(span, call), call)
+    const captured = this.#requestHeaders.isEmpty ? undefined : this.#copyRequest(span, call)
+    if (this.#settings.requestHook !== undefined) this.#runRequestHook(span, call)
     return captured
+  }
+
+  #copyRequest(span: Span, call: Call): Captured | undefined {
+    return this.#containment.run(
+      'recording request headers',
+      () => this.#requestHeaders.record(span, call.metadata),
+      call,
+    )
+  }
+
+  #runRequestHook(span: Span, call: Call): void {
+    this.#containment.run('requestHook', () => this.#settings.requestHook?.(span, call), call)
+  }
+
+  #runResponseHook(span: Span, status: Status, call: Call): void {
+    this.#containment.run('responseHook', () => this.#settings.responseHook?.(span, status, call), call)
   }
 
   /** Ends a recording span with how the RPC ended. */
@@ -197,10 +212,7 @@ export class SpanRecorder {
     } catch (error) {
       this.#containment.failed(error, 'recording the end of a call', call)
     }
-    const { responseHook } = this.#settings
-    if (responseHook !== undefined) {
-      this.#containment.run('responseHook', () => responseHook(span, status, call), call)
-    }
+    if (this.#settings.responseHook !== undefined) this.#runResponseHook(span, status, call)
     try {
       span.end(endTime)
     } catch (error) {
@@ -251,7 +263,13 @@ export class SpanRecorder {
 
   #isError(status: Status, call: Call): boolean {
     const { isError } = this.#settings
-    const said: unknown = isError && this.#containment.run('isError', () => isError(status, call), call)
+    return isError === undefined
+      ? isErrorByConvention(status.code, call.side)
+      : this.#isCalledError(status, call, isError)
+  }
+
+  #isCalledError(status: Status, call: Call, isError: (status: Status, call: Call) => boolean): boolean {
+    const said: unknown = this.#containment.run('isError', () => isError(status, call), call)
     if (typeof said === 'boolean') return said
     if (said !== undefined) this.#containment.failed(new TypeError('it must return true or false'), 'isError', call)
     return isErrorByConvention(status.code, call.side)

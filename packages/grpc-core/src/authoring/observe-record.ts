@@ -1,5 +1,5 @@
 import type { Metadata } from '@grpc/grpc-js'
-import type { Call, CallAttempt, ClientCall } from '../contract/call.ts'
+import type { Call, CallAttempt } from '../contract/call.ts'
 import { type CallRecord, type MessageBytes, RECORD } from '../contract/call-record.ts'
 import { type CredentialScrubber, credentialScrubber } from '../contract/credential-text.ts'
 import type { MethodInfo } from '../contract/method.ts'
@@ -38,17 +38,18 @@ interface Asked {
   requests?: number
   responses?: number
   sums?: Sums[]
-  /** What the call and its attempts were sent with. */
-  sent?: Metadata[]
 }
 
-/** A call makes one, so it is small: three fields and what is asked for. */
+/** A call makes one, so it is small. */
 class RunRecord implements CallRecord {
   readonly call: Call
   readonly startedAt: number = performance.now()
   attempts = 1
   hedges = 0
   #asked: Asked | undefined
+  /** What the call and its attempts were sent with: most have one. */
+  #sent: Metadata | Metadata[] | undefined
+  #claimed = false
 
   constructor(call: Call) {
     this.call = call
@@ -113,32 +114,40 @@ class RunRecord implements CallRecord {
   }
 
   followCredentials(): void {
-    const { call } = this
-    const asked = this.#ask()
-    const { metadata } = call
-    if (asked.sent !== undefined) {
-      // An interceptor between the observers has put others in their place.
-      if (!asked.sent.includes(metadata)) asked.sent.push(metadata)
-      return
-    }
-    const sent = [metadata]
-    asked.sent = sent
-    if (call.side === 'client') (call as ClientCall).onAttempt((attempt) => rememberSent(sent, call, attempt))
+    const { metadata } = this.call
+    if (this.#sent === undefined) this.#sent = metadata
+    // An interceptor between the observers has put others in their place.
+    else this.#remember(metadata)
+  }
+
+  claimAttempts(): boolean {
+    if (this.#sent === undefined || this.#claimed) return false
+    this.#claimed = true
+    return true
+  }
+
+  rememberAttempt({ call, number, repeatable }: CallAttempt): void {
+    // A call that may be repeated forgets what interceptors inside of it set for an attempt.
+    if ((repeatable || call !== this.call) && number <= MOST_ATTEMPTS) this.#remember(call.metadata)
   }
 
   scrubber(status?: Status): CredentialScrubber {
-    return credentialScrubber(this.call, status?.metadata, ...(this.#asked?.sent ?? []))
+    const sent = this.#sent
+    if (!Array.isArray(sent)) return credentialScrubber(this.call, status?.metadata, sent)
+    return credentialScrubber(this.call, status?.metadata, ...sent)
+  }
+
+  #remember(metadata: Metadata): void {
+    const sent = this.#sent
+    if (Array.isArray(sent)) {
+      if (!sent.includes(metadata)) sent.push(metadata)
+    } else if (sent !== undefined && sent !== metadata) this.#sent = [sent, metadata]
   }
 
   #ask(): Asked {
     this.#asked ??= {}
     return this.#asked
   }
-}
-
-/** A call that may be repeated forgets what interceptors inside of it set for an attempt. */
-function rememberSent(sent: Metadata[], own: Call, { call, number, repeatable }: CallAttempt): void {
-  if ((repeatable || call !== own) && number <= MOST_ATTEMPTS) sent.push(call.metadata)
 }
 
 class Sums implements MessageBytes {

@@ -203,8 +203,8 @@ describe('an observation', () => {
   it('looks at no message, headers or attempt that it has no hook for, and returns the promise of next() itself', () => {
     const asked: string[] = []
     const outcome = Promise.resolve({ code: Code.OK })
-    const call = new Proxy({} as Record<PropertyKey, unknown>, {
-      get: (own, name) => own[name] ?? (() => void asked.push(String(name))),
+    const call = new Proxy({ side: 'client' } as Record<PropertyKey, unknown>, {
+      get: (own, name) => (name in own || typeof name === 'symbol' ? own[name] : () => void asked.push(name)),
     })
     const interceptor = observe('ends', { start: () => ({ end: () => undefined }) })
     expect(interceptor(call as unknown as Call, () => outcome)).toBe(outcome)

@@ -109,8 +109,8 @@ class Watch {
     if (observation.request !== undefined) this.#watchRequests(call, observation, record)
     if (observation.response !== undefined) this.#watchResponses(call, observation, record)
     if (observation.headers !== undefined) this.#watchHeaders(call, observation, record)
-    if (observation.attempt !== undefined && call.side === 'client') this.#watchAttempts(call, observation, record)
-    if (observation.end !== undefined) this.#watchEnd(call, observation, record, startedAt)
+    if (call.side === 'client') this.#watchAttempts(call as ClientCall, observation, record)
+    if (observation.end !== undefined) this.#watchEnd(observation, record, startedAt)
     return observation.around === undefined ? next() : this.#around(next, observation, record)
   }
 
@@ -162,28 +162,38 @@ class Watch {
     })
   }
 
-  #watchAttempts(call: Call, observation: Observation, record: CallRecord): void {
-    // side tells the two apart, but the types of Call do not know.
-    ;(call as ClientCall).onAttempt((attempt) => {
+  /** One tap for both: of the observation, and of the record. */
+  #watchAttempts(call: ClientCall, observation: Observation, record: CallRecord): void {
+    const remembers = record.claimAttempts()
+    if (observation.attempt !== undefined) this.#tapAttempts(call, observation, record, remembers)
+    else if (remembers) rememberAttempts(call, record)
+  }
+
+  #tapAttempts(call: ClientCall, observation: Observation, record: CallRecord, remembers: boolean): void {
+    call.onAttempt((attempt) => {
+      if (remembers) record.rememberAttempt(attempt)
       let ended: unknown
       try {
         ended = observation.attempt?.(attempt, record)
       } catch (error) {
         this.#contained.failed(error, 'attempt', call)
       }
-      if (typeof ended !== 'function') return this.#ignored(ended, 'attempt', call)
-      return (status) => {
-        try {
-          this.#ignored(ended(status), 'attempt', call)
-        } catch (error) {
-          this.#contained.failed(error, 'attempt', call)
-        }
-      }
+      return typeof ended === 'function' ? this.#endOf(ended as StatusTap, call) : this.#ignored(ended, 'attempt', call)
     })
   }
 
-  #watchEnd(call: Call, observation: Observation, record: CallRecord, startedAt: number): void {
-    call.onStatus((status) => {
+  #endOf(ended: StatusTap, call: Call): StatusTap {
+    return (status) => {
+      try {
+        this.#ignored(ended(status), 'attempt', call)
+      } catch (error) {
+        this.#contained.failed(error, 'attempt', call)
+      }
+    }
+  }
+
+  #watchEnd(observation: Observation, record: CallRecord, startedAt: number): void {
+    record.call.onStatus((status) => {
       const passed = this.#now(record.call) - startedAt
       noteEnd(record, status)
       try {
@@ -224,4 +234,10 @@ class Watch {
       return Number.NaN
     }
   }
+}
+
+function rememberAttempts(call: ClientCall, record: CallRecord): void {
+  call.onAttempt((attempt) => {
+    record.rememberAttempt(attempt)
+  })
 }

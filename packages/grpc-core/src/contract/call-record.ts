@@ -1,5 +1,5 @@
 import { PROTOCOL } from '../runtime/version.ts'
-import type { Call } from './call.ts'
+import type { Call, CallAttempt } from './call.ts'
 import type { MethodInfo } from './method.ts'
 import type { Status } from './status.ts'
 
@@ -62,6 +62,13 @@ export interface CallRecord {
    * asked in `start`.
    */
   followCredentials(): void
+  /**
+   * Whether attempts are to be told to `rememberAttempt`, and no other observer does so. `observe` asks, once an observer has begun on a
+   * client.
+   */
+  claimAttempts(): boolean
+  /** Remembers what an attempt is sent with. */
+  rememberAttempt(attempt: CallAttempt): void
   /**
    * Takes credentials out of texts that are recorded of this call: those of `followCredentials`, of the trailers of a status, and
    * all that `credentialScrubber` knows.

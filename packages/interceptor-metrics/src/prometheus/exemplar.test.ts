@@ -1,3 +1,4 @@
+import { tellSpan } from '@grpc-stack/grpc-core/authoring'
 import { metadataOf } from '@grpc-stack/grpc-testing'
 import { describe, expect, it } from 'vitest'
 import { checkExemplar, traceOfCall } from './exemplar.ts'
@@ -15,6 +16,15 @@ describe('the exemplar of a call', () => {
     expect(of(`00-${'0'.repeat(32)}-${span}-01`)).toBeUndefined()
     expect(of('invalid')).toBeUndefined()
     expect(of()).toBeUndefined()
+  })
+
+  it('is that of the span tracing made, which says whether it is sampled', () => {
+    const traced = (traceFlags: number) => {
+      const call = { metadata: metadataOf({ traceparent: `00-${'f'.repeat(32)}-${span}-01` }) } as never
+      tellSpan(call, { spanContext: () => ({ traceId: trace, spanId: span, traceFlags }) })
+      return traceOfCall(call)
+    }
+    expect([traced(1), traced(0)]).toEqual([{ trace_id: trace }, undefined])
   })
 
   it('must be one a scraper takes', () => {

@@ -1,4 +1,5 @@
 import type { Call, Status } from '@grpc-stack/grpc-core'
+import { spanOf } from '@grpc-stack/grpc-core/authoring'
 
 /** Labels that lead from a figure to an example of it, such as `{ trace_id }`. */
 export type ExemplarLabels = Readonly<Record<string, string>>
@@ -17,8 +18,12 @@ export interface Exemplar {
 // W3C Trace Context, of a trace that is recorded (flag 01): others lead nowhere.
 const SAMPLED_TRACEPARENT = /^(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f][13579bdf](?:$|-)/
 
-/** The trace of the call's `traceparent`, if it is sampled. */
+const SAMPLED = 1
+
+/** The span that `tracing()` made for the call, else the trace of its `traceparent`, if it is sampled. */
 export const traceOfCall: ExemplarOf = (call) => {
+  const span = spanOf(call)?.spanContext()
+  if (span !== undefined) return (span.traceFlags & SAMPLED) === 0 ? undefined : { trace_id: span.traceId }
   const [traceparent] = call.metadata.get('traceparent')
   const traceId = typeof traceparent === 'string' ? SAMPLED_TRACEPARENT.exec(traceparent)?.[1] : undefined
   return traceId === undefined ? undefined : { trace_id: traceId }

@@ -25,7 +25,7 @@ export interface PrometheusOptions {
   /** Upper bounds of the latency buckets, ascending, s. Default: those of Prometheus's Go client, 5 ms to 10 s. */
   readonly buckets?: readonly number[]
   /**
-   * Exemplars: true for the trace in the call's `traceparent` if it is sampled, or a function, which is called when the call
+   * Exemplars: true for the trace of `tracing()`, else of the call's `traceparent`, if it is sampled, or a function, which is called when the call
    * starts. Needs a registry of type OpenMetrics. Default: none.
    */
   readonly exemplar?: boolean | ExemplarOf
