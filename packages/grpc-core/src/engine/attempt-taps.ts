@@ -17,7 +17,7 @@ export function warnOfTap(name: string, error: unknown): void {
   process.emitWarning(`An ${name} tap failed: ${errorStack(error)}`, 'GrpcStackWarning')
 }
 
-/** Shows an attempt to those who want to hear of it. Returns those of them who want to hear how it ends. */
+/** Shows an attempt to the taps. Returns what they want to be told its end by. */
 export function announce(attempt: CallAttempt, taps: readonly ScopedTap[]): StatusTap[] {
   const ends: StatusTap[] = []
   for (const { tap, scope } of taps) {

@@ -71,7 +71,7 @@ export class CallTaps {
     if (this.#latest === index || this.#scopes[index] !== undefined) this.#scopes[index] = captureScope()
   }
 
-  /** Those who want to hear of attempts, outermost first. */
+  /** The taps that hear of attempts, outermost first. */
   get ofAttempts(): readonly ScopedTap[] {
     return this.#attempt?.map(({ depth, tap }) => ({ tap, scope: this.#scopes[depth] })) ?? []
   }
@@ -92,7 +92,7 @@ export class CallTaps {
     return this.#metadata !== undefined
   }
 
-  /** Somebody has not heard the status yet. */
+  /** There is a tap that has not heard the status yet. */
   get awaitStatus(): boolean {
     return this.#status !== undefined && this.#status.length > 0
   }

@@ -63,7 +63,7 @@ export class HandlerRun {
     let message = received
     if (!this.#call.method.registered && this.#handler.requestDeserialize) {
       try {
-        message = this.#handler.requestDeserialize(received as Buffer) // bytes: nobody knows what they mean
+        message = this.#handler.requestDeserialize(received as Buffer) // bytes: no definition says what they mean
       } catch (error) {
         this.#end(internalStatus('server', 'The request could not be deserialized', error))
         return
@@ -172,7 +172,7 @@ export class HandlerRun {
     this.#requests?.close(reason)
     this.inner?.stop(reason)
     try {
-      // Told, and not waited for: what it does wrong while closing concerns nobody any more.
+      // Told, and not waited for: the RPC has its status, so what goes wrong while closing changes nothing.
       void Promise.resolve(this.#responses?.return?.()).catch(() => undefined)
     } catch {}
   }
@@ -184,7 +184,7 @@ function unimplemented(details: string): Status {
   return new LocalStatus({ code: Code.UNIMPLEMENTED, details })
 }
 
-/** In place of a request there cannot be: whoever ignores it works, whoever needs it must not get something else. */
+/** In place of a request there cannot be: a handler that ignores it works, one that needs it must not get something else. */
 function noRequest(path: string): unknown {
   const refuse = (): never => {
     throw new Error(`there is no single request: ${path} streams them; use a handler of that kind, or abortHandler()`)

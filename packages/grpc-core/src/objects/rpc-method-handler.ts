@@ -187,7 +187,7 @@ function make<I, O, Q, R>(
   codecs?: HandlerCodecs<Q, R>,
 ): RpcMethodHandler {
   checked(behavior, 'behavior')
-  // The messages of a method are what its definition's codecs make: only whoever wrote the behaviour knows their type.
+  // The messages of a method are what its definition's codecs make: only the author of the behaviour knows their type.
   return new BehaviorHandler(pattern, behavior as Behavior, codecs as HandlerCodecs<unknown, unknown> | undefined)
 }
 

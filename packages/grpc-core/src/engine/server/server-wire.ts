@@ -57,7 +57,7 @@ export class ServerWire implements ServerListener {
     this.sendStatus(status)
   }
 
-  /** The response of a method with a unary response. Nobody hears when it is flushed. */
+  /** The response of a method with a unary response. When it is flushed is not told. */
   sendResponse(message: unknown): void {
     if (this.#scope === undefined) this.#base.sendMessage(message, NOOP)
     else this.#scope.runInAsyncScope(this.#base.sendMessage, this.#base, message, NOOP)
