@@ -1,6 +1,6 @@
 import { status as Code, Metadata } from '@grpc/grpc-js'
 import { type ClientCall, chain, type Interceptor, RpcError, select } from '@grpc-stack/grpc-core'
-import { systemWallClock } from '@grpc-stack/grpc-core/authoring'
+import { named, systemWallClock } from '@grpc-stack/grpc-core/authoring'
 import {
   type Behaviour,
   echo,
@@ -208,6 +208,10 @@ describe.each(patterns)('retry, %s', (pattern) => {
     expect(await tries({ retryRefusals: true })).toEqual([3, Code.OK])
     expect(await tries({ retryRefusals: ['failing'] })).toEqual([3, Code.OK])
     expect(await tries({ retryRefusals: ['circuitBreaker'] })).toEqual([1, Code.UNAVAILABLE])
+    // A bundler shortens the names of functions, not that.
+    const unnamed = named('circuitBreaker', failing(2))
+    const client = server.client(retry({ initialBackoffMs: 0, retryRefusals: ['circuitBreaker'] }), unnamed)
+    expect((await runRpc(client, 'unary')).status?.code).toBe(Code.OK)
   })
 
   it('leaves the application’s metadata alone and gives each attempt its own', async () => {

@@ -119,12 +119,13 @@ export class InnerCall implements InterceptingListener {
 
   // ── The interceptor object has returned it ────────────────────────────────────────────────────────────────────
 
-  /**
-   * @param wanted whether a message has been asked for
-   * @throws Error if the object has iterated its responses.
-   */
-  relayTo(relay: Relay, wanted: boolean): void {
+  /** @throws Error if the object has iterated its responses. */
+  claim(): void {
     if (this.handle instanceof ResponseStream) this.handle.claim()
+  }
+
+  /** @param wanted whether a message has been asked for */
+  relayTo(relay: Relay, wanted: boolean): void {
     this.#messages?.onDemand()
     this.#relay = relay
     if (wanted) this.ask()

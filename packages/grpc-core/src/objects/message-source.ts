@@ -46,6 +46,7 @@ export class MessageSource<T> implements AsyncIterable<T, undefined> {
 
   push(message: T, taken?: () => void): void {
     if (this.#ending !== undefined || this.#left) {
+      // As after a write: not before `push` has returned.
       if (taken) process.nextTick(taken)
       return
     }

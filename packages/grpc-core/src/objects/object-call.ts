@@ -141,6 +141,7 @@ export class ObjectCall implements Omit<BaseCall, never> {
   sendMessageWithContext(context: MessageContext, message: unknown): void {
     if (this.#requests !== undefined) this.#requests.push(message, context.callback as (() => void) | undefined)
     else {
+      // As after a write: not before the write has returned.
       if (context.callback) process.nextTick(context.callback)
       this.#scope.runInAsyncScope(() => this.#run(message))
     }
@@ -260,6 +261,12 @@ export class ObjectCall implements Omit<BaseCall, never> {
 
   /** The interceptor returned a call of its continuation: what that receives is what the application gets, event by event. */
   #takeOver(call: InnerCall): void {
+    try {
+      call.claim()
+    } catch (error) {
+      this.#failed(error)
+      return
+    }
     this.#chosen = call
     const { startError } = call
     if (startError !== undefined) {
@@ -276,12 +283,7 @@ export class ObjectCall implements Omit<BaseCall, never> {
         this.#listener.onReceiveStatus?.(status)
       },
     }
-    try {
-      call.relayTo(relay, this.#readWanted)
-    } catch (error) {
-      this.#chosen = undefined
-      this.#failed(error)
-    }
+    call.relayTo(relay, this.#readWanted)
   }
 
   /**
@@ -316,7 +318,12 @@ export class ObjectCall implements Omit<BaseCall, never> {
     const own = this.#ownCall(value)
     if (own === undefined) this.#follow(value)
     else if (own.startError !== undefined) this.#finish(own.ending as Status, own)
-    else this.#takeOver(own)
+    else {
+      // Out of the promise: what the application's listeners throw must surface as their own. The call reads ahead until then.
+      process.nextTick(() => {
+        if (!this.#ended && this.#decided === undefined) this.#takeOver(own)
+      })
+    }
   }
 
   #follow(value: unknown): void {

@@ -228,6 +228,32 @@ describe.each(Object.entries(stacks))(
 )
 
 describe('an object that awaits', () => {
+  // Not of messages: grpc-js gives those from a promise of its own.
+  it.each(['metadata', 'status'])('what a listener of %s throws surfaces as it does without', async (event) => {
+    const listeners = process.listeners('uncaughtException')
+    process.removeAllListeners('uncaughtException')
+    const surfaces = async (client: TestClient): Promise<unknown> => {
+      const thrown = new Promise<string>((resolve) => {
+        process.once('uncaughtException', (error, origin) => resolve(`${origin}: ${error.message}`))
+      })
+      const stream = client.serverStream({ n: 1 }, server.behave(echo))
+      stream.on('data', () => undefined)
+      stream.once(event, () => {
+        throw new Error('of the application')
+      })
+      const how = await thrown
+      stream.on('error', () => undefined)
+      stream.cancel()
+      return how
+    }
+    try {
+      const bare = await surfaces(server.client())
+      expect(await surfaces(server.client(awaiting))).toBe(bare)
+    } finally {
+      for (const listener of listeners) process.on('uncaughtException', listener)
+    }
+  })
+
   it.each(patterns)('holds no response headers back: %s', async (pattern) => {
     let next = server.calls.length
     for (const stack of [[awaiting], [awaiting, passing, awaiting], [plain, awaiting, observing]]) {

@@ -240,6 +240,7 @@ export class InterceptedClientCall extends InterceptedCall implements ClientCall
 
   sendMessageWithContext(context: MessageContext, message: unknown): void {
     if (this.run.finished) {
+      // As after a write: not before the write has returned.
       if (context.callback) process.nextTick(context.callback)
       return
     }
