@@ -184,7 +184,7 @@ describe('flaws of the reference', () => {
   })
 
   // reference: flaw 70
-  it('calls to methods nobody registered use up no quota of those that are', async () => {
+  it('calls to unregistered methods use up no quota of registered ones', async () => {
     const limit = rateLimit({ rate: 1, perMs: 60_000, clock: new FakeClock() })
     const server = createServer({ interceptors: [limit] })
     const bytes = (buffer: Buffer): Buffer => buffer
@@ -220,7 +220,7 @@ describe('flaws of the reference', () => {
   })
 
   // reference: flaw 70
-  it('shadow mode decides, counts and tells, and refuses nobody', async () => {
+  it('shadow mode decides, counts and emits events, and refuses no call', async () => {
     const limit = spent(new FakeClock(), { shadow: true, name: 'trial' })
     const events: RefusedEvent[] = []
     const stop = limit.on('refused', (event) => events.push(event))

@@ -4,7 +4,7 @@ import { holds } from '../../test/holds.ts'
 import { type Place, WaitingLine } from './waiting-line.ts'
 
 describe('WaitingLine', () => {
-  it('is first in, first out, whoever leaves from wherever', () => {
+  it('is first in, first out, also where calls leave from the middle', () => {
     holds(
       property(array(integer({ min: -5, max: 10 })), (moves) => {
         const line = new WaitingLine<number>()

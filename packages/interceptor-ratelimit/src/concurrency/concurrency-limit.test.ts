@@ -133,7 +133,7 @@ describe.each(patterns)('a %s', (pattern) => {
       },
     ],
     [
-      'a message nobody can read',
+      'a message that cannot be parsed',
       async ({ limit }) => {
         await using server = await startTestServer({ interceptors: [limit] })
         await runRpc(server.client(), pattern, { requests: [unparsable] })
@@ -251,7 +251,7 @@ describe('the line', () => {
     expect(clock.pending).toBe(0)
   })
 
-  it('lets nobody wait longer than queueTimeoutMs', async () => {
+  it('lets no call wait longer than queueTimeoutMs', async () => {
     const { limit, clock } = queued()
     await using server = await startTestServer({ interceptors: [limit], behaviour: manual })
     const client = server.client()
@@ -441,7 +441,7 @@ describe('an adaptive limit', () => {
 })
 
 describe('options', () => {
-  it('shadow mode refuses nobody, and tells', async () => {
+  it('shadow mode refuses no call, and emits events', async () => {
     const limit = concurrencyLimit({ limit: 1, shadow: true })
     const refused: unknown[] = []
     limit.on('refused', ({ reason, shadow }) => refused.push({ reason, shadow }))

@@ -44,7 +44,7 @@ export interface ConcurrencyLimitOptions {
    * UNAVAILABLE invites them to try again, elsewhere if there is an elsewhere.
    */
   readonly code?: Code
-  /** Count and tell, but refuse nobody. Default: false. */
+  /** Count and emit `refused`, but refuse no call. Default: false. */
   readonly shadow?: boolean
   /** Default: monotonic time. */
   readonly clock?: MonotonicClock
@@ -134,7 +134,7 @@ class ConcurrencyLimit {
   readonly #code: Code
   readonly #shadow: boolean
   readonly #clock: MonotonicClock
-  readonly #everybody: Pool = newPool('')
+  readonly #allCalls: Pool = newPool('')
   /** Only keys with calls under way, so as many as there are calls at most. */
   readonly #pools = new Map<string, Pool>()
   #admitted = 0
@@ -161,8 +161,8 @@ class ConcurrencyLimit {
   }
 
   state(): ConcurrencyState {
-    let { inFlight } = this.#everybody
-    let waiting = this.#everybody.line.length
+    let { inFlight } = this.#allCalls
+    let waiting = this.#allCalls.line.length
     for (const pool of this.#pools.values()) {
       inFlight += pool.inFlight
       waiting += pool.line.length
@@ -181,7 +181,7 @@ class ConcurrencyLimit {
   }
 
   #poolOf(key: string): Pool {
-    if (this.#key === undefined) return this.#everybody
+    if (this.#key === undefined) return this.#allCalls
     let pool = this.#pools.get(key)
     if (pool === undefined) {
       pool = newPool(key)

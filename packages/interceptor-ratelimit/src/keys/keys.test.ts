@@ -39,7 +39,7 @@ describe('peerAddress', () => {
 
 describe('byPeer', () => {
   it.each<[string, Parameters<typeof byPeer>[0], string[], string]>([
-    ['believes nobody by default', {}, ['203.0.113.9'], '127.0.0.1'],
+    ['believes no header by default', {}, ['203.0.113.9'], '127.0.0.1'],
     [
       'takes the last address no trusted proxy has',
       { trustedProxies: ['127.0.0.1'] },
@@ -54,9 +54,9 @@ describe('byPeer', () => {
     ],
     ['takes the proxy itself without a header', { trustedProxies: ['127.0.0.1'] }, [], '127.0.0.1'],
     [
-      'takes the proxy itself where the header is rubbish',
+      'takes the proxy itself where the header holds no address',
       { trustedProxies: ['127.0.0.1'] },
-      ['203.0.113.9, rubbish'],
+      ['203.0.113.9, no-address'],
       '127.0.0.1',
     ],
     ['ignores the header of a peer it does not trust', { trustedProxies: ['10.0.0.1'] }, ['203.0.113.9'], '127.0.0.1'],
@@ -166,7 +166,7 @@ describe('byMetadata', () => {
 
 describe('byPrincipal', () => {
   const principalVar = new ContextVar<{ subject: string; claims?: object }>('principal')
-  const key = byPrincipal(principalVar, { otherwise: () => 'nobody' })
+  const key = byPrincipal(principalVar, { otherwise: () => 'anonymous' })
 
   // reference: sentence 35
   it('is the subject an outer interceptor has set', async () => {
@@ -176,9 +176,9 @@ describe('byPrincipal', () => {
     )
   })
 
-  it('leaves a call nobody proved to make to the fallback', async () => {
-    expect(await keyOf(key)).toBe('nobody')
-    expect(await keyOf(key, undefined, () => principalVar.set({ subject: '' }))).toBe('nobody')
+  it('leaves a call without a principal to the fallback', async () => {
+    expect(await keyOf(key)).toBe('anonymous')
+    expect(await keyOf(key, undefined, () => principalVar.set({ subject: '' }))).toBe('anonymous')
     expect(await keyOf(byPrincipal(principalVar))).toBeUndefined()
   })
 

@@ -203,7 +203,7 @@ export function byPrincipal<T extends { readonly subject: string }>(
   return markKey(key, ['byPrincipal', variable, otherwise])
 }
 
-/** By what is called: one count per method, whoever calls. */
+/** By the method: one count for all callers of it. */
 export function byMethod(call: Call): string {
   return call.method.path
 }
@@ -221,7 +221,7 @@ export function byEach(...parts: readonly KeyFunction[]): KeyFunction {
       const value = part(call)
       if (value === unlimited) return unlimited
       const text = value === undefined || value === '' ? peerNetwork(call) : value
-      // With the lengths nobody can choose one part so that the whole looks like another caller's.
+      // With the lengths, no caller can choose one part so that the whole looks like another caller's.
       key += `${text.length}:${text} `
     }
     return key

@@ -28,7 +28,7 @@ describe('resolveKey', () => {
     )
   })
 
-  it('puts the peer in the place of a key that is missing, and nobody in that of an exempt one', () => {
+  it('counts a call without a key against its peer, and an exempt one against nothing', () => {
     expect(resolve(undefined)).toBe('\0peer=10.0.0.7')
     expect(resolve('')).toBe('\0peer=10.0.0.7')
     expect(resolve(unlimited)).toBeUndefined()

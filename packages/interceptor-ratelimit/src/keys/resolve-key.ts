@@ -7,9 +7,9 @@ import { type KeyFunction, peerKey, unlimited } from './keys.ts'
 const LONGEST_KEY = 128
 
 /**
- * Whom a call counts against, undefined for nobody.
+ * What a call counts against; undefined where it is exempt.
  * @param where names the limit in the error
- * @throws TypeError for a key that is none
+ * @throws TypeError for a key that is no string
  */
 export function resolveKey(where: string, keyOf: KeyFunction, call: Call): string | undefined {
   const key: unknown = keyOf(call)

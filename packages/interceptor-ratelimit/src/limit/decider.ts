@@ -15,7 +15,7 @@ export interface DeciderHooks {
   onInsured(): void
 }
 
-/** What the store says, or the insurance in its place, about calls under some limits. */
+/** Asks the store about calls under some limits, or the insurance in its place. */
 export class Decider {
   readonly #limits: readonly Limit[]
   readonly #guarded: GuardedLimiter
@@ -45,7 +45,7 @@ export class Decider {
 
   /**
    * What this call counts against, limit by limit. An unregistered method counts against its peer: key functions are not asked,
-   * since callers mint such paths, and one that looks at the method would make a key of each.
+   * since callers make up such paths, and a function that looks at the method would make a key of each.
    */
   keysOf(call: Call): (string | undefined)[] {
     if (!call.method.registered) return this.#limits.map(({ key }) => peerKey(key, call))

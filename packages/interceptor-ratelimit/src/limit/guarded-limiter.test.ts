@@ -29,13 +29,13 @@ function guarded(limiter: Limiter) {
 }
 
 describe('GuardedLimiter', () => {
-  it('hands an answer on that needs no promise', () => {
+  it('returns an answer that needs no promise', () => {
     const { take, clock } = guarded({ take: () => fine })
     expect(take()).toBe(fine)
     expect(clock.pending).toBe(0)
   })
 
-  it('hands an answer on that comes in time, and leaves no timer', async () => {
+  it('resolves with an answer that comes in time, and leaves no timer', async () => {
     const store = new PlayedStore()
     const { take, clock } = guarded(store)
     const answer = take()
@@ -176,7 +176,7 @@ describe('GuardedLimiter', () => {
     // @ts-expect-error: no decision
     ['answers with nothing', { take: () => undefined }],
     // @ts-expect-error: no decision
-    ['answers with rubbish', { take: async () => ({ admitted: 'yes' }) }],
+    ['answers with no decision', { take: async () => ({ admitted: 'yes' }) }],
     ['answers about other limits', { take: () => ({ admitted: true, limits: [] }) }],
     ['rejects with nothing', { take: () => Promise.reject() }],
   ])('takes a store that %s for one that failed', async (_what, limiter) => {

@@ -7,7 +7,7 @@ import { rateLimit } from './rate-limit.ts'
 
 const messages = (count: number) => Array.from({ length: count }, (_, n) => ({ n }))
 
-/** Without waiting for the callbacks: those of messages nobody will send never come. */
+/** Without waiting for the callbacks: those of messages that are not sent never come. */
 function send(rpc: ClientRpc, count: number): void {
   for (const message of messages(count)) if ('write' in rpc.call) rpc.call.write(message)
 }
@@ -17,7 +17,7 @@ describe('perMessage', () => {
     rateLimit({ rate: 100, clock: new FakeClock(), perMessage: { rate: 3, perMs: 60_000 }, ...more })
 
   it.each(['clientStream', 'bidi'] as const)(
-    'ends a %s at the message over the limit, which nobody sees',
+    'ends a %s at the message over the limit, which the handler does not see',
     async (pattern) => {
       await using server = await startTestServer({ interceptors: [limited()] })
       const rpc = startRpc(server.client(), pattern)

@@ -301,7 +301,7 @@ describe('it fails closed', () => {
     expect(server.calls).toHaveLength(0)
   })
 
-  it('counts a call without a key against its peer, where nobody else can get by choosing a name', async () => {
+  it('counts a call without a key against its peer, apart from every key that a caller can choose', async () => {
     const limit = spent(new FakeClock(), {
       key: (call: Call) => String(call.metadata.get('name')[0] ?? '') || undefined,
     })
@@ -338,7 +338,7 @@ describe('the insurance', () => {
     expect(limit.counters()).toMatchObject({ admitted: 2, refused: 3, insured: 5 })
   })
 
-  it('is not there by default: calls end UNAVAILABLE, with the reason for those who look', async () => {
+  it('is not there by default: calls end UNAVAILABLE, with the reason in the status of interceptors outside', async () => {
     const limit = rateLimit({ rate: 10, store: dead, clock: new FakeClock() })
     const causes: unknown[] = []
     const observing: Interceptor = async (_call, next) => {

@@ -50,7 +50,7 @@ export interface RateLimitCounters {
 
 /** What `rateLimit()` returns: the interceptor, with its events and counters. */
 export interface RateLimitInterceptor extends Interceptor<ServerCall> {
-  /** Listens; the returned function stops it. Listeners run within the call: hand slow work on. */
+  /** Listens; the returned function stops it. Listeners run within the call: start slow work without waiting for it. */
   on<Name extends keyof RateLimitEvents>(name: Name, listener: (event: RateLimitEvents[Name]) => void): () => void
   /** Totals since construction, for metrics. */
   counters(): Readonly<RateLimitCounters>

@@ -73,7 +73,7 @@ export function limitRefusal(style: RefusalStyle, broken: readonly Broken[], pus
   return status
 }
 
-/** The status of a call nobody could decide about, because the store does not answer. */
+/** The status of a call that could not be decided about, because the store does not answer. */
 export function storeRefusal(domain: string, retryMs: number, cause: unknown): Status {
   const details = 'Rate limit store unavailable'
   const metadata = new Metadata()

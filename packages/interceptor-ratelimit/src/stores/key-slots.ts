@@ -6,7 +6,7 @@ export interface Space {
 
 const PARTS = 64
 const FIRST_CAPACITY = 64
-/** Up to here, less than a megabyte, growing is better than forgetting somebody who comes back. */
+/** Up to here, less than a megabyte, growing is better than forgetting a key that comes back. */
 const FREE_GROWTH = 8192
 /** Shorter strings are never pieces of others (V8: SlicedString::kMinLength). */
 const SHORTEST_PIECE = 13
@@ -17,8 +17,8 @@ export function newSpace(): Space {
 }
 
 /**
- * A bounded number of slots, each held by one key of one space. The slots are numbers: whoever keeps something per key
- * keeps it in arrays, so that a key costs no object. Every operation is O(1).
+ * A bounded number of slots, each held by one key of one space. The slots are numbers: what is kept per
+ * key is kept in arrays, so that a key costs no object. Every operation is O(1).
  *
  * Which key goes when there are too many is decided by a hand that goes round the slots (CLOCK, the second-chance
  * approximation of least recently used): a use marks a slot, the hand takes the mark, and a slot it finds without one
@@ -26,7 +26,7 @@ export function newSpace(): Space {
  */
 export class KeySlots {
   readonly #max: number
-  // Nobody outside can guess which keys meet in one part.
+  // Secret, so that a caller cannot choose keys that all meet in one part.
   readonly #seed = (Math.random() * 2 ** 32) | 0
   #capacity: number
   readonly #keys: string[] = []
@@ -90,7 +90,7 @@ export class KeySlots {
     this.#size--
   }
 
-  /** Moves the hand on and returns the slot it was at, or -1 if that one is free. */
+  /** Moves the hand to the next slot and returns the slot it was at, or -1 if that one is free. */
   pass(): number {
     const slot = this.#hand
     this.#hand = slot + 1 < this.#keys.length ? slot + 1 : 0

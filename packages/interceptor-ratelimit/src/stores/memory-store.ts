@@ -14,7 +14,7 @@ export interface MemoryStoreOptions {
   /**
    * The most keys remembered, over all limits of the store. Default: 100 000, about 15 MB when full. A key that owes
    * nothing is forgotten first; when all owe something, the one used longest ago is forgotten and starts with a fresh
-   * burst when it comes back. Who can mint that many keys has a fresh burst for each of them anyway.
+   * burst when it comes back. A caller that can make up that many keys has a fresh burst for each of them anyway.
    */
   readonly maxKeys?: number
   /** Default: monotonic time. */
@@ -163,7 +163,7 @@ class Debts {
     return Math.floor(this.#clock.now() * 1000)
   }
 
-  /** The slot of a key, or -1. A use also for who is refused: who keeps knocking is not forgotten. */
+  /** The slot of a key, or -1. A refused call is a use, too: a caller that goes on calling is not forgotten. */
   use(space: Space, key: string): number {
     return this.#slots.use(space, key)
   }
