@@ -222,6 +222,26 @@ describe.each(clients)('with %s, a Redis that is stopped, hung and started again
     expect(load.count(Code.OK)).toBeLessThanOrEqual(2 * 20 + Math.floor((100 * spanMs) / 1000))
   }, 30_000)
 
+  it('is back soon after a connection was lost, however long a dead Redis is left alone', async () => {
+    await using redis = await RedisServer.start()
+    const { client, close } = connect(redis)
+    try {
+      const limit = rateLimit({ rate: 1e6, store: redisStore(client), storeRetryMs: 600_000 })
+      await using server = await startTestServer({ interceptors: [limit] })
+      const stub = server.client()
+      const answered = async (code: Code): Promise<void> => {
+        while ((await runRpc(stub, 'unary')).status?.code !== code) await sleep(5)
+      }
+      await answered(Code.OK)
+      await redis.stop()
+      await answered(Code.UNAVAILABLE)
+      await redis.start()
+      await answered(Code.OK)
+    } finally {
+      close()
+    }
+  }, 30_000)
+
   it('refuses from the start while there never was one, and starts when there is', async () => {
     await using redis = await RedisServer.start()
     await redis.stop()
