@@ -104,6 +104,7 @@ const pages: Record<string, readonly Block[]> = {
         const file = 'lines.txt'`,
     },
     { before: `import { ContextVar, type Interceptor } from '@grpc-stack/grpc-core'`, after: 'void tenant' },
+    { after: 'if (slowCalls.name !== "slowCalls") throw new Error(slowCalls.name)' },
   ],
   'grpc-testing': [{}],
   'interceptor-auth': [

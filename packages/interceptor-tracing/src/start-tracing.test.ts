@@ -234,18 +234,23 @@ describe('startTracing', () => {
   })
 
   it.each([
-    [{ name: 'x' }, 'startTracing: unknown option "name"'],
+    [{ name: 'x' }, 'startTracing: unknown option "name"; known are serviceName, serviceVersion,'],
+    [{ servicename: 'x' }, 'startTracing: unknown option "servicename"; did you mean "serviceName"?'],
     [{ serviceName: '' }, 'startTracing: option "serviceName" must be a non-empty string, got ""'],
-    [{ endpoint: 1 }, 'startTracing: option "endpoint" must be a non-empty string, got 1'],
-    [{ exporter: 'otlp' }, 'startTracing: option "exporter" must be an object, got "otlp"'],
+    [{ endpoint: 1 }, 'startTracing: option "endpoint" must be a non-empty string, got a number'],
+    [{ exporter: 'otlp' }, 'startTracing: option "exporter" must be an object with export and shutdown, got "otlp"'],
     [{ sampleRatio: 2 }, 'startTracing: option "sampleRatio" must be a number from 0 to 1, got 2'],
-    [{ sampleRatio: 1, sampler: {} }, 'startTracing: give "sampler" or "sampleRatio", not both'],
-    [{ endpoint: 'x', exporter: {} }, 'startTracing: give "exporter" or "endpoint", not both'],
-    [{ batch: { size: 1 } }, 'startTracing: unknown option "batch.size"'],
+    [{ sampleRatio: 1, sampler: new AlwaysOffSampler() }, 'startTracing: give "sampler" or "sampleRatio", not both'],
+    [{ endpoint: 'x', exporter: new InMemorySpanExporter() }, 'startTracing: give "exporter" or "endpoint", not both'],
+    [{ batch: { size: 1 } }, 'startTracing: option "batch": unknown option "size"; '],
     [{ batch: { maxQueueSize: 0 } }, 'startTracing: option "batch.maxQueueSize" must be a number > 0, got 0'],
-    [{ shutdownTimeoutMs: -1 }, 'startTracing: option "shutdownTimeoutMs" must be a number ≥ 0, got -1'],
+    [
+      { shutdownTimeoutMs: -1 },
+      'startTracing: option "shutdownTimeoutMs" must be a number of milliseconds ≥ 0 and < 2147483648, got -1',
+    ],
     [{ shutdownWithProcess: 1 }, 'startTracing: option "shutdownWithProcess" must be true or false, got 1'],
   ])('refuses %j', (options, message) => {
-    expect(() => startTracing(options as StartTracingOptions)).toThrow(new TypeError(message))
+    expect(() => startTracing(options as StartTracingOptions)).toThrow(TypeError)
+    expect(() => startTracing(options as StartTracingOptions)).toThrow(message)
   })
 })

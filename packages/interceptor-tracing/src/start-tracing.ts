@@ -1,4 +1,18 @@
 import { createRequire } from 'node:module'
+import {
+  accepts,
+  flag,
+  group,
+  milliseconds,
+  number,
+  type OptionKind,
+  type OptionsOf,
+  type OptionTable,
+  objectWith,
+  quoted,
+  readOptions,
+  text,
+} from '@grpc-stack/grpc-core/authoring'
 import { type Attributes, context, propagation, type TextMapPropagator, trace } from '@opentelemetry/api'
 import {
   defaultResource,
@@ -82,20 +96,20 @@ export interface StartedTracing {
  * @throws TypeError for an option that is wrong or unknown.
  * @throws Error if an SDK is set up already, or the exporter's package is not installed.
  */
-export function startTracing(options: StartTracingOptions = {}): StartedTracing {
-  validate(options)
+export function startTracing(given: StartTracingOptions = {}): StartedTracing {
+  const options = readStartOptions(given)
   if (isRegistered()) {
     throw new Error(
       'startTracing: this process has an OpenTelemetry SDK already; tracing() uses it without further set-up',
     )
   }
   const exporter = new WatchedExporter(options.exporter ?? otlpExporter(options.endpoint), warnOnce())
-  const { batch = {}, shutdownTimeoutMs = 5000 } = options
+  const { batch, shutdownTimeoutMs } = options
   const processor = new BatchSpanProcessor(exporter, {
-    ...(batch.maxQueueSize !== undefined && { maxQueueSize: batch.maxQueueSize }),
-    ...(batch.maxExportBatchSize !== undefined && { maxExportBatchSize: batch.maxExportBatchSize }),
-    ...(batch.scheduledDelayMs !== undefined && { scheduledDelayMillis: batch.scheduledDelayMs }),
-    ...(batch.exportTimeoutMs !== undefined && { exportTimeoutMillis: batch.exportTimeoutMs }),
+    ...(batch?.maxQueueSize !== undefined && { maxQueueSize: batch.maxQueueSize }),
+    ...(batch?.maxExportBatchSize !== undefined && { maxExportBatchSize: batch.maxExportBatchSize }),
+    ...(batch?.scheduledDelayMs !== undefined && { scheduledDelayMillis: batch.scheduledDelayMs }),
+    ...(batch?.exportTimeoutMs !== undefined && { exportTimeoutMillis: batch.exportTimeoutMs }),
   })
   const sampler = options.sampler ?? ratioSampler(options.sampleRatio)
   const provider = new NodeTracerProvider({
@@ -121,11 +135,11 @@ export function startTracing(options: StartTracingOptions = {}): StartedTracing 
       return ending
     },
   }
-  if (options.shutdownWithProcess !== false) forgetProcess = watchProcessEnd(started)
+  if (options.shutdownWithProcess) forgetProcess = watchProcessEnd(started)
   return started
 }
 
-function resourceOf({ serviceName, serviceVersion, resource }: StartTracingOptions): Resource {
+function resourceOf({ serviceName, serviceVersion, resource }: OptionsOf<typeof table>): Resource {
   const given: Attributes = { ...resource }
   if (serviceName !== undefined) given['service.name'] = serviceName
   if (serviceVersion !== undefined) given['service.version'] = serviceVersion
@@ -192,46 +206,43 @@ async function within(timeoutMs: number, work: Promise<void>): Promise<void> {
   clearTimeout(timer)
 }
 
-const STRINGS = ['serviceName', 'serviceVersion', 'endpoint'] as const
-const OBJECTS = ['resource', 'exporter', 'sampler', 'propagator', 'batch'] as const
-const NUMBERS = ['sampleRatio', 'shutdownTimeoutMs'] as const
-const BATCH: readonly string[] = ['maxQueueSize', 'maxExportBatchSize', 'scheduledDelayMs', 'exportTimeoutMs']
-const KNOWN: readonly string[] = [...STRINGS, ...OBJECTS, ...NUMBERS, 'shutdownWithProcess']
+const object = <T extends object>(): OptionKind<T> =>
+  accepts('an object', (value): value is T => typeof value === 'object' && value !== null)
+const positive = number({ above: 0 }).optional()
 
-function validate(options: StartTracingOptions): void {
-  const wrong = (name: string, wanted: string, value: unknown): never => {
-    throw new TypeError(
-      `startTracing: option "${name}" must be ${wanted}, got ${JSON.stringify(value) ?? String(value)}`,
-    )
-  }
-  if (typeof options !== 'object' || options === null) throw new TypeError('startTracing: options must be an object')
-  for (const name of Object.keys(options)) {
-    if (!KNOWN.includes(name)) throw new TypeError(`startTracing: unknown option "${name}"`)
-  }
-  for (const name of STRINGS) {
-    const value: unknown = options[name]
-    if (value !== undefined && (typeof value !== 'string' || value === '')) wrong(name, 'a non-empty string', value)
-  }
-  for (const name of OBJECTS) {
-    const value: unknown = options[name]
-    if (value !== undefined && (typeof value !== 'object' || value === null)) wrong(name, 'an object', value)
-  }
-  if (options.endpoint !== undefined && /^(?:[^/?#]*\/\/)?[^/?#]*@/.test(options.endpoint)) {
+const table = {
+  serviceName: text().optional(),
+  serviceVersion: text().optional(),
+  resource: object<Attributes>().optional(),
+  endpoint: text().secret().optional(),
+  exporter: objectWith<SpanExporter>('export', 'shutdown').optional(),
+  sampleRatio: number({ min: 0, max: 1 }).optional(),
+  sampler: objectWith<Sampler>('shouldSample').optional(),
+  propagator: objectWith<TextMapPropagator>('inject', 'extract').optional(),
+  batch: group({
+    maxQueueSize: positive,
+    maxExportBatchSize: positive,
+    scheduledDelayMs: positive,
+    exportTimeoutMs: positive,
+  } satisfies OptionTable<BatchOptions>).optional(),
+  shutdownWithProcess: flag().default(true),
+  shutdownTimeoutMs: milliseconds({ min: 0, below: 2 ** 31 }).default(5000),
+} satisfies OptionTable<StartTracingOptions>
+
+function readStartOptions(given: StartTracingOptions): OptionsOf<typeof table> {
+  const options = readOptions('startTracing', given, table, { show: quoted })
+  const { endpoint, exporter, sampler, sampleRatio } = options
+  if (endpoint !== undefined && /^(?:[^/?#]*\/\/)?[^/?#]*@/.test(endpoint)) {
     // The endpoint is in what exporters report. It is not printed here either.
     throw new TypeError(
       'startTracing: option "endpoint" must be a URL without user and password; write "http://host:4317" and give credentials as OTEL_EXPORTER_OTLP_HEADERS',
     )
   }
-  const { sampleRatio: ratio, shutdownTimeoutMs: timeout, shutdownWithProcess: withProcess } = options
-  if (ratio !== undefined && !(ratio >= 0 && ratio <= 1)) wrong('sampleRatio', 'a number from 0 to 1', ratio)
-  if (timeout !== undefined && !(timeout >= 0 && timeout < 2 ** 31)) wrong('shutdownTimeoutMs', 'a number ≥ 0', timeout)
-  if (withProcess !== undefined && typeof withProcess !== 'boolean')
-    wrong('shutdownWithProcess', 'true or false', withProcess)
-  for (const [name, value] of Object.entries(options.batch ?? {}) as [string, unknown][]) {
-    if (!BATCH.includes(name)) throw new TypeError(`startTracing: unknown option "batch.${name}"`)
-    if (value !== undefined && !(typeof value === 'number' && value > 0)) wrong(`batch.${name}`, 'a number > 0', value)
+  if (exporter && endpoint !== undefined) {
+    throw new TypeError('startTracing: give "exporter" or "endpoint", not both')
   }
-  if (options.exporter && options.endpoint) throw new TypeError('startTracing: give "exporter" or "endpoint", not both')
-  if (options.sampler && ratio !== undefined)
+  if (sampler && sampleRatio !== undefined) {
     throw new TypeError('startTracing: give "sampler" or "sampleRatio", not both')
+  }
+  return options
 }
