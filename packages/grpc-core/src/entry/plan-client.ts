@@ -24,7 +24,6 @@ function planPlaced(list: readonly Interceptor[], placed: readonly Placed[], met
   const stack: Interceptor[] = []
   for (const [index, { interceptor, from }] of placed.entries()) {
     const object = objectOf(interceptor)
-    // A object for servers alone says so when it is reached.
     if (object === undefined || !isClientObject(object)) stack.push(interceptor)
     else if (typeof object[clientHook(method)] === 'function') {
       const rest = planPlaced(list, placed.slice(index + 1), method)

@@ -9,6 +9,7 @@ import {
   quoted,
   readOptions,
   text,
+  withMatchers,
 } from '@grpc-stack/grpc-core/authoring'
 import type { Principal } from '../contract/principal.ts'
 import { membersOf, methods } from '../option-kinds.ts'
@@ -96,10 +97,10 @@ interface Rules {
  * @throws TypeError for a wrong table, an unknown member included: a rule that is half understood protects nothing.
  */
 export function policy(table: PolicyTable): Policy {
-  let rulesFor = compileTable(table)
+  let compiled = compileTable(table)
 
   const explain: Policy['explain'] = (principal, call) => {
-    const { deny, allow } = rulesFor(call.method)
+    const { deny, allow } = compiled.rulesFor(call.method)
     const denied = deny.find((rule) => rule.matches(principal, call))
     if (denied !== undefined) return { allowed: false, rule: denied.name }
     const allowed = allow.find((rule) => rule.matches(principal, call))
@@ -107,10 +108,11 @@ export function policy(table: PolicyTable): Policy {
   }
 
   const authorize = (principal: Principal, call: ServerCall): boolean => explain(principal, call)?.allowed ?? false
+  withMatchers(authorize, () => compiled.matchers)
   return Object.assign(authorize, {
     explain,
     replace: (next: PolicyTable) => {
-      rulesFor = compileTable(next)
+      compiled = compileTable(next)
     },
   })
 }
@@ -122,7 +124,13 @@ const table = {
   allow: rules,
 } satisfies OptionTable<PolicyTable>
 
-function compileTable(given: PolicyTable): (method: MethodInfo) => Rules {
+interface CompiledTable {
+  readonly rulesFor: (method: MethodInfo) => Rules
+  /** By the rule that has it. */
+  readonly matchers: Readonly<Record<string, unknown>>
+}
+
+function compileTable(given: PolicyTable): CompiledTable {
   const { deny, allow } = readOptions('policy', given, table)
   if (deny.length + allow.length === 0) {
     throw new TypeError(
@@ -139,10 +147,15 @@ function compileTable(given: PolicyTable): (method: MethodInfo) => Rules {
       return compiled
     })
   const compiled = { deny: compile(deny, 'deny'), allow: compile(allow, 'allow') }
-  return perMethod((method) => ({
-    deny: compiled.deny.filter(({ applies }) => applies(method)),
-    allow: compiled.allow.filter(({ applies }) => applies(method)),
-  }))
+  const matchersOf = (kind: 'deny' | 'allow') =>
+    compiled[kind].map(({ name, applies }) => [`${kind}["${name}"].methods`, applies])
+  return {
+    rulesFor: perMethod((method) => ({
+      deny: compiled.deny.filter(({ applies }) => applies(method)),
+      allow: compiled.allow.filter(({ applies }) => applies(method)),
+    })),
+    matchers: Object.fromEntries([...matchersOf('deny'), ...matchersOf('allow')]),
+  }
 }
 
 const HINT =

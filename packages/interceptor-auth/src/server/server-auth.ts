@@ -1,6 +1,6 @@
 import { status as Code } from '@grpc/grpc-js'
 import { type Interceptor, type Next, RpcError, type ServerCall, type Status } from '@grpc-stack/grpc-core'
-import { isThenable, named } from '@grpc-stack/grpc-core/authoring'
+import { isThenable, named, withMatchers } from '@grpc-stack/grpc-core/authoring'
 import { type Principal, principalVar } from '../contract/principal.ts'
 import { meaningOf, VerifierUnavailableError } from '../contract/verifier-errors.ts'
 import { Attempts } from '../verification/attempts.ts'
@@ -59,6 +59,7 @@ export function serverAuth(options: ServerAuthOptions): Interceptor<ServerCall> 
     }
     return isThenable(outcome) ? outcome.then(conclude) : conclude(outcome)
   }
+  withMatchers(interceptor, { public: settings.isPublic, authorize: settings.authorize })
   return named('serverAuth', interceptor, { side: 'server', instead: 'clientAuth()' })
 }
 
