@@ -22,9 +22,9 @@ export type Introspected = Readonly<Record<string, unknown>>
 export interface IntrospectionOptions extends ClientIdentity {
   /** Where tokens are looked up. */
   readonly endpoint: string | URL
-  /** Who must have issued the token: the member `iss`. Default: not checked, whoever answers at `endpoint`. */
+  /** The issuer of the token: the member `iss`. Default: not checked, any issuer that `endpoint` vouches for. */
   readonly issuer?: string
-  /** Whom the token must be for: this, or one of these, must be in the member `aud`. Default: not checked. */
+  /** The audience of the token: this, or one of these, must be in the member `aud`. Default: not checked. */
   readonly audience?: string | readonly string[]
   /** How far clocks may differ, in milliseconds. Default: 5000. */
   readonly clockToleranceMs?: number
@@ -70,7 +70,7 @@ const table = {
  * A verifier of opaque tokens for `serverAuth({ verify })` that asks the server which issued them (RFC 7662). What it says is
  * kept as the option `cache` of `serverAuth` has it: a revoked token is noticed after `ttlMs`.
  *
- * An endpoint that does not answer, or not as it should, makes calls end with UNAVAILABLE.
+ * An endpoint that does not answer, or gives an answer that is not one of RFC 7662, makes calls end with UNAVAILABLE.
  *
  * @throws TypeError for a wrong option.
  */

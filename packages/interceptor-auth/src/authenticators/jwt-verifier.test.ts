@@ -93,7 +93,7 @@ describe('jwt accepts', () => {
     expect(await answerTo(server, `Bearer ${await issuer.token()}`)).toBe(REFUSED)
   })
 
-  it('keys given as a set, without asking anybody', async () => {
+  it('keys given as a set, without a request', async () => {
     const before = issuer.endpoint.requests.length
     await start({ jwks: await issuer.jwks() })
     expect(await answerTo(server, `Bearer ${await issuer.token()}`)).toBe('OK: OK')
@@ -180,7 +180,7 @@ describe('jwt refuses', () => {
     expect(issuer.endpoint.requests.slice(before).map(({ path }) => path)).not.toContain('/evil')
   })
 
-  it('a signature of somebody else, under a known key id', async () => {
+  it('a signature by another key, under a known key id', async () => {
     await start()
     const { publicKey, privateKey } = await generateKeyPair('RS256')
     const forged = { ...issuer.keys[0]!, publicKey, privateKey }
@@ -208,7 +208,7 @@ describe('jwt refuses', () => {
     expect(await answerTo(server, `Bearer ${content}.${signature}`)).toBe(REFUSED)
   })
 
-  it('critical headers nobody understands', async () => {
+  it('critical headers that are not understood', async () => {
     await start()
     const { privateKey } = issuer.keys[0]!
     const header = { alg: 'RS256', kid: 'key-1', crit: ['exp'], exp: 1 }

@@ -33,13 +33,13 @@ import { RemoteKeySet, type RemoteKeySetOptions, remoteTable } from './remote-ke
 export interface JwtOptions {
   /** The issuer's public keys: where its JSON Web Key Set is, the set itself, or a function of jose's that finds a key. */
   readonly jwks: string | URL | JSONWebKeySet | JWTVerifyGetKey
-  /** Who must have issued the token: the claim `iss`, or several that may. */
+  /** The issuer of the token, the claim `iss`; or several that are believed. */
   readonly issuer: string | readonly string[]
-  /** Whom the token must be for: one of these must be in the claim `aud`. `false` for issuers that write none. */
+  /** The audience of the token: one of these must be in the claim `aud`. `false` for issuers that write none. */
   readonly audience: string | readonly string[] | false
   /**
    * Signature algorithms that are taken. Default: RS, PS and ES with SHA-256, -384 and -512, EdDSA and Ed25519. Only
-   * asymmetric ones: with a shared secret whoever can verify a token can also make one.
+   * asymmetric ones: with a shared secret a server that verifies tokens could also make them.
    */
   readonly algorithms?: readonly string[]
   /** How far clocks may differ, in milliseconds. Default: 5000. */
@@ -54,7 +54,7 @@ export interface JwtOptions {
   readonly subject?: (claims: JWTPayload) => string | undefined
   /** How a key set is fetched. */
   readonly remote?: RemoteKeySetOptions
-  /** Take keys over http from other machines. Default: false, since whoever is on the path could put in their own. */
+  /** Take keys over http from other machines. Default: false, since a machine on the path could put in its own. */
   readonly allowInsecure?: boolean
   /** Default: wall-clock time. `now()` is epoch milliseconds. */
   readonly clock?: WallClock

@@ -1,7 +1,7 @@
 import { quoted } from '@grpc-stack/grpc-core/authoring'
 import { createLocalJWKSet, type JSONWebKeySet, type JWK, type JWTVerifyGetKey } from 'jose'
 
-// Kinds of public keys. A symmetric key in a published set would be no secret, and whoever holds it can sign.
+// Kinds of public keys. A symmetric key in a published set would be no secret, and every reader of the set could sign.
 const PUBLIC = ['RSA', 'EC', 'OKP']
 
 /**

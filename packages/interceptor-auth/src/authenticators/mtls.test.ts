@@ -50,7 +50,7 @@ describe('mtls: names in the order of gRFC A43', () => {
   it('URI first', async () => expect(await subjectOf(all)).toBe('spiffe://example.org/shop'))
   it('then DNS', async () => expect(await subjectOf({ ...all, uri: [] })).toBe('shop.example.org'))
   it('then subject', async () => expect(await subjectOf({ ...all, uri: [], dns: [] })).toBe('CN=shop,O=Example'))
-  it('nobody without any', async () => expect(await subjectOf({})).toBe('UNAUTHENTICATED'))
+  it('no identity without any', async () => expect(await subjectOf({})).toBe('UNAUTHENTICATED'))
 
   it('only the kinds that are asked for', async () => {
     expect(await subjectOf(all, { identity: 'dns' })).toBe('shop.example.org')
@@ -58,10 +58,10 @@ describe('mtls: names in the order of gRFC A43', () => {
   it('in the order that is asked for', async () => {
     expect(await subjectOf(all, { identity: ['subject', 'uri'] })).toBe('CN=shop,O=Example')
   })
-  it('nobody without one of them', async () => {
+  it('no identity without one of them', async () => {
     expect(await subjectOf({ ...all, uri: [] }, { identity: 'uri' })).toBe('UNAUTHENTICATED')
   })
-  it('two URIs are nobody, and no reason to look further', async () => {
+  it('two URIs are no identity, and no reason to look further', async () => {
     expect(await subjectOf({ ...all, uri: ['spiffe://a/x', 'spiffe://a/y'] })).toBe('UNAUTHENTICATED')
   })
   it('only whom accept knows', async () => {
@@ -95,7 +95,7 @@ describe('mtls: connections that prove nothing', () => {
   it('TLS without a client certificate', async () =>
     expect(await callWith(undefined, {}, false)).toBe('UNAUTHENTICATED'))
 
-  it('a certificate of an authority nobody trusts', async () => {
+  it('a certificate of an authority that is not trusted', async () => {
     const stranger = createAuthority({ commonName: 'Stranger' }).issue(all)
     // The server may take the connection and leave the judgement to us.
     expect(await callWith(stranger, {}, false)).toBe('UNAUTHENTICATED')

@@ -35,7 +35,7 @@ const table = {
  * (`ServerCredentials.createSsl(ca, keys, true)`). The subject of the principal is the name; its claims are all names and
  * the fingerprint.
  *
- * A certificate with several URIs identifies nobody by URI (SPIFFE X.509-SVID §2); of several DNS names the first counts.
+ * A certificate with several URIs has no identity by URI (SPIFFE X.509-SVID §2); of several DNS names the first counts.
  *
  * @throws TypeError for a wrong option.
  */

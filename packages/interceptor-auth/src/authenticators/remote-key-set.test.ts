@@ -65,7 +65,7 @@ describe('keys are fetched', () => {
     expect(fetches()).toBe(2)
   })
 
-  it('when a token has a key nobody knows yet: rotation', async () => {
+  it('when a token has a key that is not known yet: rotation', async () => {
     await start()
     await call()
     await issuer.rotate()

@@ -12,14 +12,14 @@ export interface RemoteKeySetOptions {
   readonly maxAgeMs?: number
   /**
    * How long, in milliseconds, a token with an unknown key waits for the next fetch after the last one. Default: 30 000.
-   * Anybody can make up key ids; this bounds how often that reaches the issuer.
+   * Callers can make up key ids; this bounds how often that reaches the issuer.
    */
   readonly cooldownMs?: number
   /** How long a fetch may take, in milliseconds. Default: 5000. */
   readonly timeoutMs?: number
   /**
    * How much longer than `maxAgeMs` keys are used while fetching fails, in milliseconds. Default: 86 400 000, a day:
-   * an outage of the issuer should not become one of everybody who trusts it.
+   * an outage of the issuer should not become one of every server that trusts it.
    */
   readonly staleIfErrorMs?: number
   /** Largest answer in bytes. Default: 262 144. */

@@ -46,7 +46,7 @@ export interface ClientAuthOptions {
   readonly shared?: boolean
   /**
    * Send the token over connections that are not encrypted. Default: false, calls on such a connection fail with
-   * UNAUTHENTICATED and nothing is sent, because whoever can read a bearer token can use it. Loopback is no exception.
+   * UNAUTHENTICATED and nothing is sent, because a machine on the path that reads a bearer token can use it. Loopback is no exception.
    */
   readonly allowInsecure?: boolean
   /**

@@ -365,6 +365,13 @@ describe('a token goes to whom it is for', () => {
     expect(server.calls.map(authorization)).toEqual([...asked, ...asked].map((name) => [`Bearer for-${name}`]))
   })
 
+  it('a function that answers with a promise is a mistake, and no token leaves', async () => {
+    const client = server.client(clientAuth({ token, audience: (() => Promise.reject(new Error('late'))) as never }))
+    const { status } = await runRpc(client, 'unary')
+    expect(status?.code).toBe(Code.INTERNAL)
+    expect(server.calls).toHaveLength(0)
+  })
+
   it('audiences are remembered up to a number', async () => {
     const asked: unknown[] = []
     let n = 0
@@ -398,7 +405,7 @@ describe('wrong options', () => {
     ['a misspelt option', { token: 'a', allowInsecur: true }, /unknown option "allowInsecur"/],
     ['a text for a switch', { token: 'a', allowInsecure: 'yes' }, /option "allowInsecure" must be true or false/],
     ['a binary header', { token: 'a', header: 'auth-bin' }, /option "header"/],
-    ['a policy nobody knows', { token: 'a', callerHeader: 'append' }, /option "callerHeader"/],
+    ['another value for the header of callers', { token: 'a', callerHeader: 'append' }, /option "callerHeader"/],
     ['a negative time', { token: 'a', timeoutMs: -1 }, /option "timeoutMs" must be a number of milliseconds ≥ 1/],
     ['a wild jitter', { token: 'a', backoff: { jitter: 2 } }, /option "backoff.jitter"/],
     ['a bound that is none', { token: 'a', replay: { maxBytes: Number.NaN } }, /option "replay.maxBytes"/],

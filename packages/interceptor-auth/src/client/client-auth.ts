@@ -1,6 +1,7 @@
 import { status as Code } from '@grpc/grpc-js'
 import type { ClientCall, Interceptor, Next, Status } from '@grpc-stack/grpc-core'
 import { LruMap, named } from '@grpc-stack/grpc-core/authoring'
+import { textAtOnce } from '../text-at-once.ts'
 import { type ClientAuthOptions, type ClientAuthSettings, checkClientAuth } from './client-auth-options.ts'
 import { refusePlaintext, sendIfEncrypted } from './encrypted-only.ts'
 import { ProviderContext } from './provider-context.ts'
@@ -97,7 +98,8 @@ class TokenCaches {
 
   of(call: ClientCall): TokenCache {
     const { audience: option } = this.#settings
-    const audience = typeof option === 'function' ? option(call) : option
+    const given = typeof option === 'function' ? option(call) : option
+    const audience = given === undefined ? undefined : textAtOnce(given, 'clientAuth: option "audience"')
     if (this.#settings.shared === false) return new TokenCache(this.#provider, audience, this.#settings)
     let cache = this.#byAudience.get(audience)
     if (cache === undefined) {

@@ -127,7 +127,7 @@ describe('credentials are not sent over plaintext', () => {
     expect(tls.calls).toHaveLength(before)
   })
 
-  it('a channel of ours that is not encrypted is refused before anybody asks for a token', async () => {
+  it('a channel of ours that is not encrypted is refused before a token is asked for', async () => {
     let asked = 0
     const token = () => `t${++asked}`
     const rpc = await runRpc(plaintext.channel(clientAuth({ token })).client(TestClient), 'unary')

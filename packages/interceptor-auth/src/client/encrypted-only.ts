@@ -7,7 +7,7 @@ const PLAINTEXT: Status = {
   code: Code.UNAUTHENTICATED,
   details:
     'clientAuth: credentials are not sent over a connection that is not encrypted; ' +
-    'use TLS, or set allowInsecure if everybody on the path may have them',
+    'use TLS, or set allowInsecure if every machine on the path may read them',
 }
 
 const UNKNOWN: Status = {

@@ -143,7 +143,7 @@ describe('a token request that calls share belongs to none of them', () => {
       })
     }
 
-    it(`${what}: callers with short deadlines, one after another, keep nobody else out`, async () => {
+    it(`${what}: callers with short deadlines, one after another, do not make other calls fail`, async () => {
       const service = await identityService()
       const { client } = await frontWith(make(service.ask))
       const outcomes: (string | undefined)[] = []

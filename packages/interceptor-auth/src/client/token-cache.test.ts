@@ -262,7 +262,7 @@ describe('a provider that fails', () => {
     expect((await failure(none)).code).toBe(Code.UNAVAILABLE)
   })
 
-  it('synchronously is asked by the next call: nobody waited, so nothing is saved', () => {
+  it('synchronously is asked by the next call: no call waited, so nothing is saved', () => {
     let user: string | undefined
     const cache = cacheOf(() => {
       if (user === undefined) throw new RpcError(Code.UNAUTHENTICATED, 'log in first')
@@ -319,7 +319,7 @@ describe('a provider that fails', () => {
 })
 
 describe('a token that was refused', () => {
-  it('is replaced by one fetch, whoever asks', async () => {
+  it('is replaced by one fetch, whichever call asks', async () => {
     const { provider, requests } = manual()
     const cache = cacheOf(provider)
     const first = cache.get()

@@ -108,7 +108,7 @@ export class TokenCache {
       const renewal = this.#start()
       if (typeof renewal !== 'string') renewal.catch(() => undefined)
     } catch {
-      // The current token still holds; whoever finds none left is told why.
+      // The current token still holds; a call that finds none left fails with the reason.
     }
   }
 
@@ -119,7 +119,7 @@ export class TokenCache {
     try {
       given = this.#provider.ask(request)
     } catch (error) {
-      // No backoff: a provider that answers at once costs nobody anything, and its user may be logging in just now.
+      // No backoff: a provider that answers at once is cheap to ask again, and its user may be logging in just now.
       return this.#heldElse(noToken(error))
     }
     if (!isThenable(given)) {

@@ -24,7 +24,7 @@ describe('more than one authorization value is none', () => {
     return next()
   }
 
-  it('whichever of them is valid, and nobody is asked', async () => {
+  it('whichever of them is valid, and no verifier is asked', async () => {
     let asked = 0
     const count = (token: string) => {
       asked++

@@ -12,7 +12,7 @@ import { principalOf } from '../contract/principal.ts'
 import { apiKeys, hashApiKey, type ServerAuthOptions, serverAuth, shareable } from '../index.ts'
 import { jwt } from '../jwt.ts'
 
-// grpc-js prints header values it cannot read; here they are rubbish on purpose.
+// grpc-js prints header values it cannot read; here they are invalid on purpose.
 beforeAll(() => setLogVerbosity(logVerbosity.NONE))
 afterAll(() => setLogVerbosity(logVerbosity.ERROR))
 
@@ -32,8 +32,8 @@ async function start(options: ServerAuthOptions): Promise<void> {
 
 const GOOD: RawHeader = ['authorization', 'Bearer good']
 
-describe('on the wire', () => {
-  it('a call as it should be gets in: what follows is refused for what it is', async () => {
+describe('a request with headers of any bytes', () => {
+  it('a valid call gets in: what follows is refused for what it is', async () => {
     await start({ verify })
     await rawCall(server.address, [GOOD])
     expect(codes).toEqual([Code.OK])

@@ -151,7 +151,7 @@ describe('refusals tell nothing, the audit log tells all, and guessing is bounde
 })
 
 // reference: flaw 53
-describe('methods nobody registered', () => {
+describe('unregistered methods', () => {
   it('are UNAUTHENTICATED first, and UNIMPLEMENTED only for who may know', async () => {
     const unknown = createServer({ interceptors: [serverAuth({ verify })] })
     const bind = promisify(unknown.bindAsync.bind(unknown))

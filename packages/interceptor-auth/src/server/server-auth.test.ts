@@ -294,7 +294,7 @@ describe('wrong options', () => {
     ['a matcher that is none', { verify, public: '/x' }, /option "public"/],
     ['a decision that is none', { verify, authorize: true }, /option "authorize" must be a function/],
     ['two words for a scheme', { verify, scheme: 'a b' }, /option "scheme"/],
-    ['a cache option nobody reads', { verify, cache: { ttl: 1 } }, /option "cache": unknown option "ttl"/],
+    ['an unknown option of the cache', { verify, cache: { ttl: 1 } }, /option "cache": unknown option "ttl"/],
     ['a bound that is none', { verify, maxConcurrent: 0 }, /option "maxConcurrent"/],
     ['a limit without a number', { verify, failureLimit: {} }, /option "failureLimit.max"/],
   ]

@@ -142,7 +142,7 @@ function broken(
     return endOf(call)
   }
   const { refusal } = meaningOf(cause)
-  const reason = refusal === 'invalid' ? 'rubbish' : refusal
+  const reason = refusal === 'invalid' ? 'internal' : refusal
   tell(settings, { call, allowed: false, reason, principal, authenticator: by, cause })
   return { ...ANSWERS[reason], cause }
 }
@@ -158,7 +158,7 @@ function proceed(
   tell(settings, { call, allowed: true, reason: 'authorized', principal, authenticator: by })
   const { method } = call
   const limited = settings.endStreamsOnExpiry && principal.expiresAt !== undefined
-  // A path nobody registered has no pattern; it has no handler that could run on either.
+  // An unregistered method has no pattern, and no handler that could run on.
   if (!limited || !(method.requestStream || method.responseStream)) return next()
   return untilExpiry(settings, call, next, principal, by)
 }
@@ -216,7 +216,7 @@ function tell({ onDecision, contained }: ServerAuthSettings, decision: Decision)
 
 const CALL_ENDED: unique symbol = Symbol('the call ended')
 
-// One text for every reason a credential can fail: which one it was would help whoever is guessing.
+// One text for every reason a credential can fail: which one it was would help a caller that guesses.
 const UNAUTHENTICATED: Status = { code: Code.UNAUTHENTICATED, details: 'No valid credentials' }
 
 const ANSWERS: Readonly<Record<Refusal, Status>> = {
@@ -227,5 +227,5 @@ const ANSWERS: Readonly<Record<Refusal, Status>> = {
   cancelled: { code: Code.CANCELLED, details: 'Cancelled' },
   limited: { code: Code.RESOURCE_EXHAUSTED, details: 'Too many failed attempts' },
   unavailable: { code: Code.UNAVAILABLE, details: 'Credentials cannot be verified at the moment' },
-  rubbish: { code: Code.INTERNAL, details: 'Internal error' },
+  internal: { code: Code.INTERNAL, details: 'Internal error' },
 }

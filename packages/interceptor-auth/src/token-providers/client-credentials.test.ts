@@ -137,7 +137,7 @@ describe('clientCredentials gets', () => {
     expect(clock.pending).toBe(0)
   })
 
-  it('nothing once nobody waits any more', async () => {
+  it('nothing once no call waits any more', async () => {
     endpoint.answer = silence
     const controller = new AbortController()
     const asked = failure(provider()({ audience: undefined, signal: controller.signal }))

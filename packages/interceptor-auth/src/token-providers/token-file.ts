@@ -32,7 +32,7 @@ const table = {
 } satisfies OptionTable<TokenFileOptions>
 
 /**
- * A provider for `clientAuth({ token })` that reads the token from a file somebody else rotates, such as a projected service
+ * A provider for `clientAuth({ token })` that reads the token from a file that another process rotates, such as a projected service
  * account token. Of a JSON Web Token the claim `exp` counts (gRFC A97); anything else is sent as it is.
  *
  * Calls fail with UNAVAILABLE while the file cannot be read, with UNAUTHENTICATED while it holds no token.

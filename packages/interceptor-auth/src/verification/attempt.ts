@@ -40,7 +40,7 @@ export class Attempt {
     }
     const { refusal } = outcome
     if (refusal === 'invalid' || refusal === 'denied') this.#refused = true
-    else if (refusal === 'unavailable' || refusal === 'rubbish') this.#unsure = true
+    else if (refusal === 'unavailable' || refusal === 'internal') this.#unsure = true
   }
 
   /** No further authenticator of this call looks at it. */

@@ -380,3 +380,31 @@ it('a key function that throws refuses the call, and it alone', async () => {
   broken = false
   expect(await answerTo(server, 'Bearer good')).toBe('OK: OK')
 })
+
+describe('a key that is no text', () => {
+  const keys: [string, () => unknown][] = [
+    ['a promise', async () => 'peer'],
+    ['a promise that rejects', () => Promise.reject(new Error('late'))],
+    ['undefined', () => undefined],
+  ]
+  for (const [what, key] of keys) {
+    it(`is a mistake that ends the call, instead of a limit that holds for none: ${what}`, async () => {
+      let asked = 0
+      const causes: unknown[] = []
+      server = await startAuthServer({
+        verify: () => {
+          asked++
+          return null
+        },
+        failureLimit: { max: 1, key: key as never },
+        onDecision: ({ reason, cause }) => void causes.push(reason, cause),
+      })
+      expect(await answerTo(server, 'Bearer guess')).toBe('INTERNAL: Internal error')
+      expect(asked).toBe(0)
+      expect(causes).toEqual([
+        'internal',
+        expect.objectContaining({ message: expect.stringContaining('"failureLimit.key"') }),
+      ])
+    })
+  }
+})

@@ -1,5 +1,6 @@
 import type { ServerCall } from '@grpc-stack/grpc-core'
 import { inThisContext, LruMap, type WallClock } from '@grpc-stack/grpc-core/authoring'
+import { textAtOnce } from '../text-at-once.ts'
 import { Attempt } from './attempt.ts'
 
 /** Options of the bound on guessing. */
@@ -50,8 +51,9 @@ export class FailureLimit {
     this.#clock = clock
   }
 
+  /** @throws TypeError for anything but a text: with a promise as the key, no two failures would count together. */
   keyOf(call: ServerCall): string {
-    return this.#key(call)
+    return textAtOnce(this.#key(call), 'serverAuth: option "failureLimit.key"')
   }
 
   /** What a credential, by its digest, is for this key. */

@@ -11,7 +11,7 @@ export interface FlightPlan {
   readonly judge: (answer: unknown) => Outcome
   readonly failed: (error: unknown) => Outcome
   readonly unavailable: (why: string) => Outcome
-  /** Told once, before those who wait. */
+  /** Told once, before the calls that wait. */
   readonly settled: (outcome: Outcome) => void
 }
 

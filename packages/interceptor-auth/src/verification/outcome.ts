@@ -12,14 +12,14 @@ export interface Accepted {
 export type Refusal =
   /** It brings no credential of any kind that is asked for. */
   | 'missing'
-  /** It brings one in a form nobody may take: two values, other characters, too long. */
+  /** It brings one in a form that no authenticator may take: two values, other characters, too long. */
   | 'malformed'
   /** Its peer has had too many refused. */
   | 'limited'
   /** It ended while its credential was verified. */
   | 'cancelled'
-  /** The verifier answered with something that is no principal. */
-  | 'rubbish'
+  /** The verifier answered with something that is no principal, or a function of the set-up failed. The call ends with INTERNAL. */
+  | 'internal'
   | Failure
 
 /** A credential was not found valid. */
@@ -41,7 +41,7 @@ export const MALFORMED: Refused = Object.freeze({ refusal: 'malformed' })
 // What is told when several authenticators refuse for different reasons. One that could not answer might have said yes,
 // so that comes first; then what says more about the call.
 const RANK: readonly Refusal[] = [
-  ...(['missing', 'malformed', 'invalid', 'limited', 'denied', 'rubbish', 'unavailable', 'cancelled'] as const),
+  ...(['missing', 'malformed', 'invalid', 'limited', 'denied', 'internal', 'unavailable', 'cancelled'] as const),
 ]
 
 /** The refusal that stands for both. */

@@ -17,7 +17,7 @@ export interface CacheOptions {
   readonly negativeTtlMs?: number
   /**
    * How many valid credentials are remembered; the one unused for longest makes room. Default: 10 000, a few MB with
-   * ordinary claims. Only valid ones get here, so that nobody can fill it with rubbish.
+   * ordinary claims. Only valid ones get here, so that a caller cannot fill it with made-up ones.
    */
   readonly maxEntries?: number
   /** How many invalid credentials are remembered, apart from the valid ones. Default: 1000, some 100 kB. */

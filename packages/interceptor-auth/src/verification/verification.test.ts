@@ -38,7 +38,7 @@ let server: TestServer
 afterEach(stopAuthServers)
 
 // reference: flaw 47, sentence 31, symbol 72
-describe('verifying one token holds nobody else up', () => {
+describe('verifying one token does not delay other calls', () => {
   // reference: deviation 6, flaw 12
   it('other calls go on while one verification hangs', async () => {
     server = await startAuthServer({
@@ -245,7 +245,7 @@ describe('several authenticators', () => {
     expect(await ask({})).toBe('UNAUTHENTICATED')
   })
 
-  it('do not get to see a call whose header nobody may take', async () => {
+  it('do not get to see a call whose header is malformed', async () => {
     server = await startAuthServer({ verify: [verify, keys] })
     expect(await ask({ 'x-api-key': 'the-key', authorization: 'Bearer a, Bearer b' })).toBe('UNAUTHENTICATED')
     expect(await ask({ 'x-api-key': 'the-key', authorization: 'Basic a' })).toBe('OK')

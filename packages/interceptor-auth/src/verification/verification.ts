@@ -83,7 +83,7 @@ export class Verification {
         : this.#limited(call, credential, attempts)
     } catch (error) {
       // Of `credential` or `failureLimit.key`; what a verifier throws is an outcome already.
-      return { refusal: 'rubbish', by: this.#authenticator.name, cause: error }
+      return { refusal: 'internal', by: this.#authenticator.name, cause: error }
     }
   }
 
@@ -206,7 +206,7 @@ export class Verification {
       if (!expired) return { principal, by }
       return { refusal: 'invalid', by, definite: true, cause: new Error('expired') }
     } catch (error) {
-      return { refusal: 'rubbish', by, cause: error }
+      return { refusal: 'internal', by, cause: error }
     }
   }
 
