@@ -1,8 +1,14 @@
 import { readFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
+import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js'
 import { type ChaosOptions, readArguments, USAGE } from './arguments.ts'
+import { proxied } from './faults/proxied.ts'
+import { rawPeer } from './faults/raw-peer.ts'
 import { fuzz } from './fuzz/fuzz.ts'
+import { keepTraceContext } from './fuzz/observers.ts'
 import type { Script } from './fuzz/script.ts'
-import { fuzzTable } from './report.ts'
+import { report, writeReport } from './report.ts'
+import { soak } from './soak.ts'
 
 const say = (line: string): void => console.log(line)
 
@@ -14,8 +20,10 @@ try {
   process.exit(2)
 }
 
-const { seed, worlds, script, scripts, lanes, fuzzMs } = options
+const { seed, worlds, script, scripts, lanes, fuzzMs, proxiedMs, rawMs, soakMs, write } = options
 say(`seed ${seed}, Node ${process.version}`)
+keepTraceContext()
+setLogVerbosity(logVerbosity.NONE) // grpc-js complains of what peers send wrong on purpose
 const fuzzed = await fuzz({
   seed,
   ms: fuzzMs,
@@ -25,8 +33,14 @@ const fuzzed = await fuzz({
   ...(script && { script: JSON.parse(readFileSync(script, 'utf8')) as Script }),
   say,
 })
-say(`\n${fuzzTable(fuzzed).join('\n')}`)
+const disturbed = proxiedMs > 0 ? await proxied({ seed, ms: proxiedMs, say }) : undefined
+const raw = rawMs > 0 ? await rawPeer({ seed, ms: rawMs, all: rawMs > 60_000, say }) : undefined
+const soaked = soakMs > 0 ? await soak(seed, soakMs) : undefined
+const text = report({ seed, fuzzed, proxied: disturbed, raw, soaked })
+say(`\n${text}`)
+if (write) writeReport(fileURLToPath(new URL('../../docs/reliability.md', import.meta.url)), text)
 
-const failed = fuzzed.failures.length
-say(failed === 0 ? '\nnothing was lost' : `\n${failed} faults; --seed and --scripts 1 repeat one, --script a script`)
+for (const grown of soaked?.grown ?? []) say(`\nhas grown: ${grown}`)
+const failed = fuzzed.failures.length + (disturbed?.failures ?? 0) + (raw?.failures ?? 0) + (soaked?.grown.length ?? 0)
+say(failed === 0 ? '\nno faults' : `\n${failed} faults; --seed N --scripts 1 repeats one, --script FILE runs a script`)
 process.exitCode = failed === 0 ? 0 : 1

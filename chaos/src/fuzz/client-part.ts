@@ -58,6 +58,7 @@ export class StubCall implements ClientPart {
   readonly #context: string | undefined
   readonly #checksContext: boolean
   #answered = false
+  #failedWith: number | undefined
   #writes = 0
 
   constructor(stub: Stub, { pattern, request, metadata, options }: Opening, checksContext: boolean) {
@@ -67,6 +68,7 @@ export class StubCall implements ClientPart {
     const callback = (error: ServiceError | null, response?: Item): void => {
       if (this.#answered) this.violations.push('the callback was called twice')
       this.#answered = true
+      this.#failedWith = error?.code
       this.#observe(error === null ? `response ${text(response)}` : errorText(error))
       if (response !== undefined) this.delivered.push(response.n)
     }
@@ -85,7 +87,9 @@ export class StubCall implements ClientPart {
     })
     call.on('status', (status: StatusObject) => {
       if (this.code !== undefined) this.violations.push(`a second status: ${status.code}`)
-      this.code = status.code
+      // OK without a response is an error to the callback, and OK to who listens for the status.
+      // grpc-js may say undefined, for a message compressed in no known way.
+      this.code = this.#failedWith ?? status.code ?? Number.NaN
       this.details = status.details
       const { code, details, metadata: trailers } = status
       this.#observe(`status ${code} ${details} ${metadataText(trailers)} [${Object.keys(status).sort()}]`)

@@ -1,9 +1,9 @@
 import { known } from './known-differences.ts'
-import { keepTraceContext } from './observers.ts'
 import { type Script, scriptOf, written } from './script.ts'
 import { shrink } from './shrink.ts'
+import { worldNames } from './stacks.ts'
 import { differsAgain, judge, kindOf, playBare } from './verdict.ts'
-import { openBare, openWorldNamed, type World, worldNames } from './worlds.ts'
+import { openBare, openWorldNamed, type World } from './worlds.ts'
 
 export interface FuzzOptions {
   readonly seed: number
@@ -48,7 +48,6 @@ const SHRINK_MS = 12_000
 const MOST_FAILURES = 12
 
 export async function fuzz(options: FuzzOptions): Promise<FuzzResult> {
-  keepTraceContext()
   const run = new Fuzzing(options)
   // Scripts mostly wait, so several at a time fill the processor, and disturb each other as calls of a program do.
   await Promise.all(Array.from({ length: options.lanes }, () => run.lane()))

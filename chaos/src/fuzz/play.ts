@@ -20,6 +20,8 @@ export interface Played {
   /** What did not arrive although it was waited for. */
   readonly missed: string[]
   readonly tookMs: number
+  /** When the client's side was over. */
+  readonly clientMs: number
 }
 
 export interface Ledger {
@@ -32,6 +34,10 @@ export interface Caller {
   open(opening: Opening): ClientPart & { readonly isOver: boolean }
   /** Something in the stack takes a single response whole, so that its headers come with it. */
   readonly headersWithResponse?: boolean
+  /** Does something to the connection. */
+  disturb?(what: string): void
+  /** The RPC is over for the client. */
+  afterClient?(): void
 }
 
 /** Longer than any step of a script takes on a machine that does other things besides. */
@@ -72,6 +78,7 @@ async function playAs(id: string, script: Script, caller: Caller): Promise<Playe
   const missed: string[] = []
   let client: ReturnType<Caller['open']> | undefined
   let thrown: string | undefined
+  let clientMs = 0
   const result = (): Played => ({
     thrown,
     client,
@@ -82,6 +89,7 @@ async function playAs(id: string, script: Script, caller: Caller): Promise<Playe
     violations,
     missed,
     tookMs: performance.now() - begun,
+    clientMs,
   })
   try {
     const metadata = metadataFrom([...script.metadata, ['chaos-run', id]])
@@ -100,11 +108,14 @@ async function playAs(id: string, script: Script, caller: Caller): Promise<Playe
     }
     if (script.options.metadataReused) metadata.set('a-key', 'of the next call')
     const run = new Run(script, client, parts, requests, responses)
+    run.disturb = (what) => caller.disturb?.(what)
     run.awaitsHeaders = caller.headersWithResponse !== true || streams(script.pattern)
     for (const step of script.steps) await run.step(step)
     missed.push(...run.missed)
     await run.finish()
     if (!(await until(() => run.clientOver, PATIENCE_MS))) violations.push('the RPC did not end for the client')
+    clientMs = performance.now() - begun
+    caller.afterClient?.()
     // What was cancelled may be on its way to a handler.
     if (parts.length === 0) await until(() => parts.length > 0, LATE_HANDLER_MS)
     if (!(await until(() => parts.every(({ over }) => over), HANDLER_MS))) {
@@ -142,6 +153,7 @@ class Run {
   /** Whether response headers are expected before the response. */
   awaitsHeaders = true
   readonly missed: string[] = []
+  disturb: (what: string) => void = () => undefined
   #headersSent = false
   #ending = false
 
@@ -169,6 +181,8 @@ class Run {
       else if (step.wait === 'ms') await delay(step.count)
       else if (step.wait === 'arrival') await this.#arrival()
       else await until(() => this.#client.isOver, PATIENCE_MS)
+    } else if ('connection' in step) {
+      this.disturb(step.connection)
     } else if ('client' in step) {
       this.#atClient(step)
     } else {

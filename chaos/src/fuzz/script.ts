@@ -11,6 +11,8 @@ export type Step =
   | { readonly wait: 'turns' | 'ms'; readonly count: number }
   /** Until all that was sent has arrived where it is read. */
   | { readonly wait: 'arrival' }
+  /** Something happens to the connection. */
+  | { readonly connection: string }
   /** Until the RPC has ended by its deadline. */
   | { readonly wait: 'deadline' }
 
@@ -181,6 +183,7 @@ export function isOrderly({ steps, request, options }: Script): boolean {
       over = ended
       continue
     }
+    if ('connection' in step) return false
     if (over) continue
     if (ended) return false
     if ('server' in step) opening = false // there is a handler to take it
@@ -200,7 +203,7 @@ export function isOrderly({ steps, request, options }: Script): boolean {
 }
 
 function endsRpc(step: Step): boolean {
-  if ('wait' in step) return false
+  if ('wait' in step || 'connection' in step) return false
   if ('client' in step) return step.client === 'cancel' || (step.client === 'write' && spoilt(step))
   return step.server === 'status' || (step.server === 'write' && spoilt(step))
 }
