@@ -172,7 +172,9 @@ describe('a call that ends gives back what it holds', () => {
       expect((await held).status?.code).toBe(Code.OK)
       expect(started).toEqual(['one'])
       expect(reasons).toEqual(['cancelled', 'authorized'])
-      expect(codes).toEqual(['DEADLINE_EXCEEDED', 'OK'])
+      // Either the server's own timer ends the call, or the reset that the client sends when its deadline passes comes first.
+      expect(['DEADLINE_EXCEEDED', 'CANCELLED']).toContain(codes[0])
+      expect(codes.slice(1)).toEqual(['OK'])
     })
   }
 })
