@@ -150,6 +150,11 @@ async function play(client: TestClient, pattern: TestPattern, scenario: Scenario
   return seen(rpc)
 }
 
+/** Where client and server both end an RPC at its deadline: it has trailers if the server's status comes first. */
+function withoutTrailers(outcome: unknown): unknown {
+  return JSON.parse(JSON.stringify(outcome, (name, value) => (name === 'trailers' ? undefined : value)))
+}
+
 describe.each(Object.entries(stacks))(
   '%s that pass everything on: the application sees what it sees without',
   (_, stack) => {
@@ -163,8 +168,10 @@ describe.each(Object.entries(stacks))(
     it.each(patterns)('when a deadline passes: %s', async (pattern) => {
       const deadline = () => ({ options: { deadline: Date.now() + 100 }, requests: [{}] })
       await play(server.client(), pattern, {}) // the connection is up
-      const bare = await play(server.client(), pattern, { behaviour: manual, settings: deadline() })
-      expect(await play(server.client(...stack), pattern, { behaviour: manual, settings: deadline() })).toEqual(bare)
+      const ended = async (client: TestClient) =>
+        withoutTrailers(await play(client, pattern, { behaviour: manual, settings: deadline() }))
+      const bare = await ended(server.client())
+      expect(await ended(server.client(...stack))).toEqual(bare)
     })
 
     it('when no response comes to a method with one', async () => {
