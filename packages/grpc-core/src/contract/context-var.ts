@@ -59,6 +59,10 @@ export class ContextVar<T> {
    */
   constructor(name: string, options: { readonly default?: T; readonly lazy?: boolean } = {}) {
     if (typeof name !== 'string' || name === '') throw new TypeError('ContextVar: name must be a non-empty string')
+    const unknown = Object.keys(options).find((option) => option !== 'default' && option !== 'lazy')
+    if (unknown !== undefined) {
+      throw new TypeError(`ContextVar "${name}": unknown option "${unknown}"; known are default, lazy`)
+    }
     this.name = name
     this.default = 'default' in options ? { value: options.default as T } : undefined
     if (!options.lazy) enableContext()

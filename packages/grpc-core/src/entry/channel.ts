@@ -17,6 +17,7 @@ import { withoutIpServerName } from '../grpc-js/ip-server-name.ts'
 import { checkCopy, markCopy } from '../runtime/copies.ts'
 import { show } from '../runtime/show.ts'
 import { fuseClient, stackOf } from './client-interceptors.ts'
+import { checkNames } from './option-names.ts'
 
 /** A generated stub class, or any subclass of grpc-js's `Client`. */
 export type StubClass<T extends Client> = new (
@@ -46,8 +47,21 @@ export type StubOptions = Pick<ClientOptions, 'callInvocationTransformer'>
  * A channel like `new grpc.Channel(…)`, ready for `interceptChannel`, `client` and `createClient`. Over TLS the target may
  * be an IP address on every Node version, which on Node 26 and newer grpc-js's own channel cannot reach.
  * @param options grpc-js channel options
+ * @throws TypeError as grpc-js does, and for an option that is none of grpc-js's.
  */
-export function createChannel(target: string, credentials: ChannelCredentials, options: ChannelOptions = {}): Channel {
+export function createChannel(target: string, credentials: ChannelCredentials, options?: ChannelOptions): Channel
+export function createChannel(
+  target: string,
+  credentials: ChannelCredentials,
+  options: ChannelOptions = {},
+  ...more: readonly unknown[]
+): Channel {
+  if (Array.isArray(options) || more.length > 0) {
+    throw new TypeError(
+      'createChannel: takes a target, credentials and options; interceptors go to interceptChannel(channel, …)',
+    )
+  }
+  checkNames('createChannel', options, [])
   const base = new GrpcChannel(target, withoutIpServerName(credentials), options)
   const facts = { secure: credentials._isSecure(), compression: compressionOf(options) }
   return new StackChannel(base, facts, [])
@@ -151,6 +165,12 @@ class StackChannel implements Channel {
 
   client<T extends Client>(Stub: StubClass<T>, options: StubOptions = {}): T {
     if (typeof Stub !== 'function') throw new TypeError(`channel.client: expected a stub class, got ${show(Stub)}`)
+    for (const name in options) {
+      if (name === 'callInvocationTransformer') continue
+      throw new TypeError(
+        `channel.client: unknown option "${name}". Known is "callInvocationTransformer"; interceptors go to interceptChannel(channel, …)`,
+      )
+    }
     const joined = new WeakMap<readonly GrpcInterceptor[], GrpcInterceptor[]>()
     const append: CallInvocationTransformer = (properties) => {
       const call = options.callInvocationTransformer?.(properties) ?? properties

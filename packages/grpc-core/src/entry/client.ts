@@ -9,10 +9,9 @@ import {
 import type { StreamCall, UnaryCall } from '../calls/call-handle.ts'
 import { openCall } from '../calls/open-call.ts'
 import type { ClientInterceptorLike } from '../compose/compose.ts'
-import { isMetadata } from '../contract/given-status.ts'
 import { newMetadata } from '../grpc-js/metadata.ts'
-import { toEpochMs } from '../runtime/deadline.ts'
 import { show } from '../runtime/show.ts'
+import { checkArguments, endOf } from './call-arguments.ts'
 import { type Channel, isChannel, wrapChannel } from './channel.ts'
 import { clientInterceptors } from './client-interceptors.ts'
 import type { ClientCallOptions, ServiceClient } from './client-types.ts'
@@ -29,17 +28,27 @@ type AnyMethod = MethodDefinition<unknown, unknown>
  *
  * Calls end with an `RpcError`. Leaving a response stream early cancels its call.
  *
- * @throws TypeError if the definition or the channel is not one.
+ * @throws TypeError if the definition or the channel is not one, and for what stands behind them.
  */
 export function createClient<D extends ServiceDefinition>(
   definition: D,
   channel: Channel | ChannelInterface,
+): ServiceClient<D>
+export function createClient<D extends ServiceDefinition>(
+  definition: D,
+  channel: Channel | ChannelInterface,
+  ...more: readonly unknown[]
 ): ServiceClient<D> {
   if (typeof definition !== 'object' || definition === null) {
     throw new TypeError(`createClient: the first argument must be a service definition, got ${show(definition)}`)
   }
   if (!isChannel(channel)) {
     throw new TypeError(`createClient: the second argument must be a channel, got ${show(channel)}`)
+  }
+  if (more.length > 0) {
+    throw new TypeError(
+      'createClient: takes a definition and a channel; interceptors go to interceptChannel(channel, …)',
+    )
   }
   const stub = wrapChannel(channel, 'createClient: the channel').client(Client)
   const methods: Record<string, unknown> = {}
@@ -65,55 +74,11 @@ function start(
   given: ClientCallOptions,
 ): UnaryCall<unknown> | StreamCall<unknown> {
   const { metadata = newMetadata(), timeoutMs, deadline, signal, interceptors, ...rest } = given
-  if (!isMetadata(metadata)) {
-    throw new TypeError(`${method.path}: option "metadata" must be a grpc-js Metadata, got ${show(metadata)}`)
-  }
   const options: CallOptions = rest
-  const end = earliest(method.path, timeoutMs, deadline)
+  const end = endOf(timeoutMs, deadline)
   if (end !== Number.POSITIVE_INFINITY) options.deadline = end
   if (interceptors !== undefined) options.interceptors = forGrpc(interceptors)
   return openCall(stub, method, input, metadata, options, signal)
-}
-
-const OPTIONS = new Set([
-  'metadata',
-  'timeoutMs',
-  'deadline',
-  'signal',
-  'interceptors',
-  // grpc-js: CallOptions
-  'host',
-  'parent',
-  'propagate_flags',
-  'credentials',
-])
-
-/** A stock stub takes metadata and a callback in places of their own: what is meant for one must not get lost here. */
-function checkArguments(path: string, options: unknown, more: readonly unknown[]): void {
-  if (isMetadata(options)) throw new TypeError(`${path}: pass metadata as an option: { metadata }`)
-  if (typeof options === 'function' || more.some((argument) => typeof argument === 'function')) {
-    throw new TypeError(`${path}: takes no callback: await the call, or iterate it where responses stream`)
-  }
-  if (more.length > 0) throw new TypeError(`${path}: takes a request and options, got ${2 + more.length} arguments`)
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new TypeError(`${path}: options must be an object such as { timeoutMs: 500 }, got ${show(options)}`)
-  }
-  for (const name of Object.keys(options)) {
-    if (OPTIONS.has(name)) continue
-    const hint = name === 'timeout' ? '; did you mean "timeoutMs"?' : ''
-    throw new TypeError(`${path}: unknown option "${name}"${hint} Known are ${[...OPTIONS].join(', ')}`)
-  }
-}
-
-function earliest(path: string, timeoutMs: number | undefined, deadline: Date | number | undefined): number {
-  if (timeoutMs !== undefined && (typeof timeoutMs !== 'number' || Number.isNaN(timeoutMs))) {
-    throw new TypeError(`${path}: option "timeoutMs" must be a number of milliseconds, got ${show(timeoutMs)}`)
-  }
-  if (deadline !== undefined && Number.isNaN(deadline instanceof Date ? deadline.getTime() : deadline)) {
-    throw new TypeError(`${path}: option "deadline" must be a Date or epoch milliseconds, got ${show(deadline)}`)
-  }
-  const at = toEpochMs(deadline)
-  return Math.min(at, timeoutMs === undefined ? Number.POSITIVE_INFINITY : Date.now() + timeoutMs)
 }
 
 // A list given again and again is resolved once per method, like a channel's.

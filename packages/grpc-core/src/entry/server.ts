@@ -17,6 +17,7 @@ import { LinkedList } from '../runtime/linked-list.ts'
 import { show } from '../runtime/show.ts'
 import type { AnyHandler, Handlers, HandlerType } from './handler-types.ts'
 import { adaptHandler } from './handlers.ts'
+import { checkNames } from './option-names.ts'
 import { type OnUnmatched, RegisteredMethods } from './registered-methods.ts'
 import { fuseServer } from './server-interceptors.ts'
 import { unregisteredHandler } from './unregistered.ts'
@@ -165,13 +166,10 @@ export function createServer(options: CreateServerOptions = {}): StackServer {
     unmatched = 'error',
     ...grpcOptions
   } = options
-  // A name one letter short would leave authentication out.
-  for (const name of Object.keys(grpcOptions)) {
-    if (/^grpc(-node)?\./.test(name)) continue
-    throw new TypeError(
-      `createServer: unknown option "${name}". Known are "interceptors", "maxResponseMetadataBytes", "unmatched" and those of grpc-js, ` +
-        'which begin with "grpc."',
-    )
+  // A name one letter short, or a list that was not found, would leave authentication out.
+  checkNames('createServer', options, ['interceptors', 'maxResponseMetadataBytes', 'unmatched'])
+  if ('interceptors' in options && options.interceptors === undefined) {
+    throw new TypeError('createServer: option "interceptors" is undefined; leave it out, or write [], for none')
   }
   if (!Array.isArray(interceptors)) {
     throw new TypeError(`createServer: option "interceptors" must be a list, got ${show(interceptors)}`)
