@@ -1,5 +1,6 @@
 import { status as Code, type InterceptingCall, Metadata } from '@grpc/grpc-js'
-import { isRpcError, LocalStatus, RemoteStatus, RpcError, type Status } from '../contract/status.ts'
+import { isRpcError, RpcError } from '../contract/rpc-error.ts'
+import { LocalStatus, RemoteStatus, type Status } from '../contract/status.ts'
 import { onAbort } from '../runtime/on-abort.ts'
 import { show } from '../runtime/show.ts'
 import { Later } from './later.ts'

@@ -3,7 +3,8 @@ import type { Interceptor, MessageTap, MetadataTap, Next, Recovery, StatusTap } 
 import { type CallRecord, RECORD } from '../contract/call-record.ts'
 import { type Context, RpcContext } from '../contract/context.ts'
 import type { MethodInfo } from '../contract/method.ts'
-import { RpcError, type Status } from '../contract/status.ts'
+import { RpcError } from '../contract/rpc-error.ts'
+import type { Status } from '../contract/status.ts'
 import { captureScope } from '../runtime/async-scope.ts'
 import { StackRun, type Terminal } from './stack-run.ts'
 

@@ -2,7 +2,8 @@ import { status as Code } from '@grpc/grpc-js'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Call, Interceptor, Next, Recovery } from '../contract/call.ts'
-import { LocalStatus, RpcError, type Status } from '../contract/status.ts'
+import { RpcError } from '../contract/rpc-error.ts'
+import { LocalStatus, type Status } from '../contract/status.ts'
 import { StackRun, type Terminal } from './stack-run.ts'
 
 const OK: Status = new LocalStatus({ code: Code.OK })

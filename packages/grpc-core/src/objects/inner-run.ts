@@ -1,6 +1,7 @@
 import { status as Code, type Metadata, type ServerInterceptingCallInterface } from '@grpc/grpc-js'
 import { iteratorResult, requestIterator } from '../calls/request-pump.ts'
-import { RpcError, type Status } from '../contract/status.ts'
+import { RpcError } from '../contract/rpc-error.ts'
+import type { Status } from '../contract/status.ts'
 import type { InterceptedServerCall } from '../engine/server/server-call.ts'
 import { MessageSource } from './message-source.ts'
 import type { RpcMethodHandler } from './rpc-method-handler.ts'

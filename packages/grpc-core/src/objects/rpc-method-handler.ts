@@ -1,5 +1,5 @@
 import type { status as Code, Metadata } from '@grpc/grpc-js'
-import { abort } from '../contract/status.ts'
+import { abort } from '../contract/rpc-error.ts'
 import { show } from '../runtime/show.ts'
 import { isThenable } from '../runtime/thenable.ts'
 import type { ServicerContext } from './servicer-context.ts'

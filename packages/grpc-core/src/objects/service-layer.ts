@@ -1,6 +1,7 @@
 import type { AsyncResource } from 'node:async_hooks'
 import { status as Code, type Metadata, type ServerInterceptingCallInterface } from '@grpc/grpc-js'
-import { LocalStatus, RemoteStatus, RpcError, type Status, withMetadata } from '../contract/status.ts'
+import { RpcError } from '../contract/rpc-error.ts'
+import { LocalStatus, RemoteStatus, type Status, withMetadata } from '../contract/status.ts'
 import { failureStatus } from '../engine/answer.ts'
 import type { InterceptedServerCall } from '../engine/server/server-call.ts'
 import type { WireStatus } from '../grpc-js/server-status.ts'

@@ -1,7 +1,7 @@
 import { status as Code, type Metadata } from '@grpc/grpc-js'
 import type { ServerCall } from '../contract/call.ts'
 import { isCode, isMetadata } from '../contract/given-status.ts'
-import { RpcError } from '../contract/status.ts'
+import { RpcError } from '../contract/rpc-error.ts'
 import type { InterceptedServerCall } from '../engine/server/server-call.ts'
 import { newMetadata } from '../grpc-js/metadata.ts'
 import { show } from '../runtime/show.ts'
