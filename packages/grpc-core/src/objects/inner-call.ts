@@ -99,6 +99,11 @@ export class InnerCall implements InterceptingListener {
     else if (requests !== undefined) this.handle.pump(requests, sink)
   }
 
+  /** The call through the rest of the stack. */
+  get below(): InterceptedClientCall {
+    return this.#call
+  }
+
   get ended(): boolean {
     return this.#end !== undefined
   }

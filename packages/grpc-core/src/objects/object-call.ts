@@ -28,7 +28,8 @@ import {
   patched,
 } from './client-call-details.ts'
 import type { ClientPlan, ObjectLayer } from './client-plan.ts'
-import { InnerCall } from './inner-call.ts'
+import type { InnerCall } from './inner-call.ts'
+import { InnerCalls } from './inner-calls.ts'
 import { innerCall } from './inner-options.ts'
 import { clientHook } from './interceptor-object.ts'
 import { MessageSource } from './message-source.ts'
@@ -79,21 +80,10 @@ export class ObjectCall implements Omit<BaseCall, never> {
   #details: ClientCallDetails | undefined
   #metadata!: Metadata
   #requests: MessageSource<unknown> | undefined
-  /** The calls of its continuation, by their handles; only the running ones are held, as an interceptor may make any number. */
-  readonly #own = new WeakMap<object, InnerCall>()
-  readonly #running = new Set<InnerCall>()
-  #latest: InnerCall | undefined
-  /** Those with a single response, to tell later whose response the answer is. */
-  readonly #singles: InnerCall[] = []
-  #below: InterceptedClientCall | undefined
-  /** The one of them that the interceptor returned: from then on the interceptor is as if it were not there. */
-  #chosen: InnerCall | undefined
+  readonly #calls = new InnerCalls((headers) => this.#listener.onReceiveMetadata?.(headers))
   #answer: AnswerStream | undefined
-  /** The interceptor has returned something else than a call of its continuation. */
-  #readsAhead = false
   /** A message was asked for before there was an answer to take it from. */
   #readWanted = false
-  #headersGiven = false
   #controller: AbortController | undefined
   #timer: DeadlineTimer | undefined
   /** What cancel or the deadline has decided; the interceptor may still put it into its own words. */
@@ -153,7 +143,8 @@ export class ObjectCall implements Omit<BaseCall, never> {
 
   startRead(): void {
     if (!this.#plan.method.responseStream || this.#ended) return
-    if (this.#chosen !== undefined) this.#chosen.ask()
+    const { chosen } = this.#calls
+    if (chosen !== undefined) chosen.ask()
     else if (this.#answer !== undefined) this.#answer.ask()
     else this.#readWanted = true
   }
@@ -161,20 +152,20 @@ export class ObjectCall implements Omit<BaseCall, never> {
   cancelWithStatus(code: Code, details: string): void {
     if (this.#ended) return
     this.#decide(new UnattemptedStatus(code, details, newMetadata()))
-    for (const { handle } of this.#running) handle.cancelWith(code, details)
+    this.#calls.cancel(code, details)
   }
 
   /** What `channelBelow` follows down to the channel. */
   get nextCall(): BaseCall | undefined {
-    return this.#below
+    return this.#calls.latest?.below
   }
 
   getPeer(): string {
-    return (this.#chosen ?? this.#latest)?.handle.peer() ?? this.#facts.target ?? 'unknown'
+    return this.#calls.handle?.peer() ?? this.#facts.target ?? 'unknown'
   }
 
   getAuthContext(): ReturnType<InterceptingCall['getAuthContext']> {
-    return (this.#chosen ?? this.#latest)?.handle.authContext() ?? null
+    return this.#calls.handle?.authContext() ?? null
   }
 
   // ── The interceptor ───────────────────────────────────────────────────────────────────────────────────────────
@@ -206,18 +197,17 @@ export class ObjectCall implements Omit<BaseCall, never> {
     let promised = false
     try {
       answer = intercept.call(object, continuation, this.#details, input)
-      if (this.#ownCall(answer) === undefined) promised = isThenable(answer)
+      if (this.#calls.of(answer) === undefined) promised = isThenable(answer)
     } catch (error) {
       this.#failed(error)
       return
     }
-    const own = this.#ownCall(answer)
+    const own = this.#calls.of(answer)
     if (own !== undefined) {
       this.#takeOver(own)
       return
     }
-    this.#readsAhead = true
-    for (const call of this.#running) call.readAhead()
+    this.#calls.readAhead()
     if (promised) {
       Promise.resolve(answer).then(
         (value) => this.#answered(value),
@@ -237,26 +227,8 @@ export class ObjectCall implements Omit<BaseCall, never> {
     }
     if (this.#decided !== undefined) return failedCall(responseStream, this.#decided)
     const { plan, options, metadata, facts } = innerCall(details, this.#layer, this.#plan, this.#options, this.#facts)
-    this.#below = openPlanned(plan, options, this.#nextCall, facts, { call: this.#parent, siblings: this.#siblings })
-    const call: InnerCall = new InnerCall(this.#below, {
-      headers: () => this.#giveHeaders(),
-      cancelled: () => this.#giveHeaders(),
-      ended: () => {
-        this.#running.delete(call)
-        this.#giveHeaders()
-      },
-    })
-    this.#own.set(call.handle, call)
-    this.#running.add(call)
-    this.#latest = call
-    if (!responseStream) this.#singles.push(call)
-    call.start(input, metadata)
-    if (this.#readsAhead) call.readAhead()
-    return call.handle
-  }
-
-  #ownCall(answer: unknown): InnerCall | undefined {
-    return typeof answer === 'object' && answer !== null ? this.#own.get(answer) : undefined
+    const below = openPlanned(plan, options, this.#nextCall, facts, { call: this.#parent, siblings: this.#siblings })
+    return this.#calls.open(below, input, metadata)
   }
 
   /** The interceptor returned a call of its continuation: what that receives is what the application gets, event by event. */
@@ -267,14 +239,13 @@ export class ObjectCall implements Omit<BaseCall, never> {
       this.#failed(error)
       return
     }
-    this.#chosen = call
+    this.#calls.choose(call)
     const { startError } = call
     if (startError !== undefined) {
       this.#close(call.ending as Status)
       // As without the interceptor, a closed channel throws where the call is made.
       throw startError.error
     }
-    this.#giveHeaders()
     const relay = {
       message: (message: unknown) => this.#listener.onReceiveMessage?.(message),
       ended: (status: StatusObject) => {
@@ -286,26 +257,6 @@ export class ObjectCall implements Omit<BaseCall, never> {
     call.relayTo(relay, this.#readWanted)
   }
 
-  /**
-   * Shows the application response headers as soon as it is known whose they are: those of the call that was returned, else of
-   * the only one that can still be, of those that have not ended and that the interceptor has not cancelled.
-   */
-  #giveHeaders(): void {
-    if (this.#ended || this.#headersGiven || this.#decided !== undefined) return
-    let call = this.#chosen
-    if (call === undefined) {
-      for (const other of this.#running) {
-        if (!other.inPlay) continue
-        if (call !== undefined) return
-        call = other
-      }
-    }
-    const headers = call?.handle.receivedHeaders
-    if (headers === undefined) return
-    this.#headersGiven = true
-    this.#listener.onReceiveMetadata?.(headers)
-  }
-
   // ── Its answer ────────────────────────────────────────────────────────────────────────────────────────────────
 
   #answered(value: unknown): void {
@@ -315,7 +266,7 @@ export class ObjectCall implements Omit<BaseCall, never> {
       else this.#succeed({ message: value })
       return
     }
-    const own = this.#ownCall(value)
+    const own = this.#calls.of(value)
     if (own === undefined) this.#follow(value)
     else if (own.startError !== undefined) this.#finish(own.ending as Status, own)
     else {
@@ -339,7 +290,7 @@ export class ObjectCall implements Omit<BaseCall, never> {
     else {
       const receiver = {
         message: (message: unknown) => {
-          this.#giveHeadersOf(this.#latest)
+          this.#calls.giveHeadersOf(this.#calls.latest)
           this.#listener.onReceiveMessage?.(message)
         },
         done: () => this.#succeed(),
@@ -351,7 +302,7 @@ export class ObjectCall implements Omit<BaseCall, never> {
 
   /** OK, in the words of the call that is the answer, else of the latest, if that is how it ended. */
   #succeed(response?: { readonly message: unknown }): void {
-    const source = this.#singles.find(({ handle }) => handle.gave(response?.message)) ?? this.#latest
+    const source = this.#calls.sourceOf(response?.message)
     const ending = source?.ending
     if (ending?.code === Code.OK) this.#finish(ending, source, response)
     else this.#finish(new LocalStatus({ code: Code.OK }), undefined, response)
@@ -359,10 +310,10 @@ export class ObjectCall implements Omit<BaseCall, never> {
 
   #failed(error: unknown): void {
     if (this.#ended) return
-    const call = this.#ownCall(failedCallOf(error))
+    const call = this.#calls.of(failedCallOf(error))
     if (call?.ending !== undefined) this.#finish(call.ending, call)
     else {
-      const refusedBy = this.#latest === undefined ? this.#layer.name : undefined
+      const refusedBy = this.#calls.latest === undefined ? this.#layer.name : undefined
       this.#finish(failureStatus(error, 'client', `Interceptor ${this.#layer.name} threw`, refusedBy))
     }
   }
@@ -385,19 +336,19 @@ export class ObjectCall implements Omit<BaseCall, never> {
   #decide(status: Status): void {
     if (this.#ended || this.#decided !== undefined) return
     this.#decided = status
+    this.#calls.decide()
     this.#timer?.stop()
     this.#controller?.abort(abortReason(status))
     this.#answer?.silence()
-    const chosen = this.#chosen
+    const { chosen } = this.#calls
     if (chosen !== undefined) {
       chosen.silence()
       // It was cancelled too, or has the same deadline, and says how it ended.
       if (chosen.ended) this.#finish(status)
       return
     }
-    const endings = Array.from(this.#running, ({ handle }) => handle.status)
     // A turn for the interceptor, whose promises go on once its calls have ended, to say how it ends.
-    void Promise.all(endings).then(() => setImmediate(() => this.#finish(status)))
+    void this.#calls.ended().then(() => setImmediate(() => this.#finish(status)))
   }
 
   /** @param from the call whose status it is, if it is one's */
@@ -406,26 +357,19 @@ export class ObjectCall implements Omit<BaseCall, never> {
     let [status, source] = [given, from]
     if (this.#decided !== undefined && from === undefined) {
       // What grpc-js says about a cancelled call is what the application would hear without us.
-      const ending = this.#latest?.ending
+      const { latest } = this.#calls
+      const ending = latest?.ending
       const told = ending !== undefined && ending.code !== Code.OK
       status = told ? ending : this.#decided
-      source = told ? this.#latest : undefined
+      source = told ? latest : undefined
     }
     this.#close(status)
     // Out of the promise chain: what the application's callback throws must surface as its own.
     process.nextTick(() => {
-      this.#giveHeadersOf(source)
+      this.#calls.giveHeadersOf(source)
       if (response !== undefined && status === given) this.#listener.onReceiveMessage?.(response.message)
       this.#listener.onReceiveStatus?.(status as StatusObject) // complete: made by a call or by this library
     })
-  }
-
-  /** Shows the headers of the call that an answer comes from, unless some were shown. */
-  #giveHeadersOf(call: InnerCall | undefined): void {
-    const headers = this.#headersGiven ? undefined : call?.handle.receivedHeaders
-    if (headers === undefined) return
-    this.#headersGiven = true
-    this.#listener.onReceiveMetadata?.(headers)
   }
 
   /** Nothing more comes from the interceptor, and its calls that still run are not needed. */
@@ -433,7 +377,7 @@ export class ObjectCall implements Omit<BaseCall, never> {
     this.#ended = true
     this.#timer?.stop()
     this.#requests?.close(abortReason(status.code === Code.OK ? ENDED : status))
-    for (const { handle } of this.#running) handle.cancel('The call it was made for has ended')
+    this.#calls.close()
     this.#answer?.close()
   }
 }
