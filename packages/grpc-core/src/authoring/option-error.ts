@@ -18,7 +18,7 @@ export function discreet(value: unknown): string {
   return value === '' ? 'an empty string' : 'another string'
 }
 
-/** Quotes a text, cut to 40 characters. For options that nobody confuses with one that takes a secret. */
+/** Quotes a text, cut to 40 characters. Only for options in whose place a secret is not given by mistake. */
 export function quoted(value: unknown): string {
   if (typeof value === 'string') return JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}…` : value)
   if (typeof value === 'function') return value.name === '' ? 'a function' : `function ${value.name}`

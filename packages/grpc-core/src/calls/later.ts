@@ -1,4 +1,4 @@
-/** A value that becomes known once. A promise of it is made only if somebody asks for one. */
+/** A value that becomes known once. A promise of it is made only when one is asked for. */
 export class Later<T> {
   #value: T | undefined
   #known = false

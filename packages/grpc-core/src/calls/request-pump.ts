@@ -69,7 +69,7 @@ export class RequestPump<Q> {
     this.#stopped = true
     try {
       const returned: unknown = this.#iterator.return?.()
-      // What a source does wrong while closing concerns nobody any more.
+      // The call has ended: an error of a source that closes has no effect on it.
       if (returned instanceof Promise) returned.catch(() => undefined)
     } catch {}
   }

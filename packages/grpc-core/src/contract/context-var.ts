@@ -38,13 +38,13 @@ const shared = processWide('variables', () => new Map<string, ContextVar<never>>
 
 /**
  * A variable whose value belongs to the RPC at hand, after Python's `contextvars`: set by an interceptor, read by inner
- * interceptors, the handler, its stream events and timers, and by nobody else. Outside an RPC it belongs to the
+ * interceptors, the handler, its stream events and timers, and nowhere else. Outside an RPC it belongs to the
  * asynchronous flow that set it, and client calls made from there see it.
  *
  *     const tenantVar = new ContextVar<string>('tenant')
  *     tenantVar.set('acme')
  *     tenantVar.get()           // 'acme'; throws where it was not set
- *     tenantVar.get('nobody')   // does not throw
+ *     tenantVar.get('none')     // does not throw
  *
  * All members are public, so that one of another copy of this package has the same type.
  */

@@ -1,4 +1,4 @@
-/** The four kinds of RPC. `unknown` is a path nobody registered: the wire does not tell. */
+/** The four kinds of RPC; `unknown` for an unregistered method, because a request does not tell its kind. */
 export type Pattern = 'unary' | 'clientStream' | 'serverStream' | 'bidi' | 'unknown'
 
 /** What an RPC calls. Frozen, and one object per path within a stack, so it can key a `WeakMap`. */
@@ -12,7 +12,7 @@ export interface MethodInfo {
   readonly pattern: Pattern
   readonly requestStream: boolean
   readonly responseStream: boolean
-  /** False on a server for a path without a handler. Such methods are minted by callers: do not cache by them. */
+  /** False on a server for a path without a handler. Callers invent such methods without end: do not cache by them. */
   readonly registered: boolean
 }
 

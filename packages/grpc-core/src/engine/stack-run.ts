@@ -28,7 +28,7 @@ export interface Terminal extends Call {
   counted(status: Status, index: number): Status
   /** The run has ended. Called once. `inEvent`: within the event that ended the RPC proper, with no promise in between. */
   finish(status: Status, inEvent: boolean): void
-  /** What is inside this index is cancelled: tells those who watch a signal. */
+  /** What is inside this index is cancelled: aborts the signals of the interceptors and handlers in there. */
   abortInside(index: number, status: Status): void
 }
 

@@ -1,7 +1,7 @@
 import { status as Code, type Metadata, type ServerErrorResponse } from '@grpc/grpc-js'
 import { meantStatus, usableMetadata } from '../contract/given-status.ts'
 import { newMetadata } from '../grpc-js/metadata.ts'
-import { rememberCause } from '../grpc-js/wire-error.ts'
+import { rememberCause } from '../grpc-js/status-cause.ts'
 
 /**
  * What a handler threw, rejected with, emitted or gave to its callback, as grpc-js sends it. What is meant as a status

@@ -68,7 +68,7 @@ class WaitForCall {
     return new Promise((resolve, reject) => {
       if (this.ended) resolve(ENDED)
       else this.#wake = resolve
-      // Also behind the end, where nobody hears of it: a rejection would be an unhandled one.
+      // Also after the end, where the result is ignored: without this a rejection would be an unhandled one.
       Promise.resolve(work).then(resolve, reject)
     })
   }
@@ -80,7 +80,7 @@ class WaitForCall {
 
 function close(responses: Responses): void {
   try {
-    // The RPC has ended: what goes wrong in there has no one to go to.
+    // The RPC has ended: an error in there can no longer reach the peer.
     void Promise.resolve(responses.return?.()).catch(() => undefined)
   } catch {}
 }

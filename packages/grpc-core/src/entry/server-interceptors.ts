@@ -56,7 +56,7 @@ export function fuseServer(
         list,
         describeMethod(definition.path, definition.requestStream, definition.responseStream, registered),
       )
-      // Callers can mint paths nobody registered: remembering them would let them fill the memory.
+      // Callers can invent unregistered methods without end: remembering them would let callers fill the memory.
       if (registered) plans.set(definition.path, plan)
     }
     gateResponses(call, maxMetadataBytes)

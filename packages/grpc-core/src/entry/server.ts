@@ -45,7 +45,7 @@ export interface CreateServerOptions extends ChannelOptions, Omit<ServerOptions,
 /**
  * A grpc-js server. Its handlers may be callback style, functions returning or promising the response, or async
  * generators; what they throw becomes a status, and the text of an error that was not meant as a status never reaches the
- * peer. Interceptors also see RPCs to paths nobody registered, with `call.method.registered` false.
+ * peer. Interceptors also see RPCs to unregistered methods, with `call.method.registered` false.
  */
 export class StackServer extends Server {
   readonly #active: LinkedList<InterceptedServerCall>

@@ -1,15 +1,15 @@
 import type { ServerDuplexStream, ServerErrorResponse, ServerReadableStream, ServerWritableStream } from '@grpc/grpc-js'
 import { isThenable } from '../runtime/thenable.ts'
-import { isByTheWay } from './by-the-way.ts'
 import { handlerError } from './handler-error.ts'
 import type { AnyHandler } from './handler-types.ts'
+import { isIncidental } from './incidental.ts'
 import { pumpResponses, type Responses } from './response-pump.ts'
 
 type StreamCall = ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>
 
 /**
  * A handler of RPCs with a stream of responses. It writes them to the call and ends it, or returns or promises an iterable of
- * them. What else it returns is by the way, and so is what it returns once it has ended the call.
+ * them. Anything else that it returns is ignored, and so is what it returns once it has ended the call.
  */
 export function adaptStream(handler: AnyHandler, reads: boolean): AnyHandler {
   const run = handler as (call: StreamCall) => unknown
@@ -44,7 +44,7 @@ export function iterateSafely(
 }
 
 function responsesIn(value: unknown): Responses | undefined {
-  if (typeof value !== 'object' || value === null || isByTheWay(value)) return undefined
+  if (typeof value !== 'object' || value === null || isIncidental(value)) return undefined
   const iterable = value as Partial<AsyncIterable<unknown> & Iterable<unknown>>
   return iterable[Symbol.asyncIterator]?.() ?? iterable[Symbol.iterator]?.()
 }
@@ -57,17 +57,17 @@ function guardErrors(call: StreamCall): (error: ServerErrorResponse) => void {
   const emitter: NodeJS.EventEmitter = call
   const [builtIn] = emitter.listeners('error')
   // What grpc-js's call objects send through; private in its types.
-  const wire = (call as unknown as { call: { sendStatus(status: ServerErrorResponse): void } }).call
+  const grpcJsCall = (call as unknown as { call: { sendStatus(status: ServerErrorResponse): void } }).call
   let failure: ServerErrorResponse | undefined
   if (builtIn) emitter.removeListener('error', builtIn as () => void)
   emitter.on('error', (error: unknown) => {
     failure ??= handlerError(error)
-    if (call.destroyed) wire.sendStatus(failure)
+    if (call.destroyed) grpcJsCall.sendStatus(failure)
     else builtIn?.call(call, failure)
   })
   emitter.once('close', () => {
     if (!call.writableFinished) {
-      wire.sendStatus(failure ?? handlerError(new Error('The handler destroyed its stream without ending it')))
+      grpcJsCall.sendStatus(failure ?? handlerError(new Error('The handler destroyed its stream without ending it')))
     }
   })
   return (error) => {

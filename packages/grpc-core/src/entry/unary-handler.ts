@@ -2,9 +2,9 @@ import type { ServerReadableStream, ServerUnaryCall, sendUnaryData } from '@grpc
 import { isAbsent, isMetadata } from '../contract/given-status.ts'
 import { notMetadata } from '../engine/answer.ts'
 import { isThenable } from '../runtime/thenable.ts'
-import { isByTheWay } from './by-the-way.ts'
 import { handlerError } from './handler-error.ts'
 import type { AnyHandler } from './handler-types.ts'
+import { isIncidental } from './incidental.ts'
 import { OverdueAnswers } from './overdue-answers.ts'
 import { iterateSafely } from './stream-handler.ts'
 
@@ -16,7 +16,7 @@ type UnaryCall = ServerUnaryCall<unknown, unknown> | ServerReadableStream<unknow
  *
  * | declares | answers by |
  * |---|---|
- * | the callback | its callback alone; what it returns is by the way |
+ * | the callback | its callback alone; what it returns is ignored |
  * | the call | what it returns or promises; INTERNAL for a promise of nothing |
  * | nothing | what it returns or promises, or else its callback, which a wrapper with rest parameters passes on |
  *
@@ -38,7 +38,7 @@ export function adaptUnary(handler: AnyHandler, reads: boolean): AnyHandler {
     const fail = (error: unknown): void => respond(handlerError(error))
     const returned = (value: unknown, promised: boolean): void => {
       if (answered) return
-      const response = declared < 2 && value !== undefined && !isByTheWay(value)
+      const response = declared < 2 && value !== undefined && !isIncidental(value)
       if (response) respond(null, value)
       else if (declared === 1 && promised) fail(new Error('The handler returned no response'))
       else if (declared === 1 || promised) overdue.watch(call, () => answered)

@@ -1,6 +1,6 @@
 import type { status as Code, deserialize, ServerDuplexStream, ServerMethodDefinition } from '@grpc/grpc-js'
 
-/** Marks the codec of the stand-in handler of a path nobody registered. */
+/** Marks the codec of the stand-in handler of an unregistered method. */
 const UNREGISTERED: unique symbol = Symbol.for('@grpc-stack/grpc-core.unregistered')
 
 const passBytes: deserialize<Buffer> = Object.assign((bytes: Buffer) => bytes, { [UNREGISTERED]: true })
@@ -11,7 +11,7 @@ export function isUnregistered(
   return UNREGISTERED in definition.requestDeserialize
 }
 
-/** A handler, as grpc-js keeps them, that ends any RPC with this status. The wire does not tell the pattern: bidi fits all. */
+/** A handler, as grpc-js keeps them, that ends any RPC with this status. A request does not tell its pattern: bidi fits all. */
 export function unregisteredHandler(path: string, status: { code: Code; details: string }): object {
   return {
     path,

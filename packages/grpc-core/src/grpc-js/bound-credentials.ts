@@ -2,8 +2,8 @@ import { AsyncResource } from 'node:async_hooks'
 import { CallCredentials, type InterceptorOptions, type NextCall } from '@grpc/grpc-js'
 
 /**
- * Makes the call below a stack. grpc-js asks call credentials for metadata once there is a connection, in the context of
- * whichever call opened it (load-balancing-call.ts, 1.14): a token read from a context would be somebody else's. Here
+ * Makes the grpc-js call under a stack. grpc-js asks call credentials for metadata once there is a connection, in the context
+ * of the call that opened it (load-balancing-call.ts, 1.14): a token read from that context would be another caller's. Here
  * they are asked in the context of their own call.
  */
 export function openBelow(nextCall: NextCall, options: InterceptorOptions): ReturnType<NextCall> {

@@ -5,7 +5,7 @@ import {
   type ServerInterceptingCallInterface,
 } from '@grpc/grpc-js'
 
-// grpc-js takes any function for an interceptor and tells of a wrong one where the first call fails. What this library makes can
+// grpc-js accepts any function as an interceptor, and a wrong one fails only at the first call. What this library makes can
 // tell by its arguments that grpc-js called it, and say what to write.
 
 /** Answers a call that grpc-js made, for what it called: `logging()`. */

@@ -43,8 +43,8 @@ interface InsideChannel {
 
 /**
  * Whether the channel under a call of grpc-js is encrypted. There is no public way to ask before the response has come,
- * which is too late for whoever must not send a secret in the clear. Undefined wherever the objects are not those of
- * grpc-js 1.14 (client-interceptors.ts, resolving-call.ts, internal-channel.ts): whoever asks must take it for a no.
+ * which is too late for an interceptor that must not send a secret in the clear. Undefined wherever the objects are not those
+ * of grpc-js 1.14 (client-interceptors.ts, resolving-call.ts, internal-channel.ts): treat undefined as not encrypted.
  */
 export function secureBelow(call: unknown): boolean | undefined {
   const secure = channelBelow(call)?.credentials?._isSecure?.()

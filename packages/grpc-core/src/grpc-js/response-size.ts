@@ -1,6 +1,6 @@
 import type { Metadata } from '@grpc/grpc-js'
 import { show } from '../runtime/show.ts'
-import type { WireStatus } from './server-status.ts'
+import type { GrpcJsStatus } from './server-status.ts'
 
 /**
  * What response headers, and trailers with the status, may take each: as an HTTP/2 header list, which counts names, values
@@ -36,7 +36,7 @@ export function checkMetadataLimit(limit: unknown, where: string): number {
  * fits; of the trailers, those that do.
  * @param marked whether something is missing already
  */
-export function fitStatus(status: WireStatus, limit: number, marked: boolean): WireStatus {
+export function fitStatus(status: GrpcJsStatus, limit: number, marked: boolean): GrpcJsStatus {
   const { code, metadata } = status
   // grpc-js throws on details it cannot percent-encode (encodeURI, server-interceptors.ts), which would lose the RPC.
   const details = (typeof status.details === 'string' ? status.details : '').toWellFormed()

@@ -1,4 +1,4 @@
 import type { ServerInterceptingCallInterface } from '@grpc/grpc-js'
 
 /** A status as grpc-js's server calls take it; its type has no exported name since 1.14.2. */
-export type WireStatus = Parameters<ServerInterceptingCallInterface['sendStatus']>[0]
+export type GrpcJsStatus = Parameters<ServerInterceptingCallInterface['sendStatus']>[0]

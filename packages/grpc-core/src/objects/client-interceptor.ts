@@ -58,8 +58,8 @@ export interface UnaryStreamClientInterceptor<Q = unknown, R = unknown> {
 }
 
 /**
- * Intercepts calls with a stream of requests and one response. `requests` can be iterated once: whoever calls the
- * continuation again must have kept the messages. See `UnaryUnaryClientInterceptor`.
+ * Intercepts calls with a stream of requests and one response. `requests` can be iterated once: an interceptor that calls
+ * the continuation again must have kept the messages. See `UnaryUnaryClientInterceptor`.
  */
 export interface StreamUnaryClientInterceptor<Q = unknown, R = unknown> {
   interceptStreamUnary(

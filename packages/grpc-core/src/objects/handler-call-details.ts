@@ -21,7 +21,7 @@ export interface HandlerCallDetails {
   readonly method: string
   /** The RPC's own copy: what is changed in it, inner interceptors and the handler see. */
   readonly invocationMetadata: Metadata
-  /** The kind of the method; `unknown` for a path nobody registered. */
+  /** The kind of the method; `unknown` for an unregistered method. */
   readonly pattern: Pattern
   /** Address of the client. */
   readonly peer: string

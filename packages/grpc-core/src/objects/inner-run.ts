@@ -126,10 +126,10 @@ export class InnerRun {
   #leaveRequests(): void {
     try {
       const returned: unknown = this.#requests.return?.()
-      // What a source does wrong while closing concerns nobody any more.
+      // The RPC has ended: an error of a source that closes has no effect on it.
       if (returned instanceof Promise) returned.catch(() => undefined)
     } catch {}
   }
 }
 
-const LEFT = new Error('Nobody reads the responses any more')
+const LEFT = new Error('The responses are no longer read')

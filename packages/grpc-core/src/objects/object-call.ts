@@ -59,8 +59,8 @@ export function openPlanned(
 }
 
 /**
- * What a call is made of below the plain interceptors, when an interceptor object comes next: to the engine an RPC on the wire,
- * in truth the object at work. Each continuation is a call of its own through the rest of the stack.
+ * Runs an interceptor object in the place of grpc-js's call: the engine treats it as the RPC itself. Each continuation is a call
+ * of its own through the rest of the stack.
  *
  *     InterceptedClientCall ──▶ ObjectCall ── interceptUnaryUnary(continuation, …)
  *                                               │

@@ -21,7 +21,7 @@ export type Responses<R> = AsyncIterable<R> | Iterable<R>
 /** `any` is a handler that looks at no request and so fits every kind of method. */
 export type HandlerPattern = 'unary' | 'clientStream' | 'serverStream' | 'bidi' | 'any'
 
-/** Codecs of a handler for a path nobody registered, where messages are bytes. Default: bytes in, bytes out. */
+/** Codecs of a handler for an unregistered method, where messages are bytes. Default: bytes in, bytes out. */
 export interface HandlerCodecs<Q, R> {
   readonly requestDeserialize?: (bytes: Buffer) => Q
   readonly responseSerialize?: (response: R) => Buffer

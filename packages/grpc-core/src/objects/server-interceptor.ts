@@ -3,7 +3,7 @@ import type { RpcMethodHandler } from './rpc-method-handler.ts'
 
 /**
  * Asks what comes after the interceptor for the handler of this RPC: the next object with this method, and in the end
- * the server. Null: nobody has one. Plain interceptors in between are not asked; they run when the handler is run.
+ * the server. Null: there is none. Plain interceptors in between are not asked; they run when the handler is run.
  */
 export type ServiceContinuation = (
   details: HandlerCallDetails | HandlerCallDetailsPatch,

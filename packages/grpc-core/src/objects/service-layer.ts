@@ -4,7 +4,7 @@ import { RpcError } from '../contract/rpc-error.ts'
 import { LocalStatus, RemoteStatus, type Status, withMetadata } from '../contract/status.ts'
 import { failureStatus } from '../engine/answer.ts'
 import type { InterceptedServerCall } from '../engine/server/server-call.ts'
-import type { WireStatus } from '../grpc-js/server-status.ts'
+import type { GrpcJsStatus } from '../grpc-js/server-status.ts'
 import { captureScope } from '../runtime/async-scope.ts'
 import { show } from '../runtime/show.ts'
 import { ArrivedCallDetails, type HandlerCallDetails, type HandlerCallDetailsPatch } from './handler-call-details.ts'
@@ -85,8 +85,8 @@ export class ServiceLayer implements ServerInterceptingCallInterface {
       const next = this.#next
       const inside = next === undefined ? undefined : await next.#ask(inner)
       latest = { inside, metadata: changed ? inner.invocationMetadata : undefined }
-      const nobody = inside === undefined ? !this.#outer.method.registered : inside.handler === null
-      return nobody ? null : this.#handlerOf(latest)
+      const unhandled = inside === undefined ? !this.#outer.method.registered : inside.handler === null
+      return unhandled ? null : this.#handlerOf(latest)
     }
     const continuation = (given: HandlerCallDetails | HandlerCallDetailsPatch): Promise<RpcMethodHandler | null> => {
       const answer = this.#inOwnContext(() => proceed(given))
@@ -225,10 +225,10 @@ export class ServiceLayer implements ServerInterceptingCallInterface {
     else if (this.#mode !== 'undecided') this.#mode.inner?.sendMessage(message, callback)
   }
 
-  sendStatus(wire: WireStatus): void {
+  sendStatus(sent: GrpcJsStatus): void {
     const given =
-      this.#inner.ending ?? new RemoteStatus(wire.code ?? Code.UNKNOWN, wire.details ?? '', wire.metadata as Metadata)
-    const status = withMetadata(given, wire.metadata ?? undefined)
+      this.#inner.ending ?? new RemoteStatus(sent.code ?? Code.UNKNOWN, sent.details ?? '', sent.metadata as Metadata)
+    const status = withMetadata(given, sent.metadata ?? undefined)
     if (this.#mode === 'through') this.#outer.endWith(status)
     else if (this.#mode !== 'undecided') this.#mode.inner?.end(status)
   }

@@ -16,7 +16,7 @@ const COPY: unique symbol = Symbol.for(`${NAME}.copy`)
 
 const THIS_COPY: Copy = Object.freeze({ protocol: PROTOCOL, version: VERSION })
 
-/** Says of a thing that this copy made it. What another compatible copy made stays marked as its. */
+/** Marks a thing as made by this copy. The mark of another compatible copy stays. */
 export function markCopy<T extends object>(made: T): T {
   if (Object.hasOwn(made, COPY)) return made
   return Object.defineProperty(made, COPY, { value: THIS_COPY })

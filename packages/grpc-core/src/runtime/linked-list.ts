@@ -1,6 +1,6 @@
-/** What something has to have to stand in a list. */
+/** The members that an item of a list must have. */
 export interface Linked<T> {
-  /** What stands in front of it, and what behind. The list's own business. */
+  /** Its neighbours. Only the list may set them. */
   before: T | undefined
   behind: T | undefined
 }
@@ -8,9 +8,9 @@ export interface Linked<T> {
 /**
  * Things that belong to calls in progress, in the order in which they came, as links from one to the next.
  *
- * A Set would do but for garbage collection: a table that its churn replaced leads to its successor, so once an old one is
- * promoted, all later ones survive every small collection, and with them all that stood in one (V8's
- * OrderedHashTable::Rehash). Links that are undone leave nothing behind.
+ * A Set would do but for garbage collection. A Set that is added to and deleted from replaces its table again and again, and
+ * each replaced table refers to its successor: once an old one is promoted, all later ones survive every minor collection, and
+ * with them everything that was ever in one (V8's OrderedHashTable::Rehash). Removing an item of this list leaves no reference.
  */
 export class LinkedList<T extends Linked<T>> {
   #first: T | undefined

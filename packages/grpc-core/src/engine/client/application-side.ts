@@ -93,7 +93,7 @@ export class ApplicationSide extends AsyncResource {
     process.nextTick(() => this.deliver())
   }
 
-  /** Answers of interceptors are read no more: those who gave them go on. */
+  /** Drops the answers of interceptors that are not yet delivered, and lets the interceptors that gave them go on. */
   dropAnswers(): void {
     const answers = this.#answers
     this.#answers = undefined

@@ -97,7 +97,7 @@ export class AttemptScopes {
     return unblocked
   }
 
-  /** The outermost of those whose deadline has passed. */
+  /** Index of the outermost scope whose deadline has passed. */
   get expired(): number | undefined {
     return this.#open.find((scope) => scope.expired)?.index
   }

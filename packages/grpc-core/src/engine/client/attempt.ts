@@ -17,7 +17,7 @@ interface AttemptOwner {
 type MessageContext = Parameters<ReturnType<NextCall>['sendMessageWithContext']>[0]
 
 /**
- * One RPC on the wire, and grpc-js's listener for it. A later attempt has its own, so that late events of an earlier
+ * One RPC of grpc-js's, and our listener for it. A later attempt has its own, so that late events of an earlier
  * one can be told apart.
  */
 export class Attempt implements InterceptingListener {
@@ -44,7 +44,7 @@ export class Attempt implements InterceptingListener {
     this.#owner = owner
   }
 
-  /** Its status has come, or nobody is interested any more. */
+  /** Its status has come, or the call has dropped it. */
   get ended(): boolean {
     return this.#owner === undefined
   }

@@ -36,7 +36,7 @@ export class CallSettings {
     return copy
   }
 
-  /** The metadata to send: the caller's own object as long as nobody asked to change it. */
+  /** The metadata to send: the caller's own object until an interceptor first reads it. */
   get outgoing(): Metadata {
     return this.#own ?? this.#given
   }

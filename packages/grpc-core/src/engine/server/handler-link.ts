@@ -1,8 +1,8 @@
 import type { Metadata, ServerInterceptingCallInterface } from '@grpc/grpc-js'
-import type { WireStatus } from '../../grpc-js/server-status.ts'
-import type { ServerListener } from './server-wire.ts'
+import type { GrpcJsStatus } from '../../grpc-js/server-status.ts'
+import type { ServerListener } from './connection-link.ts'
 
-/** What stands behind the link and does what the handler asks. */
+/** The call behind the link; it does what the handler asks. */
 interface LinkOwner
   extends Pick<ServerInterceptingCallInterface, 'start' | 'startRead' | 'sendMetadata' | 'sendMessage' | 'sendStatus'> {
   getDeadline(): number
@@ -17,10 +17,10 @@ export function isHandlerLink(call: ServerInterceptingCallInterface): boolean {
 }
 
 /**
- * All that grpc-js's handlers know of our call, as `ServerWire` is all that its connection does. What grpc-js makes around a
- * handler holds its call for good, and Node 24 was seen to keep that until the next full garbage collection: with the call, twice
- * as much for each small one to copy until then. So the way to the call is cut here once its last event has come. What a
- * handler may still ask then, grpc-js's own call answers.
+ * The only object of ours that grpc-js's handlers refer to, as `ConnectionLink` is for its server call. The object that grpc-js
+ * makes around a handler refers to its call for good, and Node 24 was seen to keep that object until the next full garbage
+ * collection: with the call, minor collections until then would copy twice as much. So this link drops its reference to the
+ * call at the last event. What a handler still asks after that, grpc-js's own call answers.
  */
 export class HandlerLink implements ServerInterceptingCallInterface {
   readonly #base: ServerInterceptingCallInterface
@@ -37,7 +37,7 @@ export class HandlerLink implements ServerInterceptingCallInterface {
     this.#owner = owner
   }
 
-  /** The RPC is over, and the handler has heard of it: whatever it still sends goes nowhere. */
+  /** The RPC is over, and the handler has been told: what it still sends is dropped. */
   cut(): void {
     this.#deadline = this.getDeadline()
     this.#owner = undefined
@@ -59,7 +59,7 @@ export class HandlerLink implements ServerInterceptingCallInterface {
     this.#owner?.sendMessage(message, callback)
   }
 
-  sendStatus(status: WireStatus): void {
+  sendStatus(status: GrpcJsStatus): void {
     this.#owner?.sendStatus(status)
   }
 

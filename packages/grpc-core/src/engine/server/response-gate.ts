@@ -1,7 +1,7 @@
 import { status as Code, type Metadata, type ServerInterceptingCallInterface } from '@grpc/grpc-js'
 import { isAbsent, usableMetadata } from '../../contract/given-status.ts'
 import { fitHeaders, fitStatus } from '../../grpc-js/response-size.ts'
-import type { WireStatus } from '../../grpc-js/server-status.ts'
+import type { GrpcJsStatus } from '../../grpc-js/server-status.ts'
 import { callAtStream, endBehindStatus, mayBeSending, streamOf } from '../../grpc-js/server-stream.ts'
 import { isHandlerLink } from './handler-link.ts'
 
@@ -12,7 +12,7 @@ interface Gated extends ServerInterceptingCallInterface {
   [GATE]: Gate
 }
 
-/** What grpc-js's call did before. Does not lead to the call: see `ServerWire`. */
+/** What grpc-js's call did before. Does not lead to the call: see `ConnectionLink`. */
 interface Gate {
   readonly sendStatus: ServerInterceptingCallInterface['sendStatus']
   readonly sendMetadata: ServerInterceptingCallInterface['sendMetadata']
@@ -24,7 +24,7 @@ interface Gate {
 /**
  * Lets headers and statuses leave grpc-js's call only as a peer can take them, whatever sends them: a handler, an
  * interceptor, grpc-js itself. A status ends the stream, also where the client has not. One function for all calls, as in
- * `ServerWire`.
+ * `ConnectionLink`.
  */
 export function gateResponses(given: ServerInterceptingCallInterface, limit: number): void {
   if (isHandlerLink(given)) return // of another stack on the same server: there is a gate below it
@@ -36,7 +36,7 @@ export function gateResponses(given: ServerInterceptingCallInterface, limit: num
   call.sendMetadata = gatedMetadata
 }
 
-function gatedStatus(this: ServerInterceptingCallInterface, status: WireStatus): void {
+function gatedStatus(this: ServerInterceptingCallInterface, status: GrpcJsStatus): void {
   const gate = (this as Gated)[GATE]
   const stream = streamOf(this)
   const sending = mayBeSending(stream)
@@ -46,7 +46,7 @@ function gatedStatus(this: ServerInterceptingCallInterface, status: WireStatus):
 }
 
 /** grpc-js fails on trailers that are none when it has begun to send them, and the RPC hangs. */
-function sendable(status: WireStatus): WireStatus {
+function sendable(status: GrpcJsStatus): GrpcJsStatus {
   const { metadata } = status
   if (isAbsent(metadata)) return status
   const usable = usableMetadata(metadata)
@@ -54,7 +54,7 @@ function sendable(status: WireStatus): WireStatus {
   return usable === undefined ? NO_TRAILERS : { ...status, metadata: usable }
 }
 
-const NO_TRAILERS: WireStatus = { code: Code.INTERNAL, details: 'Internal error', metadata: null }
+const NO_TRAILERS: GrpcJsStatus = { code: Code.INTERNAL, details: 'Internal error', metadata: null }
 
 function gatedMetadata(this: ServerInterceptingCallInterface, metadata: Metadata): void {
   const gate = (this as Gated)[GATE]

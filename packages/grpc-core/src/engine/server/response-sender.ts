@@ -3,7 +3,7 @@ import type { MethodInfo } from '../../contract/method.ts'
 import { plainText, type Status } from '../../contract/status.ts'
 import { mergeOver, newMetadata } from '../../grpc-js/metadata.ts'
 import type { StackRun } from '../stack-run.ts'
-import type { ServerWire } from './server-wire.ts'
+import type { ConnectionLink } from './connection-link.ts'
 
 /** The call whose response it sends. */
 interface SenderOwner {
@@ -21,7 +21,7 @@ interface SenderOwner {
  */
 export class ResponseSender {
   readonly #base: ServerInterceptingCallInterface
-  readonly #wire: ServerWire
+  readonly #connection: ConnectionLink
   readonly #owner: SenderOwner
   /** A message was sent. */
   answered = false
@@ -29,9 +29,9 @@ export class ResponseSender {
   #metadata: Metadata | undefined
   #trailers: Metadata | undefined
 
-  constructor(base: ServerInterceptingCallInterface, wire: ServerWire, owner: SenderOwner) {
+  constructor(base: ServerInterceptingCallInterface, connection: ConnectionLink, owner: SenderOwner) {
     this.#base = base
-    this.#wire = wire
+    this.#connection = connection
     this.#owner = owner
   }
 
@@ -88,7 +88,7 @@ export class ResponseSender {
       return false
     }
     // The status of a unary response need not wait for the flush of its message: HTTP/2 keeps the order.
-    this.#wire.sendResponse(tapped)
+    this.#connection.sendResponse(tapped)
     return true
   }
 
@@ -116,6 +116,6 @@ export class ResponseSender {
     // With no headers sent, an error is trailers-only: what was meant for the headers goes with it.
     if (!this.#headersSent && this.#metadata !== undefined) metadata = mergeOver(metadata, this.#metadata)
     if (this.#trailers !== undefined) metadata = mergeOver(metadata, this.#trailers)
-    this.#wire.sendStatus({ code: status.code, details: plainText(status.details), metadata })
+    this.#connection.sendStatus({ code: status.code, details: plainText(status.details), metadata })
   }
 }

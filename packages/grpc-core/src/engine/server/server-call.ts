@@ -8,16 +8,16 @@ import type { MethodInfo } from '../../contract/method.ts'
 import { RemoteStatus, type Status, withAttempts } from '../../contract/status.ts'
 import { newMetadata } from '../../grpc-js/metadata.ts'
 import { peerText } from '../../grpc-js/peer-text.ts'
-import type { WireStatus } from '../../grpc-js/server-status.ts'
-import { causeOf } from '../../grpc-js/wire-error.ts'
+import type { GrpcJsStatus } from '../../grpc-js/server-status.ts'
+import { causeOf } from '../../grpc-js/status-cause.ts'
 import { checkDeadline, type DeadlineTimer, startDeadlineTimer, toEpochMs } from '../../runtime/deadline.ts'
 import type { Linked, LinkedList } from '../../runtime/linked-list.ts'
 import { show } from '../../runtime/show.ts'
 import { abandoned, internalStatus, notMetadata, tapStatus } from '../answer.ts'
 import { InterceptedCall } from '../intercepted-call.ts'
+import { ConnectionLink, type ServerListener } from './connection-link.ts'
 import type { HandlerLink } from './handler-link.ts'
 import { ResponseSender } from './response-sender.ts'
-import { type ServerListener, ServerWire } from './server-wire.ts'
 import { reportUnlessSeen } from './unseen-causes.ts'
 
 /** What all calls of a server stack have in common. */
@@ -34,7 +34,7 @@ const NEVER_DRAINING = new AbortController().signal
 
 /**
  * One server RPC: grpc-js's call interface towards the handler, its listener towards the connection, and the
- * `ServerCall` of interceptors. The only call object of a stack, whatever its length. grpc-js holds it through a `ServerWire` on
+ * `ServerCall` of interceptors. The only call object of a stack, whatever its length. grpc-js holds it through a `ConnectionLink` on
  * the connection's side and a `HandlerLink` on the handler's, which let go of it at the end.
  *
  *     grpc-js ── onReceive… ──▶ InterceptedServerCall ── StackRun: interceptors ──▶ begin(): the handler
@@ -46,16 +46,16 @@ export class InterceptedServerCall
 {
   readonly side = 'server' as const
   readonly #base: ServerInterceptingCallInterface
-  readonly #wire: ServerWire
+  readonly #connection: ConnectionLink
   readonly #shared: SharedByCalls | undefined
   before: InterceptedServerCall | undefined
   behind: InterceptedServerCall | undefined
   /** The same RPC outside an interceptor object this call is inside of. */
   readonly #within: InterceptedServerCall | undefined
   #handler!: ServerListener
-  /** What grpc-js's handler holds of the RPC; to be cut at the last event, of which the outermost call is sure to hear. */
+  /** What grpc-js's handler holds of the RPC; cut at the last event, which the outermost call always gets. */
   link: HandlerLink | undefined
-  /** Whatever AsyncLocalStorage an interceptor entered around `next()` is what the handler's events see. */
+  /** The context of the innermost `next()`, with every AsyncLocalStorage an interceptor entered; the handler's events run in it. */
   #handlerScope: AsyncResource | undefined
   #metadata!: Metadata
   #deadline: number
@@ -65,7 +65,7 @@ export class InterceptedServerCall
   /** The handler, or something in its place, has given its status. */
   #settled: Status | undefined
   #attempting = false
-  /** The RPC has its status on the wire, or the wire is gone. */
+  /** The status has been sent, or the connection is gone. */
   #over = false
   readonly #response: ResponseSender
   #misuse: Status | undefined
@@ -84,8 +84,8 @@ export class InterceptedServerCall
     this.#shared = shared
     this.#within = within
     this.#deadline = toEpochMs(base.getDeadline())
-    this.#wire = new ServerWire(base, this, shared?.scope)
-    this.#response = new ResponseSender(base, this.#wire, this)
+    this.#connection = new ConnectionLink(base, this, shared?.scope)
+    this.#response = new ResponseSender(base, this.#connection, this)
   }
 
   // ── The call of interceptors ──────────────────────────────────────────────────────────────────────────────────
@@ -195,17 +195,17 @@ export class InterceptedServerCall
       this.#cutShort(new RemoteStatus(code, details, newMetadata()))
     }
     this.#handlerScope?.runInAsyncScope(this.#handler.onCancel, this.#handler)
-    // The last event. Whoever keeps the call need not keep the context of its handler.
+    // The last event. An application or interceptor that keeps the call must not thereby keep its handler's context.
     this.#handlerScope = this.#outcome = this.#resolveOutcome = undefined
     this.link?.cut()
   }
 
-  /** Called by the wire: grpc-js ends the RPC by itself. */
-  endedBelow(status: WireStatus): void {
+  /** Called by the connection link: grpc-js ends the RPC by itself. */
+  endedBelow(status: GrpcJsStatus): void {
     this.#cutShort(new RemoteStatus(status.code, status.details, status.metadata))
   }
 
-  /** The wire is gone or has its status: interceptors must learn how the RPC ended, and may not change it. */
+  /** The connection is gone, or the status has been sent: interceptors learn how the RPC ended, and can not change it. */
   #cutShort(status: Status): void {
     if (this.#over) return
     this.#over = true
@@ -222,12 +222,12 @@ export class InterceptedServerCall
     try {
       this.#response.respond(message, () => undefined)
     } catch {
-      // A tap threw: the end says enough.
+      // A tap threw, which has ended the RPC already.
     }
     this.end({ code: Code.OK })
   }
 
-  /** Ends the RPC over the head of the handler and of interceptors that are still working. */
+  /** Ends the RPC without waiting for the handler and the interceptors that are still working. */
   #refuse(status: Status): void {
     if (this.run.finished) return
     this.#releaseRespond?.()
@@ -241,7 +241,7 @@ export class InterceptedServerCall
 
   start(listener: ServerListener): void {
     this.#handler = listener
-    this.#base.start(this.#wire)
+    this.#base.start(this.#connection)
   }
 
   begin(): Promise<Status> {
@@ -300,7 +300,7 @@ export class InterceptedServerCall
     if (this.#response.send(message, callback) && !this.#over) callback()
   }
 
-  sendStatus(status: WireStatus): void {
+  sendStatus(status: GrpcJsStatus): void {
     if (this.#over || this.#settled) return
     if (!isAbsent(status.metadata) && usableMetadata(status.metadata) === undefined) {
       this.#settle(internalStatus('server', 'The handler failed', notMetadata('trailers', status.metadata)))

@@ -1,58 +1,58 @@
 import type { AsyncResource } from 'node:async_hooks'
 import type { ServerInterceptingCallInterface } from '@grpc/grpc-js'
-import type { WireStatus } from '../../grpc-js/server-status.ts'
+import type { GrpcJsStatus } from '../../grpc-js/server-status.ts'
 
 /** What grpc-js gives `start` and `sendStatus`; the types have no exported names. */
 export type ServerListener = Parameters<ServerInterceptingCallInterface['start']>[0]
 
-/** What stands behind the wire of a call and takes its events. */
-interface WireOwner extends ServerListener {
+/** The call behind the link; it takes the events of the connection. */
+interface LinkOwner extends ServerListener {
   /** grpc-js has ended the RPC by itself. */
-  endedBelow(status: WireStatus): void
+  endedBelow(status: GrpcJsStatus): void
 }
 
-/** Where grpc-js's call keeps the wire that listens to it. */
-const WIRE: unique symbol = Symbol('grpc-stack.wire')
+/** Where grpc-js's call keeps the link that listens to it. */
+const LINK: unique symbol = Symbol('grpc-stack.connectionLink')
 
 interface Listened extends ServerInterceptingCallInterface {
-  [WIRE]: ServerWire
+  [LINK]: ConnectionLink
 }
 
 /**
- * The `sendStatus` of every call that a wire listens to. One function for all of them: where each call had a closure of its
- * own, V8 took to keeping them until the next full garbage collection, and with each its HTTP/2 stream and all of grpc-js's
- * objects, 6 KB a call. It came and went with how the code had warmed up, and not with V8's pretenuring turned off.
+ * The `sendStatus` of every call that a link listens to. One function for all of them: where each call had a closure of its
+ * own, V8 kept these closures until the next full garbage collection, and with each its HTTP/2 stream and all of grpc-js's
+ * objects, 6 KB a call. Whether it did depended on how the code had warmed up; with V8's pretenuring turned off it never did.
  */
-function heardSendStatus(this: ServerInterceptingCallInterface, status: WireStatus): void {
-  ;(this as Listened)[WIRE].endBelow(status)
+function heardSendStatus(this: ServerInterceptingCallInterface, status: GrpcJsStatus): void {
+  ;(this as Listened)[LINK].endBelow(status)
 }
 
 /**
- * All that grpc-js's server call knows of ours. Node keeps an HTTP/2 stream that has ended, and grpc-js's call with it, until
- * the next full garbage collection: whatever they lead to is copied by every small one until then. So the way from there to
- * the call, its handler and its messages is cut here once the last event has come. For the same reason the end of an RPC is
- * written outside of the handler's asynchronous context, which the writes would keep.
+ * The only object of ours that grpc-js's server call refers to. Node keeps an HTTP/2 stream that has ended, and grpc-js's call
+ * with it, until the next full garbage collection: every minor collection until then copies all that they refer to. So this
+ * link drops its reference to the call, and with it the handler and the messages, at the last event. For the same reason the
+ * end of an RPC is written outside of the handler's asynchronous context, which the writes would keep.
  */
-export class ServerWire implements ServerListener {
+export class ConnectionLink implements ServerListener {
   readonly #base: ServerInterceptingCallInterface
   readonly #sendStatus: ServerInterceptingCallInterface['sendStatus']
   readonly #scope: AsyncResource | undefined
-  #owner: WireOwner | undefined
+  #owner: LinkOwner | undefined
 
   /** @param scope where the end is written. Default: wherever it is decided. */
-  constructor(base: ServerInterceptingCallInterface, owner: WireOwner, scope: AsyncResource | undefined) {
+  constructor(base: ServerInterceptingCallInterface, owner: LinkOwner, scope: AsyncResource | undefined) {
     this.#base = base
     this.#owner = owner
     this.#scope = scope
     // grpc-js ends an RPC over a deadline, an unreadable or too large message by calling its own sendStatus, past every
     // interceptor (server-interceptors.ts, 1.14). Listening there is the only way to learn the true code.
     this.#sendStatus = base.sendStatus
-    ;(base as Listened)[WIRE] = this
+    ;(base as Listened)[LINK] = this
     base.sendStatus = heardSendStatus
   }
 
   /** grpc-js ends the RPC by itself. */
-  endBelow(status: WireStatus): void {
+  endBelow(status: GrpcJsStatus): void {
     this.#owner?.endedBelow(status)
     this.sendStatus(status)
   }
@@ -64,7 +64,7 @@ export class ServerWire implements ServerListener {
   }
 
   /** Past the listening above. */
-  sendStatus(status: WireStatus): void {
+  sendStatus(status: GrpcJsStatus): void {
     if (this.#scope === undefined) this.#sendStatus.call(this.#base, status)
     else this.#scope.runInAsyncScope(this.#sendStatus, this.#base, status)
   }

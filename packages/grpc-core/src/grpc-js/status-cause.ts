@@ -8,8 +8,8 @@ export interface Cause {
 }
 
 /**
- * The error behind a status a handler ended with, for observers in this process. grpc-js makes a plain status of the
- * error on its way; the one thing that it passes on by identity is the metadata.
+ * The error behind the status that a handler ended with, for observers in this process. grpc-js turns the error into a plain
+ * status and keeps only its metadata object, so that object is the key.
  */
 const causes = new WeakMap<Metadata, Cause>()
 

@@ -10,20 +10,20 @@ interface Kept {
   readonly side: 'client' | 'server'
   readonly holder: string
   readonly pattern: string
-  /** Bytes per ended call that a small collection leaves. */
+  /** Bytes per ended call that a minor collection leaves. */
   readonly kept: number
 }
 
 /**
  * Node keeps an HTTP/2 stream that has ended, and with it grpc-js's objects for the call, until the next full garbage
- * collection. Each small one until then copies them and all they lead to, so they must not lead to calls of this library.
+ * collection. Each minor collection until then copies them and all they refer to, so they must not refer to our calls.
  */
-describe('invariant 10: a small garbage collection suffices for ended calls', () => {
+describe('invariant 10: a minor garbage collection frees ended calls', () => {
   let all: readonly Kept[]
   let keptByStreams = 0
 
   beforeAll(async () => {
-    const script = fileURLToPath(new URL('../../test/ended-young.mjs', import.meta.url))
+    const script = fileURLToPath(new URL('../../test/ended-calls-are-freed.mjs', import.meta.url))
     const nursery = ['--min-semi-space-size=256', '--max-semi-space-size=256']
     const { stdout } = await promisify(execFile)(process.execPath, ['--expose-gc', ...nursery, script])
     const results = JSON.parse(stdout) as { calls: readonly Kept[]; streams: number }
