@@ -29,7 +29,7 @@ export function openLayeredCall(
   const outermost = new InterceptedServerCall(method, stack, base, shared)
   let call = outermost
   const made = layers.map((layer) => {
-    const service = new ServiceLayer(call, layer.object, layer.name)
+    const service = new ServiceLayer(base, call, layer.object, layer.name)
     call = new InterceptedServerCall(method, layer.stack, service, undefined, call)
     return { service, inner: call }
   })

@@ -3,6 +3,7 @@ import { status as Code, type Metadata, type ServerInterceptingCallInterface } f
 import { RpcError } from '../contract/rpc-error.ts'
 import { LocalStatus, RemoteStatus, type Status, withMetadata } from '../contract/status.ts'
 import { failureStatus } from '../engine/answer.ts'
+import { ForwardedFacts } from '../engine/server/forwarded-facts.ts'
 import type { InterceptedServerCall } from '../engine/server/server-call.ts'
 import type { GrpcJsStatus } from '../grpc-js/server-status.ts'
 import { captureScope } from '../runtime/async-scope.ts'
@@ -46,7 +47,7 @@ const origins = new WeakMap<object, string>()
  *
  * Interceptor objects are asked before any handler runs: the first asks the next through its continuation.
  */
-export class ServiceLayer implements ServerInterceptingCallInterface {
+export class ServiceLayer extends ForwardedFacts implements ServerInterceptingCallInterface {
   readonly #outer: InterceptedServerCall
   readonly #object: ServerInterceptor
   readonly #name: string
@@ -62,7 +63,14 @@ export class ServiceLayer implements ServerInterceptingCallInterface {
   #entered = false
   #over = false
 
-  constructor(outer: InterceptedServerCall, object: ServerInterceptor, name: string) {
+  /** @param base grpc-js's call */
+  constructor(
+    base: ServerInterceptingCallInterface,
+    outer: InterceptedServerCall,
+    object: ServerInterceptor,
+    name: string,
+  ) {
+    super(base)
     this.#outer = outer
     this.#object = object
     this.#name = name
@@ -233,28 +241,8 @@ export class ServiceLayer implements ServerInterceptingCallInterface {
     else if (this.#mode !== 'undecided') this.#mode.inner?.end(status)
   }
 
-  getPeer(): string {
-    return this.#outer.getPeer()
-  }
-
   getDeadline(): number {
-    return this.#outer.getDeadline()
-  }
-
-  getHost(): string {
-    return this.#outer.getHost()
-  }
-
-  getAuthContext(): ReturnType<ServerInterceptingCallInterface['getAuthContext']> {
-    return this.#outer.getAuthContext()
-  }
-
-  getConnectionInfo(): ReturnType<ServerInterceptingCallInterface['getConnectionInfo']> {
-    return this.#outer.getConnectionInfo()
-  }
-
-  getMetricsRecorder(): ReturnType<ServerInterceptingCallInterface['getMetricsRecorder']> {
-    return this.#outer.getMetricsRecorder()
+    return this.#outer.deadline
   }
 }
 

@@ -1,11 +1,12 @@
 import type { Metadata, ServerInterceptingCallInterface } from '@grpc/grpc-js'
 import type { GrpcJsStatus } from '../../grpc-js/server-status.ts'
 import type { ServerListener } from './connection-link.ts'
+import { ForwardedFacts } from './forwarded-facts.ts'
 
 /** The call behind the link; it does what the handler asks. */
-interface LinkOwner
+export interface LinkOwner
   extends Pick<ServerInterceptingCallInterface, 'start' | 'startRead' | 'sendMetadata' | 'sendMessage' | 'sendStatus'> {
-  getDeadline(): number
+  readonly deadline: number
 }
 
 /** Marks the links of every copy of this package. */
@@ -22,8 +23,7 @@ export function isHandlerLink(call: ServerInterceptingCallInterface): boolean {
  * collection: with the call, minor collections until then would copy twice as much. So this link drops its reference to the
  * call at the last event. What a handler still asks after that, grpc-js's own call answers.
  */
-export class HandlerLink implements ServerInterceptingCallInterface {
-  readonly #base: ServerInterceptingCallInterface
+export class HandlerLink extends ForwardedFacts implements ServerInterceptingCallInterface {
   #owner: LinkOwner | undefined
   #deadline = Number.POSITIVE_INFINITY
 
@@ -33,7 +33,7 @@ export class HandlerLink implements ServerInterceptingCallInterface {
 
   /** @param base grpc-js's call */
   constructor(base: ServerInterceptingCallInterface, owner: LinkOwner) {
-    this.#base = base
+    super(base)
     this.#owner = owner
   }
 
@@ -64,26 +64,6 @@ export class HandlerLink implements ServerInterceptingCallInterface {
   }
 
   getDeadline(): number {
-    return this.#owner?.getDeadline() ?? this.#deadline
-  }
-
-  getPeer(): string {
-    return this.#base.getPeer()
-  }
-
-  getHost(): string {
-    return this.#base.getHost()
-  }
-
-  getAuthContext(): ReturnType<ServerInterceptingCallInterface['getAuthContext']> {
-    return this.#base.getAuthContext()
-  }
-
-  getConnectionInfo(): ReturnType<ServerInterceptingCallInterface['getConnectionInfo']> {
-    return this.#base.getConnectionInfo()
-  }
-
-  getMetricsRecorder(): ReturnType<ServerInterceptingCallInterface['getMetricsRecorder']> {
-    return this.#base.getMetricsRecorder()
+    return this.#owner?.deadline ?? this.#deadline
   }
 }

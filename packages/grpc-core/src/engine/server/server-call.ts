@@ -16,7 +16,7 @@ import { show } from '../../runtime/show.ts'
 import { abandoned, internalStatus, notMetadata, tapStatus } from '../answer.ts'
 import { InterceptedCall } from '../intercepted-call.ts'
 import { ConnectionLink, type ServerListener } from './connection-link.ts'
-import type { HandlerLink } from './handler-link.ts'
+import type { HandlerLink, LinkOwner } from './handler-link.ts'
 import { ResponseSender } from './response-sender.ts'
 import { reportUnlessSeen } from './unseen-causes.ts'
 
@@ -33,7 +33,7 @@ export interface SharedByCalls {
 const NEVER_DRAINING = new AbortController().signal
 
 /**
- * One server RPC: grpc-js's call interface towards the handler, its listener towards the connection, and the
+ * One server RPC: what the handler does with it, grpc-js's listener towards the connection, and the
  * `ServerCall` of interceptors. The only call object of a stack, whatever its length. grpc-js holds it through a `ConnectionLink` on
  * the connection's side and a `HandlerLink` on the handler's, which let go of it at the end.
  *
@@ -42,7 +42,7 @@ const NEVER_DRAINING = new AbortController().signal
  */
 export class InterceptedServerCall
   extends InterceptedCall
-  implements ServerCall, ServerInterceptingCallInterface, Linked<InterceptedServerCall>
+  implements ServerCall, LinkOwner, Linked<InterceptedServerCall>
 {
   readonly side = 'server' as const
   readonly #base: ServerInterceptingCallInterface
@@ -353,29 +353,5 @@ export class InterceptedServerCall
     const concealed = concealedIn(status) ?? concealedIn(this.#settled)
     if (concealed !== undefined) reportUnlessSeen(concealed, this)
     this.#response.sendStatus(status)
-  }
-
-  getPeer(): string {
-    return this.#base.getPeer()
-  }
-
-  getDeadline(): number {
-    return this.#deadline
-  }
-
-  getHost(): string {
-    return this.#base.getHost()
-  }
-
-  getAuthContext(): ServerCall['authContext'] {
-    return this.#base.getAuthContext()
-  }
-
-  getConnectionInfo(): ReturnType<ServerInterceptingCallInterface['getConnectionInfo']> {
-    return this.#base.getConnectionInfo()
-  }
-
-  getMetricsRecorder(): ReturnType<ServerInterceptingCallInterface['getMetricsRecorder']> {
-    return this.#base.getMetricsRecorder()
   }
 }
