@@ -6,9 +6,9 @@ import { synchronous } from '../runtime/thenable.ts'
 
 const HOOK = 'onAttempt'
 
-/** A tap that hears of attempts, and where its interceptor called `next()`. */
-export interface ScopedTap {
-  readonly tap: AttemptTap
+/** What hears how an attempt ends, and where its interceptor called `next()`. */
+export interface AttemptEnd {
+  readonly tap: StatusTap
   readonly scope: AsyncResource | undefined
 }
 
@@ -17,25 +17,25 @@ export function warnOfTap(name: string, error: unknown): void {
   process.emitWarning(`An ${name} tap failed: ${errorStack(error)}`, 'GrpcStackWarning')
 }
 
-/** Shows an attempt to the taps. Returns what they want to be told its end by. */
-export function announce(attempt: CallAttempt, taps: readonly ScopedTap[]): StatusTap[] {
-  const ends: StatusTap[] = []
-  for (const { tap, scope } of taps) {
-    try {
-      const end = synchronous(scope === undefined ? tap(attempt) : scope.runInAsyncScope(tap, undefined, attempt), HOOK)
-      if (typeof end !== 'function') continue
-      ends.push(scope === undefined ? end : (status) => scope.runInAsyncScope(end, undefined, status))
-    } catch (error) {
-      warnOfTap(HOOK, error)
-    }
+/** Shows an attempt to a tap. Returns what wants to be told its end, if it does. */
+export function showAttempt(
+  attempt: CallAttempt,
+  tap: AttemptTap,
+  scope: AsyncResource | undefined,
+): AttemptEnd | undefined {
+  try {
+    const end = synchronous(scope === undefined ? tap(attempt) : scope.runInAsyncScope(tap, undefined, attempt), HOOK)
+    return typeof end === 'function' ? { tap: end, scope } : undefined
+  } catch (error) {
+    warnOfTap(HOOK, error)
+    return undefined
   }
-  return ends
 }
 
-export function tellEnd(ends: readonly StatusTap[], status: Status): void {
-  for (const end of ends) {
+export function tellEnd(ends: readonly AttemptEnd[], status: Status): void {
+  for (const { tap, scope } of ends) {
     try {
-      synchronous<unknown>(end(status), HOOK)
+      synchronous<unknown>(scope === undefined ? tap(status) : scope.runInAsyncScope(tap, undefined, status), HOOK)
     } catch (error) {
       warnOfTap(HOOK, error)
     }

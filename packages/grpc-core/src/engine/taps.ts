@@ -1,12 +1,12 @@
 import type { AsyncResource } from 'node:async_hooks'
 import type { Metadata } from '@grpc/grpc-js'
-import type { AttemptTap, MessageTap, MetadataTap, StatusTap } from '../contract/call.ts'
+import type { AttemptTap, CallAttempt, MessageTap, MetadataTap, StatusTap } from '../contract/call.ts'
 import { isMetadata } from '../contract/given-status.ts'
 import type { Status } from '../contract/status.ts'
 import { captureScope } from '../runtime/async-scope.ts'
 import { show } from '../runtime/show.ts'
 import { synchronous } from '../runtime/thenable.ts'
-import { type ScopedTap, warnOfTap } from './attempt-taps.ts'
+import { type AttemptEnd, showAttempt, warnOfTap } from './attempt-taps.ts'
 
 /** A tap and the index of the interceptor that registered it. */
 interface Tap<T> {
@@ -71,9 +71,20 @@ export class CallTaps {
     if (this.#latest === index || this.#scopes[index] !== undefined) this.#scopes[index] = captureScope()
   }
 
-  /** The taps that hear of attempts, outermost first. */
-  get ofAttempts(): readonly ScopedTap[] {
-    return this.#attempt?.map(({ depth, tap }) => ({ tap, scope: this.#scopes[depth] })) ?? []
+  /** Shows an attempt to the taps, outermost first. Returns the ends to tell with those that these taps want to be told. */
+  attempt(attempt: CallAttempt, ends: AttemptEnd[] | undefined): AttemptEnd[] | undefined {
+    const taps = this.#attempt ?? NONE
+    let all = ends
+    // One that is added meanwhile hears of the next attempt.
+    for (let i = 0, count = taps.length; i < count; i++) {
+      const entry = taps[i]
+      const end = entry && showAttempt(attempt, entry.tap, this.#scopes[entry.depth])
+      if (end === undefined) continue
+      // Not into an empty array: its first push makes room for 17, which is 150 bytes for each call.
+      if (all === undefined) all = [end]
+      else all.push(end)
+    }
+    return all
   }
 
   get seeRequests(): boolean {
@@ -175,6 +186,8 @@ export class CallTaps {
     this.#scopes.length = Math.min(this.#scopes.length, depth + 1)
   }
 }
+
+const NONE: readonly Tap<AttemptTap>[] = []
 
 function add<T>(taps: Taps<T>, depth: number, tap: T, name: string): Tap<T>[] {
   if (typeof tap !== 'function') throw new TypeError(`${name}: a tap must be a function, got ${show(tap)}`)

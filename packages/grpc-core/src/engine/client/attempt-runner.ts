@@ -1,11 +1,11 @@
 import { status as Code, type InterceptorOptions, type Metadata, type NextCall, type StatusObject } from '@grpc/grpc-js'
-import type { ClientCall, StatusTap } from '../../contract/call.ts'
+import type { CallAttempt, ClientCall } from '../../contract/call.ts'
 import { LocalStatus, receivedStatus, type Status, withAttempts } from '../../contract/status.ts'
 import { type ChannelFacts, isIntercepted } from '../../grpc-js/channel-facts.ts'
 import { takeBytes } from '../../grpc-js/serialized-request.ts'
 import { errorText } from '../../runtime/show.ts'
 import { abandoned, tapStatus } from '../answer.ts'
-import { announce, type ScopedTap } from '../attempt-taps.ts'
+import type { AttemptEnd } from '../attempt-taps.ts'
 import type { StackRun } from '../stack-run.ts'
 import type { ApplicationSide } from './application-side.ts'
 import { Attempt } from './attempt.ts'
@@ -131,23 +131,23 @@ export class AttemptRunner {
   }
 
   /** Shows an attempt to the taps of this call and of those around it, outermost first. */
-  #announce(number: number): StatusTap[] | undefined {
+  #announce(number: number): AttemptEnd[] | undefined {
     let listened = false
     for (let runner: AttemptRunner | undefined = this; runner !== undefined; runner = runner.#outer) {
       listened ||= runner.#owner.run.taps?.seeAttempts === true
     }
     if (!listened) return undefined
-    const attempt = {
+    return this.#show({
       number,
       repeatable: this.#outer !== undefined || this.#owner.requests.keeping,
       call: this.#owner,
-    }
-    return announce(attempt, this.#taps())
+    })
   }
 
-  #taps(): ScopedTap[] {
-    const outer = this.#outer === undefined ? [] : this.#outer.#taps()
-    return [...outer, ...(this.#owner.run.taps?.ofAttempts ?? [])]
+  #show(attempt: CallAttempt): AttemptEnd[] | undefined {
+    const ends = this.#outer === undefined ? undefined : this.#outer.#show(attempt)
+    const { taps } = this.#owner.run
+    return taps === undefined ? ends : taps.attempt(attempt, ends)
   }
 
   /** The status as the interceptor at this index gets it; at -1 the application. */

@@ -1,7 +1,6 @@
 import type { InterceptingListener, Metadata, NextCall, StatusObject } from '@grpc/grpc-js'
-import type { StatusTap } from '../../contract/call.ts'
 import type { Status } from '../../contract/status.ts'
-import { tellEnd } from '../attempt-taps.ts'
+import { type AttemptEnd, tellEnd } from '../attempt-taps.ts'
 import type { ApplicationSide } from './application-side.ts'
 import type { RequestEntry } from './request-log.ts'
 
@@ -35,8 +34,8 @@ export class Attempt implements InterceptingListener {
   received = false
   /** The status it must end with, set when this side broke it off. */
   failure: Status | undefined
-  /** Who wants to hear how it ends. */
-  ends: readonly StatusTap[] | undefined
+  /** What wants to hear how it ends. */
+  ends: readonly AttemptEnd[] | undefined
   #owner: AttemptOwner | undefined
   #messageContext: MessageContext | undefined
 
