@@ -105,7 +105,7 @@ export interface Call {
 
 /** What a replayable call keeps of its request messages, and until when. */
 export interface ReplayLimits {
-  /** Serialized bytes of a request stream. A single request is kept by reference, copies nothing and is not counted. */
+  /** Serialized bytes of a request stream. A single request is kept as well, whatever its size, and is not counted. */
   readonly maxBytes: number
   /** Messages of a request stream. */
   readonly maxMessages: number

@@ -2,6 +2,7 @@ import type { InterceptorOptions } from '@grpc/grpc-js'
 import { isIntercepted } from './channel-facts.ts'
 
 type Definition = InterceptorOptions['method_definition']
+type Serialize = Definition['requestSerialize']
 
 /** A request message in the bytes it had when the application wrote it. */
 export class SerializedRequest {
@@ -12,7 +13,8 @@ export class SerializedRequest {
   }
 }
 
-const accepting = new WeakMap<Definition, Definition>()
+/** By serializer: grpc-js's stubs make a definition for each call, of functions that are the same for all calls of a method. */
+const accepting = new WeakMap<Serialize, Serialize>()
 
 /** As much of grpc-js's BaseInterceptingCall (client-interceptors.ts, 1.14) as serializes requests. Private; a test pins it. */
 interface Inside {
@@ -27,20 +29,17 @@ export function takeBytes(call: unknown): boolean {
   const inside = call as Inside
   const definition = inside.methodDefinition
   if (isIntercepted(call) || typeof definition?.requestSerialize !== 'function') return false
-  inside.methodDefinition = acceptingBytes(definition)
+  inside.methodDefinition = { ...definition, requestSerialize: acceptingBytes(definition.requestSerialize) }
   return true
 }
 
-function acceptingBytes(definition: Definition): Definition {
-  let made = accepting.get(definition)
+function acceptingBytes(serialize: Serialize): Serialize {
+  let made = accepting.get(serialize)
   if (made === undefined) {
-    const { requestSerialize } = definition
-    made = {
-      ...definition,
-      requestSerialize: (request) =>
-        request instanceof SerializedRequest ? request.bytes : requestSerialize.call(definition, request),
+    made = function (this: Definition, request) {
+      return request instanceof SerializedRequest ? request.bytes : serialize.call(this, request)
     }
-    accepting.set(definition, made)
+    accepting.set(serialize, made)
   }
   return made
 }

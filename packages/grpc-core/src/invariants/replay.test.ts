@@ -13,6 +13,7 @@ import {
   startTestServer,
   TestClient,
   type TestPattern,
+  testService,
 } from '@grpc-stack/grpc-testing'
 import { describe, expect, it } from 'vitest'
 import { awaiting, until } from '../../test/observing.ts'
@@ -67,6 +68,24 @@ describe('invariant 6: next() again starts a fresh attempt', () => {
       expect(rpc.messages).toEqual((await runRpc(server.client(), pattern, whole(pattern))).messages)
     },
   )
+
+  it.each([1, 3])('a single request is serialized once, with attempts: %i', async (attempts) => {
+    const { interceptor, codes } = repeating(attempts)
+    await using server = await startTestServer({ behaviour: failingAfterReading(attempts - 1) })
+    const { path, requestSerialize, responseDeserialize } = testService.unary
+    let serialized = 0
+    const counting: typeof requestSerialize = (message) => {
+      serialized++
+      return requestSerialize(message)
+    }
+    await new Promise<void>((resolve, reject) => {
+      const done = (error: Error | null) => (error === null ? resolve() : reject(error))
+      server.client(interceptor).makeUnaryRequest(path, counting, responseDeserialize, { text: 'a' }, done)
+    })
+    expect(codes()).toHaveLength(attempts)
+    expect(server.calls.at(-1)?.requests).toEqual([{ text: 'a' }])
+    expect(serialized).toBe(1)
+  })
 
   it.each(patterns)('also when the server ends each attempt before reading anything: %s', async (pattern) => {
     const { interceptor } = repeating(3)

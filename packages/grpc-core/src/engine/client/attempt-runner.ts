@@ -95,7 +95,8 @@ export class AttemptRunner {
     this.#atOnce = undefined
     try {
       attempt.call = this.#facts.open(this.#nextCall, settings.applyTo(this.#options))
-      if (method.requestStream || requests.hasBytes) attempt.takesBytes = takeBytes(attempt.call)
+      // What is kept, or had to wait, is serialized already.
+      if (method.requestStream || requests.keeping || requests.hasBytes) attempt.takesBytes = takeBytes(attempt.call)
       // As without interceptors: an HTTP/2 stream keeps the context it was made in, and with it what interceptors entered.
       application.runInAsyncScope(() => this.#start(attempt))
     } catch (error) {
