@@ -302,7 +302,7 @@ export class StackRun {
   }
 
   #waitFor(layer: Layer): Waiting {
-    this.#waiting ??= new Array<Layer | undefined>(this.#stack.length).fill(undefined)
+    this.#waiting ??= new Array<Layer | undefined>(this.#stack.length)
     this.#waiting[layer.index] = layer
     layer.waits ??= new Waiting()
     return layer.waits
