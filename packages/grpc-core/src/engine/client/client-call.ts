@@ -1,4 +1,3 @@
-import type { EventEmitter } from 'node:events'
 import {
   type CallCredentials,
   type ChannelOptions,
@@ -8,7 +7,6 @@ import {
   type InterceptorOptions,
   type Metadata,
   type NextCall,
-  propagate,
 } from '@grpc/grpc-js'
 import type { AttemptTap, ClientCall, Compression, Interceptor, ReplayLimits } from '../../contract/call.ts'
 import type { CallOption } from '../../contract/call-option.ts'
@@ -26,6 +24,7 @@ import type { AttemptCount, Siblings } from './attempt-count.ts'
 import { AttemptRunner } from './attempt-runner.ts'
 import { AttemptScopes, deadlineExceeded } from './attempt-scopes.ts'
 import { CallSettings } from './call-settings.ts'
+import { parentDeadline, watchParent } from './parent-call.ts'
 import { RequestSender } from './request-sender.ts'
 
 /** Of a call that the continuation of an interceptor object made. */
@@ -84,10 +83,7 @@ export class InterceptedClientCall extends InterceptedCall implements ClientCall
       outer?.siblings,
     )
     this.requests = new RequestSender(this)
-    let deadline = toEpochMs(options.deadline)
-    if (options.parent && propagates(options, propagate.DEADLINE)) {
-      deadline = Math.min(deadline, toEpochMs(options.parent.getDeadline()))
-    }
+    const deadline = Math.min(toEpochMs(options.deadline), parentDeadline(options))
     this.#entryDeadline = deadline
     this.scopeDeadline = deadline
   }
@@ -212,7 +208,10 @@ export class InterceptedClientCall extends InterceptedCall implements ClientCall
   start(metadata: Metadata, listener: Partial<InterceptingListener> = {}): void {
     this.application = new ApplicationSide(listener)
     this.settings = new CallSettings(this.#facts, metadata, this.#entryDeadline, this.#options.credentials)
-    if (this.#options.parent) this.#watchParent()
+    if (this.#options.parent) {
+      const cancel = () => this.cancelWithStatus(Code.CANCELLED, 'Cancelled by parent call')
+      this.#forgetParent = watchParent(this.#options, cancel)
+    }
     this.#starting = true
     const storage = storageForCall()
     if (storage === undefined) this.run.start()
@@ -432,17 +431,4 @@ export class InterceptedClientCall extends InterceptedCall implements ClientCall
     const running = this.#attempts.running !== undefined
     if (!this.run.finished && this.run.block?.outside !== -1 && !running) this.run.decide(deadlineExceeded(), -1)
   }
-
-  #watchParent(): void {
-    // grpc-js adds a listener per attempt and never removes it (resolving-call.ts, 1.14): listen once, here.
-    const parent: EventEmitter | undefined = this.#options.parent
-    if (!parent || !propagates(this.#options, propagate.CANCELLATION)) return
-    const onCancelled = () => this.cancelWithStatus(Code.CANCELLED, 'Cancelled by parent call')
-    parent.on('cancelled', onCancelled)
-    this.#forgetParent = () => parent.removeListener('cancelled', onCancelled)
-  }
-}
-
-function propagates(options: InterceptorOptions, flag: number): boolean {
-  return ((options.propagate_flags ?? propagate.DEFAULTS) & flag) !== 0
 }
