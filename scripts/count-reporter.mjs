@@ -2,7 +2,7 @@
 //
 // A vitest reporter that writes the outcome of a run to the file named in GRPC_STACK_TEST_SUMMARY:
 // `{ passed, failed, skipped: [{ name, reason }], broken: [{ name, message }] }`. `broken` are failures that no test
-// accounts for: files that did not load, hooks that failed, errors nobody caught.
+// accounts for: files that did not load, hooks that failed, uncaught errors.
 import { writeFileSync } from 'node:fs'
 
 export default class CountReporter {

@@ -7,8 +7,8 @@ const storage = new AsyncLocalStorage<object>()
 const begin = (): ByHand => ({ run: (work) => storage.run({}, work), end: () => undefined })
 
 /**
- * grpc-js alone, with each call and each handler run in a store of its own: what AsyncLocalStorage costs whoever uses it, by
- * whatever library.
+ * grpc-js alone, with each call and each handler run in a store of its own: what AsyncLocalStorage costs with
+ * any library.
  */
 export const bareInAContext: Variant = {
   startServer: () => serveGrpcJs(new Server(), begin),

@@ -82,7 +82,7 @@ export async function measure(plan: Plan, say: (line: string) => void): Promise<
   return await addHeap(rows, plan, say)
 }
 
-/** Whoever starts or runs first, or after a certain other, may cost some percent more: each time that is another one. */
+/** A variant that starts or runs first, or after a certain other, may cost some percent more: so the order changes each time. */
 function rotated<T>(all: readonly T[], by: number): T[] {
   const first = by % all.length
   return [...all.slice(first), ...all.slice(0, first)]

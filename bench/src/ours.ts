@@ -2,7 +2,7 @@ import { clientInterceptors, createServer, type Interceptor } from '@grpc-stack/
 import { openGrpcJs, serveGrpcJs } from './grpc-js-peer.ts'
 import type { Variant } from './variant.ts'
 
-/** Hands on: the cheapest thing an interceptor can be. */
+/** Returns `next()`'s promise: the cheapest thing an interceptor can do. */
 const passThrough: Interceptor = (_call, next) => next()
 
 /** Awaits, as an observer written without thought for cost does. */

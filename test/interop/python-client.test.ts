@@ -47,7 +47,7 @@ async function admit(request: Request, call: Caller): Promise<void> {
     call.sendMetadata(new Metadata())
     await new Promise<void>((resolve) => call.once('cancelled', resolve))
     held.set(hold, Code.CANCELLED)
-    abort(Code.ABORTED, 'nobody is listening')
+    abort(Code.ABORTED, 'no client is listening')
   }
 }
 
@@ -165,7 +165,7 @@ describe('gRPC Python clients with Python interceptors against a stack of every 
     expect(checks.get('gzip')).toEqual({ size: 100_000 })
   })
 
-  it('a path nobody registered is UNIMPLEMENTED, and was seen', ({ skip }) => {
+  it('an unregistered method is UNIMPLEMENTED, and interceptors saw it', ({ skip }) => {
     if (missingPython) skip(missingPython)
     expect(checks.get('unregistered')).toMatchObject({ code: Code.UNIMPLEMENTED })
     expect(records.some((record) => record['grpc.method'] === 'Nowhere')).toBe(true)

@@ -94,7 +94,7 @@ describe('the recommended client stack', () => {
     expect(records).toHaveLength(1)
     expect(records[0]).toMatchObject({ 'grpc.code': 'OK', 'grpc.attempts': 3 })
     expect(Object.values(recorder.snapshot({ side: 'client' }).requests)).toEqual([1])
-    // One call for whoever made it, three for the breaker: two failures, then a success.
+    // One call for the application, three for the breaker: two failures, then a success.
     const [circuit = ''] = breaker.keys()
     expect(breaker.snapshot(circuit)).toMatchObject({ state: 'closed', calls: 3, failures: 2 })
   })
@@ -117,7 +117,7 @@ describe('the recommended client stack', () => {
 
 describe('the recommended server stack', () => {
   // reference: flaw 65, flaw 89, symbol 47
-  it('every refused call is logged and counted, whoever refuses it', async () => {
+  it('every refused call is logged and counted, whichever interceptor refuses it', async () => {
     const { records, recorder, verified, interceptors } = serverStack()
     await using server = await startTestServer({ interceptors })
     const client = server.client()

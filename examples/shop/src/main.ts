@@ -3,7 +3,7 @@ import { stayOpen } from './modes/live.ts'
 import { tellOnce } from './modes/once.ts'
 import { forMachines, forPeople } from './story/printer.ts'
 
-// As in `npm run demo | head`: nobody is reading any more.
+// As in `npm run demo | head`: the reader of the output is gone.
 process.stdout.on('error', () => process.exit(1))
 
 const given = readArguments(process.argv.slice(2))
@@ -15,6 +15,6 @@ if (given.problem !== undefined) {
 else if (given.once) await tellOnce(printer)
 else {
   await stayOpen(given, printer)
-  // A step of the story that was under way has nobody to wait for.
+  // A step of the story that was under way must not keep the process.
   process.exit()
 }

@@ -78,7 +78,7 @@ const calls = {
   bidi: (client, options) => drain(client.bidi(['a', 'b'], options)),
 }
 
-/** The same for a writable stream of Node's that nobody ever had. */
+/** The same for a writable stream of Node's that was never used. */
 async function keptByStreams() {
   globalThis.gc()
   const before = process.memoryUsage().heapUsed
@@ -103,7 +103,7 @@ async function kept(side, holder, call) {
   const client = createClient(Echo, side === 'client' ? interceptChannel(channel, interceptor) : channel)
   const shared = new AbortController()
   const options = holder === SHARED_SIGNAL ? { signal: shared.signal } : {}
-  // Somebody always waits for the signal, as in a service that has one for its shutdown.
+  // One call always waits for the signal, as in a service that has one for its shutdown.
   if (options.signal !== undefined) client.endless('a', options).then(undefined, () => undefined)
   await call(client, options)
   globalThis.gc()

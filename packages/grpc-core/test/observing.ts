@@ -28,7 +28,7 @@ export function awaiting(): Observer {
   }
 }
 
-/** An observer that hands `next()` on and hears the status by the way. */
+/** An observer that returns `next()`'s promise and hears the status by `onStatus`. */
 export function listening(): Observer {
   const statuses: Status[] = []
   const calls: Call[] = []

@@ -29,7 +29,7 @@ export function failing(times: number, status: Code | Status = Code.UNAVAILABLE)
     calls++
     if (failed >= times) return next()
     failed++
-    // Each RPC its own trailers: whoever receives them may change them.
+    // Each RPC has its own trailers, because the interceptors and the application that receive them may change them.
     return given.metadata ? { ...given, metadata: given.metadata.clone() } : given
   }
   return Object.defineProperties(named('failing', interceptor), {

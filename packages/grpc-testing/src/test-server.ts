@@ -128,7 +128,7 @@ export class TestServer {
 
   /**
    * Closes the clients and the server.
-   * @throws AggregateError with what behaviours rejected with, since nobody else would notice.
+   * @throws AggregateError with what behaviours rejected with, which no RPC shows.
    */
   async stop(): Promise<void> {
     for (const close of this.#closers.splice(0)) close()
@@ -194,7 +194,7 @@ interface Connections {
   forget(): void
 }
 
-/** The sockets a port accepts. grpc-js shows nobody its connections; Node does. */
+/** The sockets a port accepts. grpc-js has no public list of its connections; Node tells of each. */
 function watchConnections(port: number): Connections {
   const sockets = new Set<Socket>()
   const onSocket = (message: unknown): void => {

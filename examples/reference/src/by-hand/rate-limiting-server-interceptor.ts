@@ -30,7 +30,7 @@ export class RateLimitingServerInterceptor implements ServerInterceptor {
     if (fullAt - now > 60_000) return this.#refuse
     this.#fullAt.delete(user)
     this.#fullAt.set(user, fullAt)
-    // The map is in the order of last use; whoever owes nothing any more can be forgotten.
+    // The map is in the order of last use; a user whose bucket is full again can be forgotten.
     const [[oldest, oldestFullAt] = ['', Number.POSITIVE_INFINITY]] = this.#fullAt
     if (oldestFullAt <= now) this.#fullAt.delete(oldest)
     return continuation(details)

@@ -17,7 +17,7 @@ import type { Shop } from '../processes/shop.ts'
 import type { ServiceName } from '../services/service.ts'
 import type { Issuer, Role } from '../tokens/issuer.ts'
 
-/** The shop as somebody outside reaches it. */
+/** The shop as a client outside reaches it. */
 export interface Person {
   readonly storefront: ServiceClient<typeof StorefrontService>
   readonly inventory: ServiceClient<typeof InventoryService>
@@ -39,7 +39,7 @@ export class People {
     this.#observers = observers
   }
 
-  /** Somebody with a role, logged in when they make their first call. */
+  /** A person with a role, logged in when they make their first call. */
   get(subject: string, role: Role = 'customer'): Person {
     let person = this.#known.get(subject)
     if (person === undefined) {
@@ -50,12 +50,12 @@ export class People {
     return person
   }
 
-  /** Forgets everybody's token: whoever is asked for from now on logs in again. */
+  /** Forgets all tokens: each person that `get` returns from now on logs in again. */
   logOut(): void {
     this.#known.clear()
   }
 
-  /** Somebody who shows this token, or none. */
+  /** A person who shows this token, or none. */
   stranger(token?: string): Person {
     return token === undefined ? this.#person() : this.#person(clientAuth({ token, allowInsecure: true }))
   }

@@ -30,7 +30,7 @@ export class Traffic {
       if (!(await this.#pause(500 + ((turn * 137) % 400)))) return
       const lines = [0, 1].map((i) => ({ sku: goods[(turn * 3 + i) % goods.length]!, quantity: 1 + (turn % 3) }))
       const { storefront } = this.#people.get(name)
-      // How it ends is what the page shows; nobody here has to know.
+      // The page shows how it ends; nothing here depends on it.
       if (turn % 7 === 3) await drained(storefront.browse({ limit: 40 }, options))
       else if (turn % 5 === 1) await drained(storefront.fillBasket(lines, options))
       else await storefront.placeOrder({ lines }, options).status

@@ -5,7 +5,7 @@ export const usage = `npm run demo -- [options]
   --once         tell the story and end, with exit code 0 if each step did what it says
   --json         tell it as a JSON object per step
   --port <n>     of the page; default 4600, or any other if it is taken
-  --no-story     open the page and wait for somebody to ask for the story there
+  --no-story     open the page and wait until the story is asked for there
   --pace <ms>    to watch each step of the story on the page; default 3000
   --help         this`
 

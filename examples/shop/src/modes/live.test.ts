@@ -86,7 +86,7 @@ describe.runIf(browserPath !== undefined)('the live page, in Chromium', { timeou
     expect(await page.locator('#circuit .strip').getAttribute('aria-label')).toContain('open')
   })
 
-  it('limits who hammers, and nobody else', async () => {
+  it('limits the customer who hammers, and no other', async () => {
     await trouble('One customer hammers').click()
     await page
       .locator('#limiter')
@@ -95,7 +95,7 @@ describe.runIf(browserPath !== undefined)('the live page, in Chromium', { timeou
     expect(await page.locator('#limiter .limited').textContent()).not.toMatch(/customer-[1-5]/)
     await picture('hammering')
     await trouble('One customer hammers').click()
-    await page.locator('#limiter').getByText('nobody is over the limit').waitFor()
+    await page.locator('#limiter').getByText('no one is over the limit').waitFor()
   })
 
   it('waits for a slow reader', async () => {
@@ -165,7 +165,7 @@ describe.runIf(browserPath !== undefined)('the live page, in Chromium', { timeou
     }
   })
 
-  it('keeps the theme somebody chose', async () => {
+  it('keeps the theme that was chosen', async () => {
     await page.getByRole('button', { name: /^Theme/ }).click()
     await page.getByRole('button', { name: 'Theme: light' }).click()
     await page.reload()

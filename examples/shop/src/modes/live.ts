@@ -9,7 +9,7 @@ import { onStage } from './stage.ts'
 export interface LiveOptions {
   /** Of the page, if it is free. */
   readonly port: number
-  /** Tell the story at once; else when somebody asks for it on the page. */
+  /** Tell the story at once; else when it is asked for on the page. */
   readonly story: boolean
   /** Between the steps of the story, and where one should last, so that it can be watched. */
   readonly paceMs: number

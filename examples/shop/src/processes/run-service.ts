@@ -63,7 +63,7 @@ async function drain(graceMs: number): Promise<void> {
 
 process.on('message', (message: ToService) => void drain(message.graceMs))
 process.on('SIGTERM', () => void drain(1000))
-// Ctrl-C in a terminal reaches the whole group; whoever started this process decides what becomes of it.
+// Ctrl-C in a terminal reaches the whole group; the process that started this one decides when it ends.
 process.on('SIGINT', () => {})
-// Nobody is left to serve, or to end this process.
+// The process that started this one is gone: no other would end it.
 process.on('disconnect', () => process.exit())

@@ -15,7 +15,7 @@ export async function inventory({ instruments, admit, faults }: Tools): Promise<
   const find = (sku: string): StockItem =>
     shelves.get(sku) ?? abort(Code.NOT_FOUND, `There is no article ${JSON.stringify(sku)}`)
 
-  // A limit for each customer, so that nobody can take the service from the others.
+  // A limit for each customer, so that no customer can take the service from the others.
   const limits = await openLimitStore()
   const perCustomer = rateLimit({ name: 'per-customer', rate: 20, key: byPrincipal(principalVar), ...limits.options })
   instruments.gauge('limiter', () => ({ ...perCustomer.counters(), store: limits.name }))

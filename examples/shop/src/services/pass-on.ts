@@ -2,7 +2,7 @@ import { Metadata } from '@grpc/grpc-js'
 import { abort, RpcError } from '@grpc-stack/grpc-core'
 
 /**
- * Answers with the failure of a service that was needed for the answer. It has been retried here, so that whoever called
+ * Answers with the failure of a service that was needed for the answer. It has been retried here, so that the caller
  * should not do so again: retries in every layer multiply. They learn it by pushback (gRFC A6).
  */
 export function passOn(error: unknown): never {

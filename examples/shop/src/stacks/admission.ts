@@ -4,7 +4,7 @@ import { jwt } from '@grpc-stack/interceptor-auth/jwt'
 import type { JSONWebKeySet } from 'jose'
 import { AUDIENCE, ISSUER, type Role } from '../tokens/issuer.ts'
 
-/** Lets in whoever has a token of the shop's and one of these roles. */
+/** Lets in callers with a token of the shop's and one of these roles. */
 export type Admit = (...roles: readonly Role[]) => Interceptor<ServerCall>
 
 export function admission(keys: JSONWebKeySet): Admit {

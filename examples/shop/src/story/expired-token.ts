@@ -25,7 +25,7 @@ export const expiredToken: Step = {
       const logins = issuer.issuedTo(name)
       expect(logins > 1, 'clientAuth gets a new token')
       return {
-        happened: 'Tokens live for two seconds. Somebody shows an old one afterwards; a customer just orders on.',
+        happened: 'Tokens live for two seconds. One client sends an old one afterwards; a customer just orders on.',
         seen: `serverAuth said UNAUTHENTICATED to the old one; clientAuth had renewed its own (${logins} logins).`,
       }
     } finally {

@@ -23,7 +23,7 @@ export const hammering: Step = {
     )
     expect(
       served.every(({ code }) => code === Code.OK),
-      'nobody else notices',
+      'no other customer notices',
     )
     return {
       happened: `One customer sends ${CALLS} orders at once, another five.`,

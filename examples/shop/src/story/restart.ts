@@ -7,7 +7,7 @@ import { expect, type Step } from './step.ts'
 const lines = [{ sku: 'honey', quantity: 1 }]
 
 export const restart: Step = {
-  name: 'A restart nobody notices',
+  name: 'A restart that no customer notices',
   async run(stage) {
     const { people, observatory, shop } = stage
     const { storefront } = people.get('customer-1')

@@ -9,7 +9,7 @@ export interface Stage {
   readonly people: People
   readonly issuer: Issuer
   readonly observatory: Observatory
-  /** Lets a moment last, where somebody may be watching. */
+  /** Lets a moment last, where the page may be watched. */
   linger(): Promise<void>
 }
 

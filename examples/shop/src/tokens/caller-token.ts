@@ -15,7 +15,7 @@ export function keepCallerToken(): Interceptor {
   }
 }
 
-/** Calls other services of the shop in the name of whoever called this one. */
+/** Calls other services of the shop in the name of the caller of this one. */
 export function asCaller(): Interceptor<ClientCall> {
   // The services talk over loopback; anywhere else the connection would have to be encrypted.
   return clientAuth({ token: () => callerTokenVar.get(), allowInsecure: true })

@@ -27,7 +27,7 @@ function goingOn(round: (stage: Stage, signal: AbortSignal) => Promise<void>): P
 export const hammering: Trouble = {
   id: 'hammering',
   title: 'One customer hammers',
-  text: 'Fifty orders a second. The limiter refuses most of them; nobody else notices.',
+  text: 'Fifty orders a second. The limiter refuses most of them; no other customer notices.',
   ...goingOn(async ({ people }, signal) => {
     const { storefront } = people.get('customer-9')
     const lines = [{ sku: 'lemons', quantity: 1 }]

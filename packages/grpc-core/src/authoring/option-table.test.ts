@@ -96,7 +96,7 @@ describe('options that are wrong', () => {
     expect(() => read(options)).toThrow(message)
   })
 
-  it('that nobody reads are refused with the nearest known one', () => {
+  it('that the table does not have are refused with the nearest known one', () => {
     expect(() => read({ verify, maxAtempts: 3 })).toThrow('unknown option "maxAtempts"; did you mean "maxAttempts"?')
     expect(() => read({ verify, authorise: verify })).toThrow('did you mean "authorize"?')
     expect(() => read({ verify, colour: 1 })).toThrow('example: unknown option "colour"; known are verify, authorize')

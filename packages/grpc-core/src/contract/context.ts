@@ -161,8 +161,8 @@ export function withoutServerCall<R>(work: () => R, isShared: (result: R) => boo
 }
 
 /**
- * The context to set something in. Within an RPC: the RPC's. Outside: a fresh copy, as flows that branch off a flow which
- * has set something share its context, and one's setting is not the others' business.
+ * The context to set something in. Within an RPC: the RPC's. Outside: a fresh copy, because flows that branch off a flow which
+ * has set something share its context, and must not see what one of them sets.
  */
 export function ownContext(what: string): Context {
   const all = enableContext()

@@ -24,7 +24,7 @@ const entering: Interceptor = (call, next) => {
 describe('a ContextVar in a server RPC', () => {
   // reference: sentence 4, sentence 22, symbol 51
   it.each(patterns)(
-    'is seen by inner interceptors, the handler, its events and timers, and by nobody else: %s',
+    'is seen by inner interceptors, the handler, its events and timers, and nowhere else: %s',
     async (pattern) => {
       const wrong: string[] = []
       const places = new Set<string>()
@@ -91,7 +91,7 @@ describe('a ContextVar in a server RPC', () => {
   )
 
   // reference: deviation 10, sentence 26
-  it('starts empty, whoever starts the server or calls it in the same process', async () => {
+  it('starts empty, whatever the context of the code that starts the server or calls it in the same process', async () => {
     const seen: string[] = []
     await using server = await startTestServer({
       interceptors: [(_call, next) => next()],

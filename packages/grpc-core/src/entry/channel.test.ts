@@ -162,7 +162,7 @@ describe('what interceptors know of the channel', () => {
   // reference: symbol 22
   it.each(patterns)('waitForReady waits for a server that is not there yet: %s', async (pattern) => {
     await using server = await startTestServer()
-    // Nobody listens there, and nobody comes to: the port of a server that is gone another test may be given.
+    // No server ever listens on port 1; the port of a stopped server could be given to another test.
     const dead = new TestClient('127.0.0.1:1', credentials.createInsecure(), {
       interceptors: clientInterceptors((call, next) => {
         call.waitForReady = call.metadata.get('wait').length > 0

@@ -20,7 +20,7 @@ export class OverdueAnswers {
       if (!isAnswered()) this.#tell(call.getPath())
     }, OVERDUE_MS)
     timer.unref()
-    // grpc-js's word for the end of any RPC.
+    // grpc-js emits this at the end of any RPC.
     call.once('cancelled', () => clearTimeout(timer))
   }
 

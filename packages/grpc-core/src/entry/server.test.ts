@@ -277,7 +277,7 @@ describe('createServer', () => {
     })
   })
 
-  it('shows interceptors RPCs to paths nobody registered, before UNIMPLEMENTED, and caches nothing of them', async () => {
+  it('shows interceptors RPCs to unregistered methods, before UNIMPLEMENTED, and caches nothing of them', async () => {
     const methods: unknown[] = []
     const watch: Interceptor = (call, next) => {
       methods.push(call.method)

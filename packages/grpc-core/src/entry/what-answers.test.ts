@@ -35,21 +35,21 @@ async function serve(implementation: object): Promise<ServiceClient<typeof Greet
 const soon = (work: () => void): unknown => setImmediate(work)
 const later = (): Promise<void> => new Promise((resolve) => setImmediate(resolve))
 const ANSWER = { text: 'the answer' }
-const BY_THE_WAY = { text: 'by the way' }
+const IGNORED = { text: 'ignored' }
 
 /** Handlers that answer by their callback, and what they return. */
 const byCallback: Record<string, Handler> = {
   'a function': (_call, callback) => {
     soon(() => callback(null, ANSWER))
   },
-  'an arrow with a value': (_call, callback) => soon(() => callback(null, ANSWER)) && BY_THE_WAY,
+  'an arrow with a value': (_call, callback) => soon(() => callback(null, ANSWER)) && IGNORED,
   'an arrow with a timer': (_call, callback) => soon(() => callback(null, ANSWER)),
   'an async function': async (_call, callback) => {
     soon(() => callback(null, ANSWER))
   },
   'an async function with a value': async (_call, callback) => {
     soon(() => callback(null, ANSWER))
-    return BY_THE_WAY
+    return IGNORED
   },
   'a function that returns its call': (call, callback) => {
     soon(() => callback(null, ANSWER))
@@ -57,7 +57,7 @@ const byCallback: Record<string, Handler> = {
   },
   'a function that returns a stream': (_call, callback) => {
     soon(() => callback(null, ANSWER))
-    return Readable.from([BY_THE_WAY])
+    return Readable.from([IGNORED])
   },
 }
 
@@ -175,7 +175,7 @@ describe('an RPC with one response is answered by what a handler without a decla
   it('or by its callback, if that comes first', async () => {
     const greet = async (...given: Loose[]): Promise<unknown> => {
       given[1](null, ANSWER)
-      return BY_THE_WAY
+      return IGNORED
     }
     expect(await answersOf(await serve(both({ greet })))).toEqual([ANSWER, ANSWER])
   })
@@ -191,7 +191,7 @@ describe('a handler that gives no response', () => {
   it.each([
     ['a promise of nothing without a declared parameter', async () => undefined],
     ['nothing with one declared parameter', (_call: unknown) => undefined],
-    ['a value beside a declared callback', async (_call: unknown, _callback: unknown) => BY_THE_WAY],
+    ['a value beside a declared callback', async (_call: unknown, _callback: unknown) => IGNORED],
   ])('is waited for, and named in a warning once after ten seconds: %s', async (_what, greet) => {
     const warned = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
     const started = vi.fn()
@@ -223,7 +223,7 @@ describe('a handler that gives no response', () => {
 type Out = ServerWritableStream<unknown, unknown>
 type Chat = ServerDuplexStream<{ name: string }, unknown>
 
-/** Handlers of a stream that answer themselves: what they return is by the way. */
+/** Handlers of a stream that answer by the call: what they return is ignored. */
 const answeringThemselves: Record<string, (call: Chat) => unknown> = {
   'call.pipe(call)': (call) => call.pipe(call),
   'call.on(…)': (call) => call.on('data', (message) => call.write(message)).on('end', () => call.end()),
@@ -238,10 +238,10 @@ const answeringThemselves: Record<string, (call: Chat) => unknown> = {
       .on('data', (message) => call.write(message))
       .on('end', () => call.end())
   },
-  'async, with rows by the way': async (call) => {
+  'async, with rows that are ignored': async (call) => {
     for await (const message of call) call.write(message)
     call.end()
-    return [BY_THE_WAY]
+    return [IGNORED]
   },
   'a timer': (call) => {
     call.resume()

@@ -23,7 +23,7 @@ describe('call.secure on a stub with a channel of its own', () => {
           return await outcome
         }
         const creds = secure ? credentials.createSsl() : credentials.createInsecure()
-        // Nobody listens there, and nobody needs to: the facts are those of the channel.
+        // No server needs to listen there: the facts are those of the channel.
         const client = new TestClient('127.0.0.1:9', creds, { interceptors: [...clientInterceptors(look), ...inner] })
         try {
           await runRpc(client, 'unary')

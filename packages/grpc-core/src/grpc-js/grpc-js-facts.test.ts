@@ -178,7 +178,7 @@ describe('what grpc-js does, and what becomes of it', () => {
 
   // reference: deviation 28
   it.each(patterns)(
-    'fact 8: paths nobody registered pass a stock server’s interceptors by, not createServer’s: %s',
+    'fact 8: unregistered methods bypass a stock server’s interceptors, not createServer’s: %s',
     async (pattern) => {
       const seen: unknown[] = []
       const looking: Interceptor = (call, next) => {
@@ -408,7 +408,7 @@ describe('hostile or odd input', () => {
     }
   })
 
-  it('two thousand paths that nobody registered leave nothing behind', async () => {
+  it('two thousand unregistered paths leave nothing behind', async () => {
     const methods: WeakRef<object>[] = []
     const server = createServer({
       interceptors: [

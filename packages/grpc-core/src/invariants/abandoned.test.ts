@@ -6,7 +6,7 @@ import type { ClientCall, Interceptor, Next, Status } from '../index.ts'
 
 const forever = new Promise<never>(() => undefined)
 
-describe('invariant 1: an interceptor that goes on without what it let run leaves nobody waiting', () => {
+describe('invariant 1: an interceptor that does not wait for its next() leaves no inner layer waiting', () => {
   describe.each(sides)('on the %s', (side) => {
     it.each(patterns)('inner interceptors hear CANCELLED, outer ones the status: %s', async (pattern) => {
       const outer = [awaiting(), listening()]

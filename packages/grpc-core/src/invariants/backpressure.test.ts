@@ -33,7 +33,7 @@ const replayable = (call: ClientCall, next: Next): Promise<Status> => {
 
 const stacks = [
   ['nothing', []],
-  ['eight that hand on', Array.from({ length: 8 }, () => passThrough)],
+  ['eight that pass through', Array.from({ length: 8 }, () => passThrough)],
   ['three that tap', [tapping, tapping, tapping]],
 ] as const
 
@@ -147,7 +147,7 @@ describe('invariant 7: backpressure holds end to end', () => {
       }
       await using server = await startTestServer()
       const rpc = startRpc(server.client(answering), pattern, { reading: false })
-      // A stream that nobody reads buffers its high-water mark and no more.
+      // A stream that is not read buffers its high-water mark and no more.
       expect(await standstill(() => answered)).toBeLessThanOrEqual(20)
       rpc.read()
       await rpc.done
@@ -157,7 +157,7 @@ describe('invariant 7: backpressure holds end to end', () => {
     },
   )
 
-  it.each(patterns)('a respond() nobody will read is released by the cancel: %s', async (pattern) => {
+  it.each(patterns)('a respond() whose message is never read is released by the cancel: %s', async (pattern) => {
     const done = new Gate()
     const answering: Interceptor = async (call) => {
       if (call.method.responseStream) for (let n = 0; n < PIECES; n++) await call.respond({ n, data: PIECE })

@@ -145,7 +145,7 @@ describe("invariant 5: on the client, the application's callbacks run in the cal
   }
 
   it.each([
-    ['that hands on', passThrough],
+    ['that passes through', passThrough],
     ['that works and enters a store', busy],
   ] as const)(
     'three concurrent calls on a cold channel, each pattern, an interceptor %s',

@@ -8,7 +8,7 @@ const whole: RpcSettings = { requests: [{ text: 'a', n: 2 }] }
 const secret = new Error('password=hunter2')
 
 // biome-ignore lint/suspicious/noExplicitAny: a misbehaving interceptor returns what no type allows
-const rubbish = (value: any): Interceptor => {
+const invalid = (value: any): Interceptor => {
   return () => value
 }
 
@@ -37,24 +37,24 @@ const misbehaviours: readonly [name: string, make: () => Interceptor][] = [
       throw secret
     },
   ],
-  ['returns nothing', () => rubbish(undefined)],
-  ['returns null', () => rubbish(null)],
-  ['returns a number', () => rubbish(14)],
-  ['returns a string', () => rubbish('OK')],
-  ['returns a function', () => rubbish(() => ({ code: 0 }))],
-  ['returns an empty object', () => rubbish({})],
-  ['returns an unknown code', () => rubbish({ code: 17 })],
-  ['returns a fraction of a code', () => rubbish({ code: 0.5 })],
-  ['returns a negative code', () => rubbish({ code: -1 })],
-  ['returns the name of a code', () => rubbish({ code: 'NOT_FOUND' })],
-  ['returns details that are no string', () => rubbish({ code: 5, details: { password: 'hunter2' } })],
-  ['returns metadata that is none', () => rubbish({ code: 5, metadata: { password: 'hunter2' } })],
-  ['promises nothing', () => rubbish(Promise.resolve())],
-  ['promises rubbish', () => rubbish(Promise.resolve({ code: 'x' }))],
+  ['returns nothing', () => invalid(undefined)],
+  ['returns null', () => invalid(null)],
+  ['returns a number', () => invalid(14)],
+  ['returns a string', () => invalid('OK')],
+  ['returns a function', () => invalid(() => ({ code: 0 }))],
+  ['returns an empty object', () => invalid({})],
+  ['returns an unknown code', () => invalid({ code: 17 })],
+  ['returns a fraction of a code', () => invalid({ code: 0.5 })],
+  ['returns a negative code', () => invalid({ code: -1 })],
+  ['returns the name of a code', () => invalid({ code: 'NOT_FOUND' })],
+  ['returns details that are no string', () => invalid({ code: 5, details: { password: 'hunter2' } })],
+  ['returns metadata that is none', () => invalid({ code: 5, metadata: { password: 'hunter2' } })],
+  ['promises nothing', () => invalid(Promise.resolve())],
+  ['promises an invalid status', () => invalid(Promise.resolve({ code: 'x' }))],
   [
     'returns a promise of its own that throws',
     () =>
-      rubbish({
+      invalid({
         // biome-ignore lint/suspicious/noThenProperty: that is the point
         then() {
           throw secret
@@ -64,7 +64,7 @@ const misbehaviours: readonly [name: string, make: () => Interceptor][] = [
   [
     'returns something that throws when touched',
     () =>
-      rubbish({
+      invalid({
         get code(): number {
           throw secret
         },
@@ -243,7 +243,7 @@ describe('invariant 3: an interceptor that misbehaves ends its RPC with INTERNAL
     expect(server.calls.length).toBe(1)
   })
 
-  it('details that HTTP/2 cannot carry are mended, not fatal', async () => {
+  it('details that HTTP/2 cannot carry are repaired, not fatal', async () => {
     const details = `broken \uD800 surrogate, ünicode, % and\nline`
     await using server = await startTestServer({ interceptors: [() => ({ code: Code.ABORTED, details })] })
     const rpc = await runRpc(server.client(), 'unary')

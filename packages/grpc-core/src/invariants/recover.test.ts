@@ -45,7 +45,7 @@ const replayable = (call: Call): void => {
 
 /** What an interceptor may be, given a way to recover. */
 const kinds: Record<string, (recover: Recover) => Interceptor> = {
-  'hands on': () => (_call, next) => next(),
+  'passes through': () => (_call, next) => next(),
   awaits: () => async (_call, next) => await next(),
   'lets be': (recover) => (call, next) => recover(call, next, () => undefined),
   'lets be and awaits it': (recover) => async (call, next) => await recover(call, next, () => undefined),
@@ -56,7 +56,7 @@ const kinds: Record<string, (recover: Recover) => Interceptor> = {
       return { code: code === 0 ? 11 : 15 }
     }),
   'replaces failures': (recover) => (call, next) =>
-    recover(call, next, ({ code }) => (code === 0 ? undefined : { code: 8, details: 'mended' })),
+    recover(call, next, ({ code }) => (code === 0 ? undefined : { code: 8, details: 'replaced' })),
   repeats: (recover) => (call, next) => {
     replayable(call)
     return recover(call, next, ({ code }) =>
@@ -68,7 +68,7 @@ const kinds: Record<string, (recover: Recover) => Interceptor> = {
       throw new RpcError(6, 'thrown')
     }),
   'throws later': (recover) => (call, next) => recover(call, next, () => Promise.reject(new Error('secret'))),
-  'returns rubbish': (recover) => (call, next) => recover(call, next, (() => 5) as unknown as Recovery),
+  'returns an invalid status': (recover) => (call, next) => recover(call, next, (() => 5) as unknown as Recovery),
   'says another thing': (recover) => (call, next) => {
     void recover(call, next, () => ({ code: 3 }))
     return { code: 2, details: 'another thing' }
@@ -146,7 +146,7 @@ describe('recover() is the same as awaiting next() and doing something about the
     60_000,
   )
 
-  it.each(cases)('also when it is awaited by nobody else: %s, %s', async (side, pattern) => {
+  it.each(cases)('also when no other interceptor awaits it: %s, %s', async (side, pattern) => {
     for (const name of names) {
       const interceptor = (kinds[name] as (typeof kinds)[string])(byEngine)
       await using server = await startTestServer({ interceptors: side === 'server' ? [interceptor] : [] })
@@ -162,7 +162,7 @@ const CODES_WHEN_ALONE: Record<string, Code> = {
   'replaces later': Code.OUT_OF_RANGE,
   'throws a status': Code.ALREADY_EXISTS,
   'throws later': Code.INTERNAL,
-  'returns rubbish': Code.INTERNAL,
+  'returns an invalid status': Code.INTERNAL,
   'says another thing': Code.UNKNOWN,
   'says another thing later': Code.UNKNOWN,
   refuses: Code.PERMISSION_DENIED,
@@ -229,7 +229,7 @@ it.each(sides)('a recovery is asked once, also where an outer interceptor goes o
   const asked: Interceptor = (call, next) =>
     call.recover(next, ({ code }) => {
       heard.push(code)
-      throw new Error('nobody hears')
+      throw new Error('no effect')
     })
   const goesOn: Interceptor = (_call, next) => {
     void next()

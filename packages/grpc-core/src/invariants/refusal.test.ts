@@ -132,7 +132,7 @@ describe('invariant 4: a refusal happens at metadata time, is trailers-only, rea
     expect(rpc.status?.metadata.get('cost')).toEqual(['1'])
   })
 
-  it('an RPC that nobody registered can be refused like any other', async () => {
+  it('an RPC to an unregistered method can be refused like any other', async () => {
     const refusing: Interceptor = (call) => (call.method.registered ? { code: Code.ABORTED } : status)
     const server = createServer({ interceptors: [refusing] })
     const client = await listen(server)

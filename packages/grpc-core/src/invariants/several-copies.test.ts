@@ -244,7 +244,7 @@ describe('with two copies of this package in a process', () => {
       },
     )
 
-    it('nobody else’s work sees the RPC that the other copy runs', async () => {
+    it('only the RPC’s own work sees it where the other copy runs it', async () => {
       const variable = new here.ContextVar<string>('who')
       const seen: unknown[] = []
       await using server = await startTestServer({

@@ -201,7 +201,7 @@ describe('invariant 1: one terminal status reaches every interceptor and the app
     })
   })
 
-  it('a status is complete, whoever made it', async () => {
+  it('a status is complete, whether an interceptor, the engine or grpc-js made it', async () => {
     const outer = awaiting()
     await using server = await startTestServer()
     const client = server.client(outer.interceptor, () => ({ code: Code.ABORTED }))
@@ -210,7 +210,7 @@ describe('invariant 1: one terminal status reaches every interceptor and the app
     expect(outer.statuses[0]?.metadata?.getMap()).toEqual({})
   })
 
-  it('one that an interceptor changed on its way names nobody as refusing: the RPC was let through', async () => {
+  it('one that an interceptor changed has no refusedBy, because the RPC was let through', async () => {
     const outer = awaiting()
     const mapping: Interceptor = async function mapping(_call, next) {
       await next()

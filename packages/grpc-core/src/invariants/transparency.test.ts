@@ -30,7 +30,7 @@ const spreading: Interceptor = async (_call, next) => {
   return status
 }
 
-interceptorSuite('invariant 9: a stack of eight that hand on', () => Array.from({ length: 8 }, () => passThrough))
+interceptorSuite('invariant 9: a stack of eight that pass through', () => Array.from({ length: 8 }, () => passThrough))
 
 interceptorSuite('invariant 9: a mixed stack that looks at everything', () => [
   asking,

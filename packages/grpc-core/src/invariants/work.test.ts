@@ -54,7 +54,7 @@ describe('invariant 11: work per call is O(interceptors), work per message is O(
   })
 
   // reference: deviation 27
-  it('eight that hand on make no promise of their own per call: one between them all', async () => {
+  it('eight pass-through interceptors make one promise per call between them', async () => {
     const count = async (interceptors: readonly Interceptor[]): Promise<number> => {
       await using server = await startTestServer()
       const client = server.client(...interceptors)
@@ -75,7 +75,7 @@ describe('invariant 11: work per call is O(interceptors), work per message is O(
     expect((await count([passThrough])) - bare).toBeLessThanOrEqual(2.5)
   })
 
-  it.each(patterns)('without taps a message is handed on as it is, on both sides: %s', async (pattern) => {
+  it.each(patterns)('without taps a message is passed on as the same object, on both sides: %s', async (pattern) => {
     const answer = { text: 'the very object' }
     const serialized: unknown[] = []
     const service = testService[pattern]
@@ -151,7 +151,7 @@ describe('invariant 11: work per call is O(interceptors), work per message is O(
     expect(seen).toEqual(['BaseUnaryInterceptingCall'])
   })
 
-  it('an AbortSignal is made for those who ask, and is one per layer that shortens the deadline', async () => {
+  it('an AbortSignal is made when an interceptor reads it, one per layer that shortens the deadline', async () => {
     const signals: AbortSignal[] = []
     const asking: Interceptor = (call, next) => {
       signals.push(call.signal, call.signal)

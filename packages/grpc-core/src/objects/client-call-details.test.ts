@@ -180,7 +180,7 @@ async function bind(server: ReturnType<typeof createServer>, address: string): P
   })
 }
 
-/** An address where nobody listens. */
+/** An address where no server listens. */
 async function connectAndClose(server: ReturnType<typeof createServer>): Promise<string> {
   const channel = await connect(server)
   const address = channel.getTarget()

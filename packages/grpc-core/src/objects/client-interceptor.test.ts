@@ -99,7 +99,7 @@ describe('the continuation', () => {
     expect(ran).toEqual(['out', 'in', 'deep', 'in', 'deep'])
   })
 
-  it('ends calls nobody waited for with the call they were made for', async () => {
+  it('ends calls that the interceptor did not await with the call they were made for', async () => {
     const [opened, closed] = [greeter.counts.open, greeter.counts.closed]
     const client = clientWith(async (continuation, details) => {
       void continuation(details, wait)
@@ -119,13 +119,13 @@ describe('what an interceptor answers', () => {
     })
   }
 
-  for (const [what, rubbish] of [
+  for (const [what, invalid] of [
     ['nothing', undefined],
     ['a text', 'text'],
     ['an object', { text: 'one' }],
   ] as const) {
     it(`is not ${what} where responses stream`, async () => {
-      const client = greeter.with({ interceptUnaryStream: (() => rubbish) as never })
+      const client = greeter.with({ interceptUnaryStream: (() => invalid) as never })
       expect(await streamFailureOf(client.greetMany(ada))).toMatchObject({
         code: Code.INTERNAL,
         details: expect.stringContaining('instead of an iterable of responses'),
@@ -170,7 +170,7 @@ describe('what an interceptor answers', () => {
     expect(statuses).toEqual([expect.objectContaining({ code: Code.PERMISSION_DENIED, refusedBy: 'Guard' })])
   })
 
-  it('is to outer interceptors the status of the call it hands on, with what only this process knows', async () => {
+  it('gives outer interceptors the status of the inner call, with the facts that only this process has', async () => {
     const cause = new Error('why')
     const statuses: Status[] = []
     const watch: Interceptor = async (_call, next) => {
@@ -191,8 +191,8 @@ describe('what an interceptor answers', () => {
   })
 })
 
-describe('a failure that is handed on', () => {
-  it('is to a callback what it is without interceptors: no property more', async () => {
+describe('a failure of the inner call that an interceptor returns', () => {
+  it('reaches a callback as it does without interceptors, without further properties', async () => {
     const { path, requestSerialize, responseDeserialize } = Greeter.greet
     const errorOf = (...interceptors: readonly ClientInterceptor[]): Promise<unknown> => {
       const stub = interceptChannel(greeter.channel, ...interceptors).client(Client)

@@ -42,7 +42,7 @@ class Held {
     })
   }
 
-  /** As another call's event: none of its context is that of those who wait. */
+  /** As another call's event: its context is not that of the calls that wait. */
   release(): void {
     for (const go of this.waiting.splice(0)) store.run('of another', go)
   }

@@ -4,7 +4,7 @@ import type { InterceptedClientCall } from '../engine/client/client-call.ts'
 import { InnerCall } from './inner-call.ts'
 
 /**
- * The calls that the continuation of one run of an interceptor object has made, and which of them speaks for the run:
+ * The calls that the continuation of one run of an interceptor object has made, and which of them answers for the run:
  *
  * | asked for                   | the call                                                                             |
  * |-----------------------------|--------------------------------------------------------------------------------------|
@@ -123,7 +123,7 @@ export class InnerCalls {
 
   // ── The end ───────────────────────────────────────────────────────────────────────────────────────────────────
 
-  /** How the run ends is decided: none of them speaks for it any more by what it receives. */
+  /** How the run ends is decided: what they receive from now on changes nothing. */
   decide(): void {
     this.#decided = true
   }

@@ -115,7 +115,7 @@ describe('what interceptService answers', () => {
     })
   }
 
-  for (const [what, rubbish] of [
+  for (const [what, invalid] of [
     ['a text', 'handler'],
     ['a function', () => undefined],
     ['an object', { behavior: () => undefined }],
@@ -124,16 +124,16 @@ describe('what interceptService answers', () => {
     // reference: deviation 16
     it(`must not be ${what}: INTERNAL, and the server lives on`, async () => {
       const watch = watching()
-      let rubbishNow = true
+      let invalidNow = true
       const client = await start(
         watch.interceptor,
-        service((continuation, details) => (rubbishNow ? (rubbish as never) : continuation(details))),
+        service((continuation, details) => (invalidNow ? (invalid as never) : continuation(details))),
       )
       for (const call of waitingCalls(client)) {
         expect(await failureOf(call)).toMatchObject({ code: Code.INTERNAL, details: 'Internal error' })
       }
       expect(watch.statuses[0]?.cause).toMatchObject({ message: expect.stringContaining('instead of a handler') })
-      rubbishNow = false
+      invalidNow = false
       expect(await client.greet(ada)).toEqual({ text: 'Hello Ada' })
     })
   }
@@ -252,7 +252,7 @@ describe('the continuation', () => {
     expect(asked).toBe(2)
   })
 
-  it('may be called and forgotten: what fails inside is then nobody’s rejection', async () => {
+  it('may be called without being awaited: what fails inside is then no unhandled rejection', async () => {
     const unhandled: unknown[] = []
     const onUnhandled = (reason: unknown): number => unhandled.push(reason)
     process.on('unhandledRejection', onUnhandled)
@@ -772,13 +772,13 @@ describe('a handler of another kind than the method', () => {
     })
   })
 
-  for (const [what, rubbish, kinds] of [
+  for (const [what, invalid, kinds] of [
     ['nothing for one response', unaryUnaryRpcMethodHandler(() => undefined), [0]],
     ['a text for a stream of responses', unaryStreamRpcMethodHandler((() => 'text') as never), [0, 1]],
     ['an object for a stream of responses', streamStreamRpcMethodHandler((() => ({})) as never), [0, 1, 2, 3]],
   ] as const) {
     it(`is INTERNAL when it returns ${what}`, async () => {
-      const client = await start(service(() => rubbish))
+      const client = await start(service(() => invalid))
       const made = waitingCalls(client)
       for (const kind of kinds) expect((await failureOf(made[kind] as Promise<unknown>)).code).toBe(Code.INTERNAL)
     })
@@ -793,7 +793,7 @@ describe('a handler of another kind than the method', () => {
   })
 })
 
-describe('a path nobody registered', () => {
+describe('an unregistered method', () => {
   const unknown = { ...Greeter.greet, path: '/greet.v9.Greeter/Unknown' }
   const { requestSerialize, requestDeserialize, responseSerialize, responseDeserialize } = Greeter.greet
 

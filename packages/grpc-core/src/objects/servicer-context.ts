@@ -71,7 +71,7 @@ export class HandlerContext implements ServicerContext {
     return this.#trailers
   }
 
-  /** The trailers, if anybody asked for them. */
+  /** The trailers, if the behaviour has read them. */
   get ownTrailers(): Metadata | undefined {
     return this.#trailers
   }

@@ -34,13 +34,13 @@ const rebuilding: ClientInterceptor & ServerInterceptor = {
 }
 
 /**
- * Who answers with an iterable of their own decide how it ends, when it comes to its end. So a failure follows the messages
- * before it, where grpc-js drops those nobody has asked for.
+ * An interceptor that answers with an iterable of its own decides how it ends, when it is read to its end. So a failure follows
+ * the messages before it, where grpc-js drops messages that were not asked for.
  */
 const withoutUnread: Parameters<typeof interceptorSuite>[2] = {
   describe,
   it: (name, test) => {
-    if (!name.startsWith('responses nobody has read when the call fails')) it(name, test)
+    if (!name.startsWith('responses not yet read when the call fails')) it(name, test)
   },
 }
 

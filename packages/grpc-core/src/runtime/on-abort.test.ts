@@ -18,7 +18,7 @@ it('one that throws keeps no other from hearing, and its error surfaces', () => 
   expect(later[0]).toThrow('on purpose')
 })
 
-it('forgetting twice takes nothing from those who came in between', () => {
+it('unsubscribing twice removes no listener that was added in between', () => {
   const controller = new AbortController()
   let heard = 0
   const forget = onAbort(controller.signal, () => undefined)

@@ -95,7 +95,7 @@ export const flowScenarios: readonly Scenario[] = [
     },
   },
   {
-    name: 'responses nobody has read when the call ends OK',
+    name: 'responses not yet read when the call ends OK',
     patterns: responseStreams,
     async play(world, pattern) {
       const rpc = world.start(pattern, { requests: someRequests(pattern), reading: false })
@@ -108,7 +108,7 @@ export const flowScenarios: readonly Scenario[] = [
     },
   },
   {
-    name: 'responses nobody has read when the call fails',
+    name: 'responses not yet read when the call fails',
     patterns: responseStreams,
     async play(world, pattern) {
       const behaviour: Behaviour = async (handler) => {
@@ -121,7 +121,7 @@ export const flowScenarios: readonly Scenario[] = [
     },
   },
   {
-    name: 'responses nobody has read when the call is cancelled',
+    name: 'responses not yet read when the call is cancelled',
     patterns: responseStreams,
     async play(world, pattern) {
       const rpc = world.start(pattern, { requests: someRequests(pattern), behaviour: manual, reading: false })

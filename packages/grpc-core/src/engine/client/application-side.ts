@@ -76,7 +76,7 @@ export class ApplicationSide extends AsyncResource {
 
   /**
    * Tells the application how the call ended, if it has and queued answers are read. Called with as little on the stack as
-   * can be: grpc-js makes the error there, and an error is dear by the frame.
+   * can be: grpc-js makes the error there, and an error costs more with each frame.
    */
   deliver(): void {
     const ending = this.#ending

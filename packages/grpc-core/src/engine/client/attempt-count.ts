@@ -42,7 +42,7 @@ export class AttemptCount implements Attempted {
     for (let among = this.#among; among !== undefined; among = among.of.#among) among.running--
   }
 
-  /** What was counted as one attempt were several: a stack of its own stands between this one and the channel. */
+  /** Several attempts were made and counted as one: another stack of this library stands between this one and the channel. */
   add(begun: number, hedges: number): void {
     this.begun += begun
     this.hedges += hedges

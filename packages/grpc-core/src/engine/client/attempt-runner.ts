@@ -97,7 +97,8 @@ export class AttemptRunner {
       attempt.call = this.#facts.open(this.#nextCall, settings.applyTo(this.#options))
       // What is kept, or had to wait, is serialized already.
       if (method.requestStream || requests.keeping || requests.hasBytes) attempt.takesBytes = takeBytes(attempt.call)
-      // As without interceptors: an HTTP/2 stream keeps the context it was made in, and with it what interceptors entered.
+      // In the application's context, as without interceptors: an HTTP/2 stream keeps the context it was made in, and would keep
+      // the stores that interceptors entered.
       application.runInAsyncScope(() => this.#start(attempt))
     } catch (error) {
       this.#owner.startFailed(error)
@@ -245,7 +246,7 @@ export class AttemptRunner {
     }
   }
 
-  /** Returns whom to tell, if that was the end of the call. */
+  /** Returns the application's side, for the caller to deliver the end, if that was the end of the call. */
   receiveStatus(attempt: Attempt, raw: StatusObject): ApplicationSide | undefined {
     const { run, application } = this.#owner
     attempt.end()

@@ -110,7 +110,7 @@ export class AttemptScopes {
     this.#owner.scopeExpired(scope.index)
   }
 
-  /** Tells those inside an index who watch the signal of an outer scope. */
+  /** Aborts the signals of the scopes inside an index. */
   abortInside(index: number, status: Status): void {
     for (const scope of this.#open) if (scope.index > index) scope.controller?.abort(abortReason(status))
   }

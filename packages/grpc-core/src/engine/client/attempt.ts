@@ -34,7 +34,7 @@ export class Attempt implements InterceptingListener {
   received = false
   /** The status it must end with, set when this side broke it off. */
   failure: Status | undefined
-  /** What wants to hear how it ends. */
+  /** Told its status, once. */
   ends: readonly AttemptEnd[] | undefined
   #owner: AttemptOwner | undefined
   #messageContext: MessageContext | undefined
@@ -49,8 +49,8 @@ export class Attempt implements InterceptingListener {
   }
 
   /**
-   * Nothing more is heard of it. Node keeps an HTTP/2 stream that has ended, and all of grpc-js's objects for it, until the next
-   * full garbage collection: whatever they lead to is copied by every small one until then. They must not lead to the call.
+   * Its later events are dropped. Node keeps an HTTP/2 stream that has ended, and all of grpc-js's objects for it, until the next
+   * full garbage collection: every minor one until then copies all that they refer to. They must not refer to the call.
    */
   end(): void {
     this.#owner = undefined
@@ -61,7 +61,7 @@ export class Attempt implements InterceptingListener {
     this.ends = undefined
   }
 
-  /** Whom to tell of the message in flight, once. */
+  /** The write callback of the message in flight, once. */
   takeWritten(): (() => void) | undefined {
     const { written, entry } = this
     this.writing = false

@@ -196,7 +196,7 @@ export class RequestSender {
     return taps.request(seen, depth)
   }
 
-  /** Of a message whose end no event will tell any more. */
+  /** Calls the write callback of a message that grpc-js will not report as written. */
   #tellWritten(written: (() => void) | undefined): void {
     if (written !== undefined) process.nextTick(() => this.#owner.application.runInAsyncScope(written))
   }

@@ -150,7 +150,7 @@ for (const stock of [false, true]) {
 }
 
 describe('an RPC whose client has half-closed', () => {
-  it.each([true, false])('is not reset, whoever ends it: stock server %s', async (stock) => {
+  it.each([true, false])('is not reset, whichever side ends it: stock server %s', async (stock) => {
     const resets = await watchResets()
     const body = Buffer.from([0, 0, 0, 0, 2, 0x7b, 0x7d])
     for (const [, interceptors, behaviour] of endings) {

@@ -85,7 +85,7 @@ describe('stream-unary client interceptors', () => {
     expect(counted).toBe(3)
   })
 
-  it('D2: whoever asks for the status hears of it, before and after the end', async () => {
+  it('D2: the status can be asked for before and after the end', async () => {
     const call = clientWith(counting).greetAll(three)
     const early = call.status
     await call
@@ -163,7 +163,7 @@ describe('stream-unary client interceptors', () => {
     })
   })
 
-  it('D6: what an interceptor throws reaches whoever awaits and whoever writes', async () => {
+  it('D6: what an interceptor throws reaches callers that await and callers that write', async () => {
     const broken = new Error('defect')
     const defective: Intercept = async () => {
       throw broken

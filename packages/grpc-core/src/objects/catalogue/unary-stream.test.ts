@@ -53,7 +53,7 @@ const iterating: Intercept = (continuation, details, request) => {
   return counting()
 }
 const each: readonly [string, Intercept][] = [
-  ['handed on', empty],
+  ['passed through', empty],
   ['with an iterator in between', iterating],
 ]
 
@@ -74,7 +74,7 @@ for (const [how, hook] of each) {
       expect(counted).toBe(hook === iterating ? 3 : 0)
     })
 
-    it('C2: whoever asks for the status hears of it, before and after the end', async () => {
+    it('C2: the status can be asked for before and after the end', async () => {
       const call = clientWith(hook).greetMany(three)
       const early = call.status
       await collect(call)
@@ -104,7 +104,7 @@ for (const [how, hook] of each) {
       expect(counted).toBe(hook === iterating ? 6 : 0)
     })
 
-    it('C6: a server that is not there is UNAVAILABLE to whoever iterates', async () => {
+    it('C6: iterating ends with UNAVAILABLE where the server cannot be reached', async () => {
       const nowhere = createChannel('127.0.0.1:1', credentials.createInsecure())
       try {
         const call = clientOn(nowhere, hook).greetMany(three)

@@ -289,7 +289,7 @@ describe('unary-unary client interceptors', () => {
     expect((await call.trailers).get('echo-bin')).toEqual([bytes])
   })
 
-  it('B15: whoever asks for the status hears of it: before the end, after it, and after the response', async () => {
+  it('B15: the status can be asked for before the end, after it, and after the response', async () => {
     const heard: string[] = []
     const listen = (call: UnaryCall<Answer>, when: string): Promise<unknown> =>
       call.status.then(({ code }) => heard.push(`${when}: ${code}`))
