@@ -56,7 +56,7 @@ export function createChart(container, lines, unit) {
   /** @param points `[seconds, value, value, …]` */
   return (points) => {
     plot.setData([0, ...lines.keys()].map((_, i) => points.map((point) => point[i])))
-    // While nobody points at a moment, the legend says how it is now.
+    // While the pointer is on no moment, the legend shows the latest one.
     if (plot.cursor.idx == null) plot.setLegend({ idx: points.length - 1 }, false)
   }
 }

@@ -91,7 +91,7 @@ function limiter() {
     }
     const lines = [...whom].map(([key, n]) => `${key}: ${rate(n / 5)} refused/s`)
     const where = gauge(frame, 'inventory', 'limiter')?.store
-    const text = lines.length > 0 ? lines : [`nobody is over the limit`, `counted in ${where ?? '…'}`]
+    const text = lines.length > 0 ? lines : [`no customer is over the limit`, `counted in ${where ?? '…'}`]
     if (list.dataset.text !== text.join()) {
       list.dataset.text = text.join()
       list.replaceChildren(...text.map((line) => h('li', {}, line)))

@@ -1,4 +1,4 @@
-// Runs before the first paint, so that nobody is shown the wrong colours.
+// Runs before the first paint, so that the page never shows the wrong colours.
 ;(() => {
   const names = ['auto', 'light', 'dark']
   const read = () => {

@@ -95,7 +95,7 @@ describe.runIf(browserPath !== undefined)('the live page, in Chromium', { timeou
     expect(await page.locator('#limiter .limited').textContent()).not.toMatch(/customer-[1-5]/)
     await picture('hammering')
     await trouble('One customer hammers').click()
-    await page.locator('#limiter').getByText('no one is over the limit').waitFor()
+    await page.locator('#limiter').getByText('no customer is over the limit').waitFor()
   })
 
   it('waits for a slow reader', async () => {

@@ -30,7 +30,7 @@ export const LONGEST_TIMEOUT_MS = 2_147_483_647
 
 const nodeTimers: Timers = {
   setTimeout: (callback, ms) => setTimeout(callback, Math.min(ms, LONGEST_TIMEOUT_MS)),
-  clearTimeout: (handle) => clearTimeout(handle as NodeJS.Timeout), // what setTimeout above returned
+  clearTimeout: (handle) => clearTimeout(handle as NodeJS.Timeout), // made by `setTimeout` above
 }
 
 /** Monotonic time of this process, and Node's timers. */

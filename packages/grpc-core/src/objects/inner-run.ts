@@ -9,8 +9,8 @@ import type { RpcMethodHandler } from './rpc-method-handler.ts'
 type Callback = Parameters<ServerInterceptingCallInterface['sendMessage']>[1]
 
 /**
- * What is inside a wrapped handler, run with the wrapper's requests for the wrapper's eyes: to the rest of the stack it is
- * the connection.
+ * Runs the handler inside a wrapped one with the requests that the wrapper gives, and gives the responses to the wrapper. To the
+ * rest of the stack it is the connection.
  */
 export class InnerRun {
   readonly #inner: InterceptedServerCall
