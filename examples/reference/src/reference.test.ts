@@ -197,7 +197,7 @@ describe('the rate limiting server interceptor', () => {
 })
 
 describe('the circuit breaker', () => {
-  async function broken(): Promise<{ channel: Channel; mend(): void; calls: () => number }> {
+  async function broken(): Promise<{ channel: Channel; repair(): void; calls: () => number }> {
     let calls = 0
     let healthy = false
     const server = createServer()
@@ -212,7 +212,7 @@ describe('the circuit breaker', () => {
     return {
       channel,
       calls: () => calls,
-      mend: () => {
+      repair: () => {
         healthy = true
       },
     }
@@ -220,7 +220,7 @@ describe('the circuit breaker', () => {
 
   // reference: symbol 82
   it('by hand: opens after five failures, probes after its timeout, closes on success', async () => {
-    const { channel, calls, mend } = await broken()
+    const { channel, calls, repair } = await broken()
     let now = 0
     const breaker = new CircuitBreakerInterceptor(5, 60_000, 3, () => now)
     const client = createClient(MyService, interceptChannel(channel, breaker))
@@ -228,7 +228,7 @@ describe('the circuit breaker', () => {
     expect(breaker.state('reference.v1.MyService')).toBe('open')
     expect(await failureOf(client.myMethod({ name: 'x' }))).toMatchObject({ details: 'Circuit breaker is OPEN' })
     expect(calls()).toBe(5)
-    mend()
+    repair()
     now += 60_001
     expect(await client.myMethod({ name: 'x' })).toEqual({ message: 'up' })
     expect(breaker.state('reference.v1.MyService')).toBe('closed')
@@ -236,7 +236,7 @@ describe('the circuit breaker', () => {
 
   // reference: symbol 83
   it('with the package: the same, told apart by who refused', async () => {
-    const { channel, calls, mend } = await broken()
+    const { channel, calls, repair } = await broken()
     const clock = new FakeClock()
     const breaker = createCircuitBreaker({ clock, random: () => 0 })
     const client = createClient(MyService, interceptChannel(channel, breaker))
@@ -247,7 +247,7 @@ describe('the circuit breaker', () => {
       refusedBy: 'circuitBreaker',
     })
     expect(calls()).toBe(5)
-    mend()
+    repair()
     await clock.advance(120_000)
     expect(await client.myMethod({ name: 'x' })).toEqual({ message: 'up' })
   })

@@ -1,4 +1,4 @@
-// Prints, as JSON, how many bytes each ended call keeps from a small garbage collection, by side, holder and pattern. Run
+// Prints, as JSON, how many bytes each ended call keeps through a minor garbage collection, by side, holder and pattern. Run
 // with --expose-gc and a nursery so large that nothing is collected before this asks for it.
 import { AsyncLocalStorage } from 'node:async_hooks'
 import { Writable } from 'node:stream'

@@ -9,7 +9,7 @@ import {
 import { type Answer, type Ask, Greeter } from './greeter.ts'
 import { type GreeterServer, startGreeter } from './greeter-server.ts'
 
-/** A greeter that remembers whom it was asked about; it fails for `nobody` and never answers `wait`. */
+/** A greeter that records the names it was asked for; it fails for `nobody` and never answers `wait`. */
 export interface WatchedGreeter extends GreeterServer {
   readonly greeted: string[]
   /** Calls that have begun and that have ended on the server. */

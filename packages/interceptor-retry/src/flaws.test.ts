@@ -153,7 +153,7 @@ describe('retry', () => {
   })
 
   // reference: flaw 38, symbol 65
-  it('a backoff blocks nobody and ends at once when the call is cancelled', async () => {
+  it('a backoff blocks no other call and ends at once when the call is cancelled', async () => {
     const clock = new FakeClock()
     const client = server.client(retry({ clock }))
     const waiting = startRpc(client, 'unary', { metadata: server.behave(unavailable) })

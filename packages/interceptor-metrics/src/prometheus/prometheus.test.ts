@@ -277,7 +277,7 @@ describe('a registry', () => {
 
   it('whose names are taken is refused at once', () => {
     const registry = new Registry()
-    new Counter({ name: 'grpc_client_handled_total', help: 'Somebody else.', registers: [registry] })
+    new Counter({ name: 'grpc_client_handled_total', help: 'Another library.', registers: [registry] })
     expect(() => prometheus({ registry })).toThrow('the registry already has a metric "grpc_client_handled_total"')
   })
 })
