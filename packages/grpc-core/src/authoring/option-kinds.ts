@@ -70,7 +70,7 @@ export function func<F extends (...args: any) => unknown>(): OptionKind<F> {
   )
 }
 
-/** An object of a foreign make that has these methods, such as a clock, a logger or a store. */
+/** An object of another library or the application that has these methods, such as a clock, a logger or a store. */
 export function objectWith<T extends object>(...methods: readonly (keyof T & string)[]): OptionKind<T> {
   return accepts(`an object with ${inWords(methods)}`, (value): value is T => hasMethods(value, methods))
 }

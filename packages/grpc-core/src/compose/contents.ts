@@ -1,7 +1,7 @@
 import type { Interceptor } from '../contract/call.ts'
 import type { MethodPredicate } from './namings.ts'
 
-/** What a composite holds, for what is checked before any call: interceptors on the wrong side, matchers that match nothing. */
+/** What a composite holds, for the checks before any call: interceptors on the wrong side, matchers that match nothing. */
 export interface Contents {
   /** `chain`, `select` or `stacks` */
   readonly name: string

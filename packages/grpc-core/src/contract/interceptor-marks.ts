@@ -1,4 +1,4 @@
-// What interceptors say of themselves, by symbols of the process-wide registry, so that every copy of this package reads it.
+// Facts about interceptors, under symbols of the process-wide registry, so that every copy of this package can read them.
 
 /** That an interceptor is for one side only. */
 export interface OneSided {
@@ -12,7 +12,7 @@ const NAME: unique symbol = Symbol.for('@grpc-stack/grpc-core.name')
 const SIDE: unique symbol = Symbol.for('@grpc-stack/grpc-core.side')
 const OWN: unique symbol = Symbol.for('@grpc-stack/grpc-core.own')
 
-/** Names a function by what Node calls it in stacks, too. */
+/** Names a function; Node shows the name in stack traces, too. */
 export function setName(interceptor: object, name: string): void {
   define(interceptor, typeof interceptor === 'function' ? 'name' : NAME, name)
 }

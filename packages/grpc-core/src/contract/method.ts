@@ -24,7 +24,7 @@ export function describeMethod(
   responseStream: boolean,
   registered = true,
 ): MethodInfo {
-  // A hostile path may have any shape: `/`, `//x`, `no-slash`. The last slash separates, as in gRPC over HTTP/2.
+  // A caller can send a path of any shape: `/`, `//x`, `no-slash`. The last slash separates, as in gRPC over HTTP/2.
   const slash = path.lastIndexOf('/')
   const key = `${requestStream ? 1 : 0}${responseStream ? 1 : 0}` as keyof typeof PATTERNS
   return Object.freeze({

@@ -129,7 +129,7 @@ export class StackRun {
     setImmediate(() => this.#speakFor(outside, status, block))
   }
 
-  /** The layer at this index goes on without what it let run. Layers that wait in there hear of it, innermost first. */
+  /** The layer at this index goes on without what it let run. The layers inside that wait are told, innermost first. */
   abandonInside(index: number): void {
     const waiting = this.#waiting ?? NONE
     let last = waiting.length - 1

@@ -79,7 +79,7 @@ function holdsTable(interceptor: Interceptor): boolean {
   return contents !== undefined && (contents.exclusive || contents.branches.some(({ list }) => list.some(holdsTable)))
 }
 
-/** A predicate of the application may throw. What it will say when it is asked for a call, its own error tells then. */
+/** A predicate of the application may throw. It throws again when a call asks it, and the call ends with that error. */
 function mayMatch(matches: MethodPredicate, method: MethodInfo): boolean {
   try {
     return matches(method)

@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 
-/** The asynchronous context of this moment, to run something in later: every AsyncLocalStorage as it is now. */
+/** Captures the current asynchronous context, the value of every AsyncLocalStorage, to run something in later. */
 export function captureScope(): AsyncResource {
   return new AsyncResource('GRPC_STACK_LAYER', NO_HOOKS)
 }

@@ -17,11 +17,11 @@ const reports = new Map<string, Report>()
 const UNREGISTERED = 'unregistered methods'
 
 /**
- * Makes public what a server RPC failed of, as a process warning, if nothing that stands on the call looks at it: the peer has only been
- * told "Internal error". At most one a minute for each method.
+ * Reports the cause of a failed server RPC as a process warning, if no interceptor on the call looks at it: the peer has only
+ * been told "Internal error". At most one a minute for each method.
  */
 export function reportUnlessSeen(concealed: ConcealedCause, call: ServerCall): void {
-  // Behind what observers do once they have heard the status.
+  // After the observers, which look at the cause once they have the status.
   setImmediate(() => {
     if (!concealed.seen) report(concealed, call)
   })
