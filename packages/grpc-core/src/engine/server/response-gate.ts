@@ -3,6 +3,7 @@ import { isAbsent, usableMetadata } from '../../contract/given-status.ts'
 import { fitHeaders, fitStatus } from '../../grpc-js/response-size.ts'
 import type { GrpcJsStatus } from '../../grpc-js/server-status.ts'
 import { callAtStream, endBehindStatus, mayBeSending, streamOf } from '../../grpc-js/server-stream.ts'
+import { withoutUnsendable } from '../../grpc-js/unsendable-keys.ts'
 import { isHandlerLink } from './handler-link.ts'
 
 /** Where grpc-js's call keeps its gate. */
@@ -50,8 +51,9 @@ function sendable(status: GrpcJsStatus): GrpcJsStatus {
   const { metadata } = status
   if (isAbsent(metadata)) return status
   const usable = usableMetadata(metadata)
-  if (usable === metadata) return status
-  return usable === undefined ? NO_TRAILERS : { ...status, metadata: usable }
+  if (usable === undefined) return NO_TRAILERS
+  const sendable = withoutUnsendable(usable)
+  return sendable === metadata ? status : { ...status, metadata: sendable }
 }
 
 const NO_TRAILERS: GrpcJsStatus = { code: Code.INTERNAL, details: 'Internal error', metadata: null }
@@ -68,7 +70,8 @@ function gatedMetadata(this: ServerInterceptingCallInterface, metadata: Metadata
     this.sendStatus(NO_TRAILERS)
     return
   }
-  const fitting = fitHeaders(usable, gate.limit)
-  if (fitting !== usable) gate.marked = true
+  const sendable = withoutUnsendable(usable)
+  const fitting = fitHeaders(sendable, gate.limit)
+  if (fitting !== sendable) gate.marked = true
   gate.sendMetadata.call(this, fitting)
 }
