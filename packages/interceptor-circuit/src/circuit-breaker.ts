@@ -1,6 +1,6 @@
 import { status as Code, Metadata } from '@grpc/grpc-js'
 import { addDetails, retryInfo } from '@grpc-stack/error-details'
-import type { ClientCall, Interceptor, MethodInfo, Status } from '@grpc-stack/grpc-core'
+import type { ClientCall, Interceptor, MethodInfo, Next, Status } from '@grpc-stack/grpc-core'
 import { isThenable, kindOf, Listeners, named } from '@grpc-stack/grpc-core/authoring'
 import { type CircuitBreakerOptions, readBreakerOptions, type Settings } from './breaker-options.ts'
 import {
@@ -91,9 +91,13 @@ export function circuitBreaker(options: CircuitBreakerOptions = {}): CircuitBrea
       events.emit('refusal', { key, call, retryInMs })
       return observeOnly ? next() : refusal(key, circuit.state(), retryInMs)
     }
-    const judged = watch(call, circuit, permit, facts, settings)
-    if (settings.isFailure === undefined) return next()
-    return call.recover(next, () => (judged.problem === undefined ? undefined : wrongVerdict(judged.problem)))
+    if (settings.isFailure === undefined) {
+      watch(call, circuit, permit, facts, settings)
+      return next()
+    }
+    const own: OwnJudge = { isFailure: settings.isFailure }
+    watch(call, circuit, permit, facts, settings, own)
+    return recoverFrom(own, call, next)
   }
 
   return Object.assign(named('circuitBreaker', intercept, { side: 'client' }), {
@@ -117,16 +121,23 @@ export function circuitBreaker(options: CircuitBreakerOptions = {}): CircuitBrea
   })
 }
 
-/** What `isFailure` did wrong, if it did. */
-interface Judged {
+/** The application's `isFailure`, and what it did wrong for this call, if it did. */
+interface OwnJudge {
+  readonly isFailure: NonNullable<Settings['isFailure']>
   problem?: unknown
 }
 
 /** Tells the circuit what comes of the call. Hears the status without a promise of its own. */
-function watch(call: ClientCall, circuit: Circuit, permit: Permit, facts: CallFacts, settings: Settings): Judged {
-  const judged: Judged = {}
+function watch(
+  call: ClientCall,
+  circuit: Circuit,
+  permit: Permit,
+  facts: CallFacts,
+  settings: Settings,
+  own?: OwnJudge,
+): void {
   call.onStatus((status) => {
-    if (!permit.spent) circuit.settle(permit, judge(status, call, permit, facts, settings, judged))
+    if (!permit.spent) circuit.settle(permit, judge(status, call, permit, facts, settings, own))
   })
   // Callers choose how fast they send. A server may answer a client stream only when its caller has ended it.
   if (call.method.pattern === 'clientStream') permit.slowSince = undefined
@@ -140,7 +151,11 @@ function watch(call: ClientCall, circuit: Circuit, permit: Permit, facts: CallFa
       if (!permit.spent) circuit.settle(permit, 'success')
     })
   }
-  return judged
+}
+
+// Apart, because a function with a closure in it costs each call something, with the option or without.
+function recoverFrom(own: OwnJudge, call: ClientCall, next: Next): Promise<Status> {
+  return call.recover(next, () => (own.problem === undefined ? undefined : wrongVerdict(own.problem)))
 }
 
 function judge(
@@ -148,15 +163,15 @@ function judge(
   call: ClientCall,
   permit: Permit,
   facts: CallFacts,
-  { isFailure, clock }: Settings,
-  judged: Judged,
+  { clock }: Settings,
+  own: OwnJudge | undefined,
 ): Verdict {
-  if (isFailure === undefined) return verdictOf(status, facts, permit.since, clock)
+  if (own === undefined) return verdictOf(status, facts, permit.since, clock)
   if (saysNothing(status)) return 'nothing'
   try {
-    return ownVerdict(isFailure(status, call))
+    return ownVerdict(own.isFailure(status, call))
   } catch (error) {
-    judged.problem = error
+    own.problem = error
     return verdictOf(status, facts, permit.since, clock)
   }
 }
