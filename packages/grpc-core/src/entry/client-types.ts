@@ -1,6 +1,7 @@
 import type { CallOptions as GrpcCallOptions, Metadata } from '@grpc/grpc-js'
 import type { StreamCall, UnaryCall } from '../calls/call-handle.ts'
 import type { ClientInterceptorLike } from '../compose/compose.ts'
+import type { DescribedMethods } from './described-methods.ts'
 
 /** Options of one call. grpc-js's own, and settings made by a `CallOption`, may be spread in. */
 export interface ClientCallOptions
@@ -47,10 +48,12 @@ export type ClientMethod<M> = M extends {
 
 /**
  * A client typed from a service definition. Each method goes by its name in the definition and by that name with a small
- * first letter (`SayHello` and `sayHello`).
+ * first letter (`SayHello` and `sayHello`). Where the definition's type names no method, any name is one.
  */
-export type ServiceClient<D> = {
-  readonly [K in keyof D]: ClientMethod<D[K]>
+export type ServiceClient<D> = [keyof DescribedMethods<D>] extends [never] ? ClientOf<D> : ClientOf<DescribedMethods<D>>
+
+type ClientOf<M> = {
+  readonly [K in keyof M]: ClientMethod<M[K]>
 } & {
-  readonly [K in keyof D as K extends string ? Uncapitalize<K> : never]: ClientMethod<D[K]>
+  readonly [K in keyof M as K extends string ? Uncapitalize<K> : never]: ClientMethod<M[K]>
 }

@@ -4,7 +4,9 @@ import type {
   ServerUnaryCall,
   ServerWritableStream,
   sendUnaryData,
+  UntypedServiceImplementation,
 } from '@grpc/grpc-js'
+import type { DescribedMethods } from './described-methods.ts'
 
 /** A handler as an application wrote it. */
 export type AnyHandler = (call: never, callback: never) => unknown
@@ -34,6 +36,15 @@ export type ServerStreamHandler<Q, R> = (call: ServerWritableStream<Q, R>) => St
 /** Reads requests by events or `for await`; answers as a server-streaming handler does. */
 export type BidiHandler<Q, R> = (call: ServerDuplexStream<Q, R>) => StreamAnswer<R> | Promise<StreamAnswer<R>>
 
+/**
+ * A handler where the definition's type does not say which sides stream, as with proto-loader. A handler of any kind fits; one
+ * written in place sees a call that has the members of all kinds.
+ */
+export type DynamicHandler<Q, R> = (
+  call: ServerUnaryCall<Q, R> & ServerReadableStream<Q, R> & ServerWritableStream<Q, R> & ServerDuplexStream<Q, R>,
+  callback: sendUnaryData<R>,
+) => R | StreamAnswer<R> | Promise<R | StreamAnswer<R>>
+
 /** The handler a method's definition asks for. */
 export type MethodHandler<M> = M extends {
   readonly requestDeserialize: (bytes: Buffer) => infer Q
@@ -42,7 +53,7 @@ export type MethodHandler<M> = M extends {
   readonly responseStream: infer RS
 }
   ? boolean extends QS
-    ? UnaryHandler<Q, R> | ClientStreamHandler<Q, R> | ServerStreamHandler<Q, R> | BidiHandler<Q, R>
+    ? DynamicHandler<Q, R>
     : QS extends true
       ? RS extends true
         ? BidiHandler<Q, R>
@@ -52,5 +63,14 @@ export type MethodHandler<M> = M extends {
         : UnaryHandler<Q, R>
   : never
 
-/** One handler per method of a service definition. A method left out answers UNIMPLEMENTED. */
-export type Handlers<D> = { [K in keyof D]?: MethodHandler<D[K]> }
+/**
+ * One handler per method of a service definition, by its name there or that name with a small first letter. A method left out
+ * answers UNIMPLEMENTED. A definition whose type names no method takes any handlers.
+ */
+export type Handlers<D> = [keyof DescribedMethods<D>] extends [never]
+  ? UntypedServiceImplementation
+  : HandlersOf<DescribedMethods<D>>
+
+type HandlersOf<M> = { [K in keyof M]?: MethodHandler<M[K]> } & {
+  [K in keyof M as K extends string ? Uncapitalize<K> : never]?: MethodHandler<M[K]>
+}

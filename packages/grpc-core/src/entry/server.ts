@@ -76,7 +76,6 @@ export class StackServer extends Server {
    *   method without an entry.
    */
   override addService<D extends ServiceDefinition>(definition: D, handlers: Handlers<D>): void
-  override addService(definition: ServiceDefinition, implementation: UntypedServiceImplementation): void
   override addService(definition: ServiceDefinition, implementation: object): void {
     // grpc-js refuses what is no definition.
     if (typeof definition === 'object' && definition !== null) this.#methods.announce(definition)
