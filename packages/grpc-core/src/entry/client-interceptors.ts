@@ -9,6 +9,7 @@ import { type ChannelFacts, UNKNOWN_CHANNEL } from '../grpc-js/channel-facts.ts'
 import type { ClientPlan } from '../objects/client-plan.ts'
 import { openPlanned } from '../objects/object-call.ts'
 import { checkCopy, markCopy } from '../runtime/copies.ts'
+import { toEpochMs } from '../runtime/deadline.ts'
 import { planClient } from './plan-client.ts'
 
 /**
@@ -39,9 +40,14 @@ export function fuseClient(list: readonly Interceptor[], facts: ChannelFacts): g
       plans.set(definition.path, plan)
     }
     // grpc-js asks for its class, whose private members a type of ours cannot have; it uses only the interface.
-    return openCall(plan, options, nextCall, facts) as grpc.InterceptingCall
+    return openCall(plan, withOwnDeadline(options), nextCall, facts) as grpc.InterceptingCall
   }
   return markCopy(markStack(fused, 'clientInterceptors', list))
+}
+
+/** A caller may move its `Date` on for the next call; grpc-js reads it whenever an attempt starts. */
+function withOwnDeadline(options: grpc.InterceptorOptions): grpc.InterceptorOptions {
+  return typeof options.deadline === 'object' ? { ...options, deadline: toEpochMs(options.deadline) } : options
 }
 
 /**

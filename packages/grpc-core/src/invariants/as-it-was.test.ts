@@ -52,6 +52,23 @@ describe('invariant 8: what the caller gave is as it was at the call', () => {
       expect([...failed.keys()].sort()).toEqual(['user1', 'user2', 'user3'])
     })
 
+    it.each(patterns)('a deadline as a Date that is moved for the next call: %s', async (pattern) => {
+      let failed = 0
+      await using server = await startTestServer({
+        behaviour: async (rpc) => {
+          if (failed++ < failures) rpc.end({ code: 14 })
+          else await echo(rpc)
+        },
+      })
+      const deadline = new Date(Date.now() + 60_000)
+      const { done } = startRpc(server.client(...interceptors), pattern, {
+        options: { deadline },
+        requests: [{ n: 1 }],
+      })
+      deadline.setTime(0)
+      expect((await done).status?.code).toBe(0)
+    })
+
     it.each(singles)('a request object that is used again for the next call: %s', async (pattern) => {
       const seen = new Map<string, number>()
       await using server = await startTestServer({
