@@ -285,6 +285,13 @@ describe.each(['serverStream', 'bidi'] as const)('response stream, %s', (pattern
 })
 
 describe('keys', () => {
+  it('end the call where a promise of one rejects, and reject nowhere else', async () => {
+    await using server = await startTestServer()
+    // @ts-expect-error: no key
+    const client = server.client(circuitBreaker({ key: () => Promise.reject(new Error('boom')) }))
+    expect((await runRpc(client, 'unary')).status?.code).toBe(Code.INTERNAL)
+  })
+
   // reference: symbol 87
   it('are target and service by default, target and path per method; the target where it is known', async () => {
     const byService = circuitBreaker()

@@ -199,6 +199,8 @@ function entryFinder({ key }: Settings, circuits: Circuits): (call: ClientCall) 
   if (typeof key === 'function') {
     return (call) => {
       const own: unknown = key(call)
+      // It is refused as a key; what it rejects with would be an unhandled rejection.
+      if (isThenable(own)) own.then(undefined, () => undefined)
       if (typeof own !== 'string') throw new TypeError(`circuitBreaker: "key" must return a string, got ${String(own)}`)
       return circuits.obtain(own)
     }

@@ -1,5 +1,5 @@
 import type { Call } from '@grpc-stack/grpc-core'
-import { quoted } from '@grpc-stack/grpc-core/authoring'
+import { isThenable, quoted } from '@grpc-stack/grpc-core/authoring'
 import { digest } from './digest.ts'
 import { type KeyFunction, peerKey, unlimited } from './keys.ts'
 
@@ -18,5 +18,7 @@ export function resolveKey(where: string, keyOf: KeyFunction, call: Call): strin
   }
   if (key === unlimited) return undefined
   if (key === undefined || key === '') return peerKey(keyOf, call)
+  // A promise may reject later, which would end the process.
+  if (isThenable(key)) key.then(undefined, () => undefined)
   throw new TypeError(`${where}: the key must be a string, got ${quoted(key)}`)
 }

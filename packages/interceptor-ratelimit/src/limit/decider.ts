@@ -1,5 +1,5 @@
 import type { Call } from '@grpc-stack/grpc-core'
-import { quoted } from '@grpc-stack/grpc-core/authoring'
+import { isThenable, quoted } from '@grpc-stack/grpc-core/authoring'
 import { sameKey } from '../keys/key-traits.ts'
 import { peerKey } from '../keys/keys.ts'
 import { resolveKey } from '../keys/resolve-key.ts'
@@ -104,5 +104,7 @@ function shareOf(limit: Limit, share: number): Limit {
 
 export function checkedCost(name: string, cost: unknown): number {
   if (typeof cost === 'number' && cost >= 0) return cost
+  // A promise may reject later, which would end the process.
+  if (isThenable(cost)) cost.then(undefined, () => undefined)
   throw new TypeError(`rateLimit: the cost of limit "${name}" must be a number ≥ 0, got ${quoted(cost)}`)
 }

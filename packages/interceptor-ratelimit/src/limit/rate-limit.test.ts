@@ -289,6 +289,10 @@ describe('it fails closed', () => {
     ['a key that is no string', { rate: 9, key: () => 7 }],
     // @ts-expect-error: no key
     ['a key that is promised', { rate: 9, key: async () => 'late' }],
+    // @ts-expect-error: no key
+    ['a key whose promise rejects', { rate: 9, key: () => Promise.reject(new Error('boom')) }],
+    // @ts-expect-error: no cost
+    ['a cost whose promise rejects', { rate: 9, cost: () => Promise.reject(new Error('boom')) }],
     ['a cost that is no number', { rate: 9, cost: () => Number.NaN }],
     ['a negative cost', { rate: 9, cost: () => -1 }],
   ])('%s ends the RPC', async (_name, options) => {
