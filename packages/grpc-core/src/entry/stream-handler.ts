@@ -40,7 +40,10 @@ export function adaptStream(handler: AnyHandler, reads: boolean): AnyHandler {
 export function iterateSafely(
   call: ServerReadableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>,
 ): void {
-  call[Symbol.asyncIterator] = () => call.iterator({ destroyOnReturn: false }) as AsyncGenerator<unknown>
+  const iterator = call.iterator
+  // Whether the loop asks for it, or the handler returns `call.iterator()` as its responses.
+  call.iterator = (options) => iterator.call(call, { destroyOnReturn: false, ...options })
+  call[Symbol.asyncIterator] = () => call.iterator() as AsyncGenerator<unknown>
 }
 
 function responsesIn(value: unknown): Responses | undefined {

@@ -320,6 +320,12 @@ describe('an RPC with a stream of responses, of which the handler sends them its
   }
 })
 
+it('the requests themselves can be returned as the responses, by their iterator', async () => {
+  const client = await serve(bothStreams({ chat: (call: Loose & { iterator(): unknown }) => call.iterator() }))
+  const names = Array.from({ length: 20 }, (_, i) => ({ name: String(i) }))
+  expect(await collect(client.chat(names))).toEqual(names)
+})
+
 describe('an RPC with a stream of responses, of which the handler returns them', () => {
   for (const [way, make] of Object.entries(waysOfStreams)) {
     it.each(Object.entries(returningResponses))(`has those: ${way}, returning %s`, async (_what, handler) => {
