@@ -117,6 +117,15 @@ describe('the test server', () => {
     expect((await rpc.done).status?.code).toBe(Code.UNAVAILABLE)
   })
 
+  it.each(['interceptor', 'behavior', 'interceptors'])(
+    'refuses a wrong option "%s", which would leave it without interceptors',
+    async (name) => {
+      await expect(startTestServer({ [name]: undefined })).rejects.toThrow(
+        `startTestServer: ${name === 'interceptors' ? '' : 'unknown '}option "${name}"`,
+      )
+    },
+  )
+
   it('says when a behaviour failed', async () => {
     const own = await startTestServer({ behaviour: () => Promise.reject(new Error('oops')) })
     expect((await runRpc(own.client(), 'unary')).status?.code).toBe(Code.UNKNOWN)

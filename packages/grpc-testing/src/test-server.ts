@@ -165,6 +165,7 @@ const OWN_CONNECTION: ChannelOptions = { 'grpc.use_local_subchannel_pool': 1 }
  *     await server.stop()
  */
 export async function startTestServer(options: TestServerOptions = {}): Promise<TestServer> {
+  checkOptions(options)
   const interceptors = options.interceptors ?? []
   const server = options.stock
     ? new Server({ ...options.serverOptions, interceptors: core.serverInterceptors(...interceptors) })
@@ -187,6 +188,27 @@ export async function startTestServer(options: TestServerOptions = {}): Promise<
     )
   })
   return new TestServer(server, port, shared, options.channelCredentials ?? credentials.createInsecure())
+}
+
+const OPTIONS: readonly string[] = [
+  'interceptors',
+  'stock',
+  'behaviour',
+  'unmatched',
+  'serverOptions',
+  'credentials',
+  'channelCredentials',
+] satisfies (keyof TestServerOptions)[]
+
+/** A test whose interceptors were lost on the way would pass. */
+function checkOptions(options: TestServerOptions): void {
+  const unknown = Object.keys(options).find((name) => !OPTIONS.includes(name))
+  if (unknown !== undefined) {
+    throw new TypeError(`startTestServer: unknown option "${unknown}"; known are ${OPTIONS.join(', ')}`)
+  }
+  if ('interceptors' in options && options.interceptors === undefined) {
+    throw new TypeError('startTestServer: option "interceptors" is undefined; leave it out, or write [], for none')
+  }
 }
 
 interface Connections {

@@ -1,7 +1,7 @@
 import { status as Code, Metadata } from '@grpc/grpc-js'
 import { addDetails, retryInfo } from '@grpc-stack/error-details'
 import type { ClientCall, Interceptor, MethodInfo, Next, Status } from '@grpc-stack/grpc-core'
-import { isThenable, kindOf, Listeners, named } from '@grpc-stack/grpc-core/authoring'
+import { isThenable, kindOf, Listeners, named, quoted } from '@grpc-stack/grpc-core/authoring'
 import { type CircuitBreakerOptions, readBreakerOptions, type Settings } from './breaker-options.ts'
 import {
   Circuit,
@@ -101,12 +101,13 @@ export function circuitBreaker(options: CircuitBreakerOptions = {}): CircuitBrea
   }
 
   return Object.assign(named('circuitBreaker', intercept, { side: 'client' }), {
-    state: (key: string) => find(key)?.circuit.state() ?? (forcedAll > 0 ? 'open' : 'unused'),
-    snapshot: (key: string) => find(key)?.circuit.snapshot(),
+    state: (...keys: [key: string]) =>
+      find(keyIn('state', keys))?.circuit.state() ?? (forcedAll > 0 ? 'open' : 'unused'),
+    snapshot: (...keys: [key: string]) => find(keyIn('snapshot', keys))?.circuit.snapshot(),
     keys: () => circuits.all().map(({ key }) => key),
     on: events.on.bind(events) as CircuitBreaker['on'],
-    forceOpen(key?: string) {
-      if (key !== undefined) return pin(find(key) ?? unknownKey(key, circuits))
+    forceOpen(...keys: [key?: string]) {
+      if (keys.length > 0) return pin(find(keyIn('forceOpen', keys)) ?? unknownKey(keyIn('forceOpen', keys), circuits))
       forcedAll++
       for (const { circuit } of circuits.all()) circuit.force()
       return once(() => {
@@ -114,8 +115,8 @@ export function circuitBreaker(options: CircuitBreakerOptions = {}): CircuitBrea
         for (const { circuit } of circuits.all()) circuit.release()
       })
     },
-    reset(key?: string) {
-      const entries = key === undefined ? circuits.all() : [find(key)]
+    reset(...keys: [key?: string]) {
+      const entries = keys.length === 0 ? circuits.all() : [find(keyIn('reset', keys))]
       for (const entry of entries) entry?.circuit.reset()
     },
   })
@@ -219,6 +220,14 @@ function entryFinder({ key }: Settings, circuits: Circuits): (call: ClientCall) 
     } else found.entry.used = true
     return found.entry
   }
+}
+
+/** A key that was not found, as in `forceOpen(process.env.KEY)`, must not stand for all circuits. */
+function keyIn(control: string, [key]: readonly unknown[]): string {
+  if (typeof key === 'string') return key
+  throw new TypeError(
+    `circuitBreaker.${control}: the key must be a text such as "catalog:50051/shop.v1.Catalog", got ${quoted(key)}`,
+  )
 }
 
 /** Most keys that an error lists. */

@@ -119,6 +119,17 @@ describe('a circuit is found', () => {
     two.close()
   })
 
+  it('by a text alone: a key that was not found does not stand for all circuits', async () => {
+    const breaker = circuitBreaker()
+    await runRpc(server.client(breaker), 'unary')
+    for (const key of [undefined, null, 5] as never[]) {
+      for (const control of ['state', 'snapshot', 'forceOpen', 'reset'] as const) {
+        expect(() => breaker[control](key)).toThrow(`circuitBreaker.${control}: the key must be a text`)
+      }
+    }
+    expect(breaker.state(SERVICE)).toBe('closed')
+  })
+
   it('or forceOpen says that there is none, and which there are', async () => {
     const breaker = circuitBreaker()
     expect(() => breaker.forceOpen('localhost:1/a.v1.B')).toThrow(

@@ -1,5 +1,5 @@
 import { status as Code } from '@grpc/grpc-js'
-import { createClient, type Interceptor, RpcError } from '@grpc-stack/grpc-core'
+import { createClient, type Interceptor, RpcError, serverInterceptors } from '@grpc-stack/grpc-core'
 import {
   type Behaviour,
   echo,
@@ -277,6 +277,14 @@ describe.each(singleRequests)('hedge, %s', (pattern) => {
     expect((await rpc.done).status?.code).toBe(Code.OK)
     expect(behaviour.seen).toHaveLength(3)
   })
+})
+
+it('is called hedge, by itself and where a server refuses it', () => {
+  const interceptor = hedge({ delayMs: 1, idempotent: '*' })
+  expect(interceptor.name).toBe('hedge')
+  expect(() => serverInterceptors(interceptor as Interceptor)).toThrow(
+    'interceptor 0 is hedge, which is for clients: give it to interceptChannel()',
+  )
 })
 
 describe('hedge', () => {

@@ -98,7 +98,9 @@ const PREVIOUS_ATTEMPTS = 'grpc-previous-rpc-attempts'
  */
 export function hedge(options: HedgeOptions): Interceptor<ClientCall> {
   const { policyFor, contract } = readHedgeOptions(options)
-  return select((method) => !method.requestStream && policyFor(method) !== undefined, contract)
+  const hedging = select((method) => !method.requestStream && policyFor(method) !== undefined, contract)
+  // Errors and names tell of what the user wrote, not of what it is made of.
+  return named(WHERE, hedging as Interceptor<ClientCall>, { side: 'client' })
 }
 
 function readHedgeOptions(options: HedgeOptions): { policyFor: PolicyFor; contract: Hedge } {
@@ -119,7 +121,7 @@ function readHedgeOptions(options: HedgeOptions): { policyFor: PolicyFor; contra
   }
   const shared = read.budget ?? new RetryBudget(config?.throttling ?? { clock })
   const contract = new Hedge(policyFor, shared === false ? undefined : shared, clock, onHedge)
-  return { policyFor, contract: named(WHERE, contract, { side: 'client' }) }
+  return { policyFor, contract: named(WHERE, contract) }
 }
 
 type PolicyFor = (method: MethodInfo) => HedgingPolicy | undefined

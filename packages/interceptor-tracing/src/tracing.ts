@@ -1,5 +1,5 @@
 import type { Interceptor } from '@grpc-stack/grpc-core'
-import { type ObserverPlace, observe } from '@grpc-stack/grpc-core/authoring'
+import { type ObserverPlace, observe, withMatchers } from '@grpc-stack/grpc-core/authoring'
 import { containTracing } from './containment.ts'
 import { readTracingOptions, type TracingOptions } from './options.ts'
 import { RpcTracer } from './rpc-tracer.ts'
@@ -48,6 +48,7 @@ export function tracing(options: TracingOptions = {}): Tracing {
   const interceptor = observe('tracing', tracer, {
     contained: { failed: (error, where, call) => contained.failed(error, PLACES[where], call) },
   })
+  withMatchers(interceptor, { methods: settings.methods })
   Object.defineProperty(interceptor, 'failures', { get: () => contained.failures, enumerable: true })
   return interceptor as Tracing
 }

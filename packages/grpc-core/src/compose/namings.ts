@@ -1,3 +1,4 @@
+import { ownFunction } from '../contract/interceptor-marks.ts'
 import type { MethodInfo } from '../contract/method.ts'
 
 /** A matcher made ready: asked once per method path, never per call. */
@@ -36,7 +37,9 @@ export function namingsOf(value: unknown): readonly Naming[] {
  *   matchers of its own. Others, and undefined, are passed over. A function is asked for them when a server binds.
  */
 export function withMatchers<T extends object>(holder: T, matchers: Matchers | (() => Matchers)): T {
-  return Object.defineProperty(holder, MATCHERS, { value: matchers, configurable: true })
+  // What a server is given is unwrapped, and then the stand-in that `named` made is gone.
+  Object.defineProperty(ownFunction(holder), MATCHERS, { value: matchers, configurable: true })
+  return holder
 }
 
 export type Matchers = Readonly<Record<string, unknown>>

@@ -82,11 +82,15 @@ export class RegisteredMethods {
   }
 }
 
+function sentences(problems: readonly string[]): string {
+  return problems.map((problem) => (problem.endsWith('?') ? problem : `${problem}.`)).join(' ')
+}
+
 function mismatch(where: string, problems: readonly string[], methods: readonly RegisteredMethod[]): TypeError {
   const services = [...new Set(methods.map(({ service }) => service))]
   const known = services.length === 0 ? 'no service; add services before it binds' : services.join(', ')
   return new TypeError(
-    `${where}: the interceptors do not fit what the server serves: ${problems.join('. ')}. It serves ${known}. For a list of ` +
+    `${where}: the interceptors do not fit what the server serves: ${sentences(problems)} It serves ${known}. For a list of ` +
       'interceptors that several servers share, createServer({ unmatched: "warn" }) warns of names without a method',
   )
 }
