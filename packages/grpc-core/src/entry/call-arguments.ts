@@ -1,5 +1,5 @@
 import { isMetadata } from '../contract/given-status.ts'
-import { toEpochMs } from '../runtime/deadline.ts'
+import { endAfter, toEpochMs } from '../runtime/deadline.ts'
 import { show } from '../runtime/show.ts'
 import type { ClientCallOptions } from './client-types.ts'
 
@@ -46,7 +46,7 @@ export function checkArguments(path: string, options: ClientCallOptions, more: r
 
 /** When a call ends by its options, in epoch milliseconds: the earlier of the two. */
 export function endOf(timeoutMs: number | undefined, deadline: Date | number | undefined): number {
-  return Math.min(toEpochMs(deadline), timeoutMs === undefined ? Number.POSITIVE_INFINITY : Date.now() + timeoutMs)
+  return Math.min(toEpochMs(deadline), endAfter(timeoutMs))
 }
 
 function isNumber(value: unknown): boolean {

@@ -45,9 +45,11 @@ export function fuseClient(list: readonly Interceptor[], facts: ChannelFacts): g
   return markCopy(markStack(fused, 'clientInterceptors', list))
 }
 
-/** A caller may move its `Date` on for the next call; grpc-js reads it whenever an attempt starts. */
+/** As a number that grpc-js can send. A caller may move its `Date` on for the next call, and grpc-js reads it at each attempt. */
 function withOwnDeadline(options: grpc.InterceptorOptions): grpc.InterceptorOptions {
-  return typeof options.deadline === 'object' ? { ...options, deadline: toEpochMs(options.deadline) } : options
+  if (options.deadline === undefined) return options
+  const deadline = toEpochMs(options.deadline)
+  return deadline === options.deadline ? options : { ...options, deadline }
 }
 
 /**

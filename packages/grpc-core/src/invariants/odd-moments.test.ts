@@ -1,8 +1,17 @@
 import { status as Code } from '@grpc/grpc-js'
 import { manual, patterns, runRpc, startRpc, startTestServer } from '@grpc-stack/grpc-testing'
-import { describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { until } from '../../test/observing.ts'
-import type { ClientCall, Interceptor } from '../index.ts'
+import { type ClientCall, type ClientInterceptor, createClient, type Interceptor } from '../index.ts'
+
+const escaped: unknown[] = []
+const catchEscaped = (error: unknown): void => void escaped.push(error)
+beforeAll(() => {
+  process.on('unhandledRejection', catchEscaped).on('uncaughtException', catchEscaped)
+})
+afterAll(() => {
+  process.removeListener('unhandledRejection', catchEscaped).removeListener('uncaughtException', catchEscaped)
+})
 
 const hanging: Interceptor = () => new Promise(() => undefined)
 const whole = { requests: [{ n: 1 }] }
@@ -14,6 +23,75 @@ describe('a deadline that is no time', () => {
       const rpc = await runRpc(server.client(hanging), pattern, { ...whole, options: { deadline } })
       expect(rpc.status?.code).toBe(Code.DEADLINE_EXCEEDED)
     }
+  })
+})
+
+const returning: Interceptor = (_call, next) => next()
+const late: Interceptor = async (_call, next) => {
+  await Promise.resolve()
+  return next()
+}
+const object: ClientInterceptor = {
+  interceptUnaryUnary: (continuation, details, request) => continuation(details, request),
+  interceptUnaryStream: (continuation, details, request) => continuation(details, request),
+  interceptStreamUnary: (continuation, details, requests) => continuation(details, requests),
+  interceptStreamStream: (continuation, details, requests) => continuation(details, requests),
+}
+const stacks = { 'next() returned': [returning], 'next() called late': [late], 'an interceptor object': [object] }
+
+// grpc-js throws on the first two where no caller can catch it (deadline.ts, 1.14), which ends the process.
+describe.each(Object.entries(stacks))('a deadline that grpc-js cannot send, with %s', (_, stack) => {
+  it.each(patterns)('ends the call at once if it is no number: %s', async (pattern) => {
+    await using server = await startTestServer()
+    const rpc = await runRpc(server.client(...stack), pattern, { ...whole, options: { deadline: Number.NaN } })
+    await server.stop()
+    expect([rpc.status?.code, escaped]).toEqual([Code.DEADLINE_EXCEEDED, []])
+  })
+
+  it.each(patterns)('is none if it is too far away: %s', async (pattern) => {
+    await using server = await startTestServer()
+    const setting: Interceptor<ClientCall> = (call, next) => {
+      call.deadline = Number.MAX_VALUE
+      return next()
+    }
+    const client = server.client(...stack)
+    const codes = [
+      await runRpc(client, pattern, { ...whole, options: { deadline: Number.MAX_SAFE_INTEGER } }),
+      await runRpc(server.client(setting, ...stack), pattern, whole),
+    ].map(({ status }) => status?.code)
+    expect([codes, escaped]).toEqual([[Code.OK, Code.OK], []])
+  })
+
+  it.each(patterns)('is none if it is null, as to grpc-js: %s', async (pattern) => {
+    await using server = await startTestServer()
+    const options = { deadline: null as unknown as number }
+    const rpc = await runRpc(server.client(...stack), pattern, { ...whole, options })
+    expect(rpc.status?.code).toBe(Code.OK)
+  })
+
+  it.each(patterns)('is refused at the call if it is of another type: %s', async (pattern) => {
+    await using server = await startTestServer()
+    const options = { deadline: '2030-01-01' as unknown as number }
+    expect(() => startRpc(server.client(...stack), pattern, { ...whole, options })).toThrow(
+      'deadline must be a number of epoch milliseconds or a Date, got "2030-01-01"',
+    )
+  })
+})
+
+describe('a timeout that is too long to send', () => {
+  it('is none, in createClient and in the details of an interceptor object', async () => {
+    const rewriting: ClientInterceptor = {
+      interceptUnaryUnary: (continuation, details, request) =>
+        continuation(details.with({ timeoutMs: Number.MAX_VALUE }), request),
+    }
+    await using server = await startTestServer()
+    for (const channel of [server.channel(), server.channel(returning), server.channel(rewriting)]) {
+      const client = createClient(server.definition, channel)
+      for (const timeoutMs of [Number.MAX_VALUE, Number.MAX_SAFE_INTEGER, Number.POSITIVE_INFINITY]) {
+        expect((await client.unary({}, { timeoutMs }).status).code).toBe(Code.OK)
+      }
+    }
+    expect(escaped).toEqual([])
   })
 })
 

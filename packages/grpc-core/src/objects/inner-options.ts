@@ -1,7 +1,7 @@
 import type { InterceptorOptions, Metadata } from '@grpc/grpc-js'
 import type { ClientCall, Compression, Interceptor } from '../contract/call.ts'
 import type { ChannelFacts } from '../grpc-js/channel-facts.ts'
-import { toEpochMs } from '../runtime/deadline.ts'
+import { endAfter, toEpochMs } from '../runtime/deadline.ts'
 import type { ClientCallValues } from './client-call-details.ts'
 import type { ClientPlan, ObjectLayer } from './client-plan.ts'
 
@@ -44,8 +44,7 @@ export function innerCall(
 function optionsFor(details: ClientCallValues, outer: InterceptorOptions): InterceptorOptions {
   const { parent: _parent, credentials: _credentials, ...options } = outer
   options.method_definition = { ...options.method_definition, path: details.method }
-  const timeout = details.timeoutMs === undefined ? Number.POSITIVE_INFINITY : Date.now() + details.timeoutMs
-  const deadline = Math.min(toEpochMs(outer.deadline), details.deadline, timeout)
+  const deadline = Math.min(toEpochMs(outer.deadline), toEpochMs(details.deadline), endAfter(details.timeoutMs))
   if (deadline !== Number.POSITIVE_INFINITY) options.deadline = deadline
   return details.credentials === undefined ? options : { ...options, credentials: details.credentials }
 }

@@ -1,12 +1,33 @@
 import type { Deadline } from '@grpc/grpc-js'
 import { show } from './show.ts'
 
-/** A deadline as grpc-js takes it, in epoch milliseconds; `Infinity` for none. */
-export function toEpochMs(deadline: Deadline | undefined): number {
-  if (deadline === undefined) return Number.POSITIVE_INFINITY
-  const value = typeof deadline === 'number' ? deadline : deadline.getTime()
+/**
+ * gRPC writes a timeout with at most eight digits, so that the longest is 99999999 hours. Of a later deadline grpc-js throws where no
+ * caller can catch it, which ends the process (deadline.ts, 1.14).
+ */
+const LATEST = 1e8 * 3_600_000
+
+/**
+ * A deadline that was given in one of the ways that grpc-js takes, in epoch milliseconds; `Infinity` for none.
+ * @throws TypeError if it is of another type.
+ */
+export function toEpochMs(deadline: Deadline | null | undefined): number {
+  if (deadline === undefined || deadline === null) return Number.POSITIVE_INFINITY
+  const value: unknown = typeof deadline === 'number' ? deadline : deadline.getTime?.()
+  if (typeof value !== 'number') {
+    throw new TypeError(`deadline must be a number of epoch milliseconds or a Date, got ${show(deadline)}`)
+  }
   // grpc-js takes what is no time for a deadline that has passed (resolving-call.ts).
-  return Number.isNaN(value) ? 0 : value
+  return Number.isNaN(value) ? 0 : sendable(value)
+}
+
+/** When so many milliseconds have passed, as a deadline; `Infinity` for none. */
+export function endAfter(timeoutMs: number | undefined): number {
+  return timeoutMs === undefined ? Number.POSITIVE_INFINITY : sendable(Date.now() + timeoutMs)
+}
+
+function sendable(deadline: number): number {
+  return deadline < LATEST ? deadline : Number.POSITIVE_INFINITY
 }
 
 export interface DeadlineTimer {
@@ -36,6 +57,6 @@ export function startTimer(delayMs: number, onDeadline: () => void): DeadlineTim
 /** @throws TypeError if it is no time. */
 export function checkDeadline(deadline: unknown): number {
   const value = deadline instanceof Date ? deadline.getTime() : deadline
-  if (typeof value === 'number' && !Number.isNaN(value)) return value
+  if (typeof value === 'number' && !Number.isNaN(value)) return sendable(value)
   throw new TypeError(`call.deadline: expected epoch milliseconds, got ${show(deadline)}`)
 }
