@@ -1,11 +1,15 @@
 import { parseArgs } from 'node:util'
 import { worldNames } from './fuzz/stacks.ts'
 
+export const partNames = ['rpcs', 'connections', 'peers', 'hostile', 'soak'] as const
+
+export type PartName = (typeof partNames)[number]
+
 export interface ChaosOptions {
   readonly seed: number
+  readonly quick: boolean
+  readonly parts: readonly PartName[]
   readonly fuzzMs: number
-  readonly proxiedMs: number
-  readonly rawMs: number
   readonly soakMs: number
   readonly scripts: number
   readonly lanes: number
@@ -15,14 +19,16 @@ export interface ChaosOptions {
 }
 
 export const USAGE = `npm run chaos -- <options>
-  --quick          about a minute: what the continuous integration runs
+  --quick          less than four minutes: what the continuous integration runs
+  --parts A,B      only these parts of the run: ${partNames.join(', ')}
+  --seed N         what is random follows from it. Default: by chance; it is printed
   --minutes N      how long to make up random RPCs. Default: 5
-  --seed N         the seed of the first RPC, the next has the next. Default: by chance; it is printed
-  --scripts N      at most so many RPCs and nothing else; with --seed, 1 repeats one
+  --scripts N      at most so many random RPCs and nothing else; with --seed, 1 repeats one
   --script FILE    run the script in this file, in the form in which one is printed, and nothing else
   --worlds A,B     only these ways to run a script: ${worldNames.join(', ')}
   --lanes N        scripts at the same time. Default: 4
-  --soak S         also call through the full stack for so many seconds, and watch what grows. Default: 60, not with --quick
+  --seconds N      how long to soak. Default: 60
+  --hours N        the same, in hours
   --write          put the tables into docs/reliability.md`
 
 /** @throws Error that says which option is wrong. */
@@ -31,36 +37,45 @@ export function readArguments(args: readonly string[]): ChaosOptions {
     args: [...args],
     options: {
       quick: { type: 'boolean', default: false },
-      minutes: { type: 'string' },
+      parts: { type: 'string' },
       seed: { type: 'string' },
+      minutes: { type: 'string' },
       scripts: { type: 'string' },
       script: { type: 'string' },
       worlds: { type: 'string' },
       lanes: { type: 'string' },
-      soak: { type: 'string' },
+      seconds: { type: 'string' },
+      hours: { type: 'string' },
       write: { type: 'boolean', default: false },
     },
   })
   const { quick, script, write } = values
-  const minutes = numberOf('minutes', values.minutes, quick ? 0.4 : 5)
-  const worlds = values.worlds?.split(',')
-  for (const name of worlds ?? []) {
-    if (!worldNames.includes(name)) throw new Error(`--worlds: there is no "${name}"`)
-  }
   const scriptsOnly = script !== undefined || values.scripts !== undefined
-  const share = (quickMs: number, ms: number): number => (scriptsOnly ? 0 : quick ? quickMs : ms)
+  const seconds = numberOf('seconds', values.seconds, quick ? 10 : 60)
   return {
     seed: numberOf('seed', values.seed, Math.floor(Math.random() * 2 ** 31)),
-    fuzzMs: minutes * 60_000,
-    proxiedMs: share(8_000, 60_000),
-    rawMs: share(20_000, 300_000),
-    soakMs: numberOf('soak', values.soak, share(0, 60)) * 1000,
+    quick,
+    parts: namesOf('parts', values.parts, partNames) ?? (scriptsOnly ? ['rpcs'] : partNames),
+    fuzzMs: numberOf('minutes', values.minutes, quick ? 0.4 : 5) * 60_000,
+    soakMs: values.hours === undefined ? seconds * 1000 : numberOf('hours', values.hours, 0) * 3_600_000,
     scripts: numberOf('scripts', values.scripts, Number.POSITIVE_INFINITY),
     lanes: numberOf('lanes', values.lanes, 4),
-    worlds,
+    worlds: namesOf('worlds', values.worlds, worldNames),
     script,
     write,
   }
+}
+
+function namesOf<Name extends string>(
+  option: string,
+  text: string | undefined,
+  all: readonly Name[],
+): Name[] | undefined {
+  return text?.split(',').map((name) => {
+    const found = all.find((one) => one === name)
+    if (found === undefined) throw new Error(`--${option}: there is no "${name}"`)
+    return found
+  })
 }
 
 function numberOf(name: string, text: string | undefined, otherwise: number): number {

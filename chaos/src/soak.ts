@@ -1,15 +1,9 @@
 import { play } from './fuzz/play.ts'
 import { scriptOf } from './fuzz/script.ts'
 import { openWorldNamed } from './fuzz/worlds.ts'
+import type { Section } from './section.ts'
 
-export interface SoakResult {
-  readonly calls: number
-  readonly samples: readonly Sample[]
-  /** What has grown, if anything. */
-  readonly grown: readonly string[]
-}
-
-export interface Sample {
+interface Sample {
   readonly heapBytes: number
   /** Sockets, timers and what else keeps a process alive. */
   readonly resources: number
@@ -21,8 +15,14 @@ const SAMPLES = 8
 const HEAP_GROWTH = 1.15
 const RESOURCE_GROWTH = 3
 
+export interface SoakOptions {
+  readonly seed: number
+  readonly ms: number
+  readonly say: (line: string) => void
+}
+
 /** The full stack under random calls for a while: after the first quarter nothing may grow. */
-export async function soak(seed: number, ms: number): Promise<SoakResult> {
+export async function soak({ seed, ms, say }: SoakOptions): Promise<Section> {
   const worlds = await Promise.all(Array.from({ length: LANES }, () => openWorldNamed('full stack')))
   const samples: Sample[] = []
   let next = seed
@@ -51,7 +51,17 @@ export async function soak(seed: number, ms: number): Promise<SoakResult> {
   if (last.resources > first.resources + RESOURCE_GROWTH) {
     grown.push(`handles and timers ${first.resources} to ${last.resources}`)
   }
-  return { calls, samples, grown }
+  for (const what of grown) say(`\nhas grown: ${what}`)
+  return {
+    title: `${calls} random calls of the full stack, one after the other on eight connections:`,
+    head: ['', 'heap, MB', 'handles and timers'],
+    rows: samples.map(({ heapBytes, resources }, at) => [
+      `${at + 1} of ${samples.length}`,
+      (heapBytes / 1e6).toFixed(1),
+      resources,
+    ]),
+    faults: grown.length,
+  }
 }
 
 function sample(): Sample {
