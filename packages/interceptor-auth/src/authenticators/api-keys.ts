@@ -42,6 +42,8 @@ export interface ApiKeysOptions {
   readonly header?: string
   /** With `authorization` as the header: the scheme before the key. Default: none, the value is the key. */
   readonly scheme?: string
+  /** Name of the authenticator, for policy rules, principals and `onDecision`. Default: `apiKeys`. */
+  readonly name?: string
 }
 
 const keyTable = {
@@ -61,6 +63,7 @@ const table = {
   keys: listOf(group(keyTable), { expected: 'a list' }).or(func<Find>()).secret(),
   header: metadataKey.default('x-api-key'),
   scheme: scheme.optional().refusingUndefined('leave it out if the value of the header is the key'),
+  name: text().default('apiKeys'),
 } satisfies OptionTable<ApiKeysOptions>
 
 type ListedKey = OptionsOf<typeof keyTable>
@@ -82,13 +85,13 @@ export function hashApiKey(key: string): string {
  * @throws TypeError for a wrong option.
  */
 export function apiKeys(options: ApiKeysOptions): Authenticator {
-  const { keys, header, scheme } = readOptions('apiKeys', options, table)
+  const { keys, header, scheme, name } = readOptions('apiKeys', options, table)
   const find: (hash: string) => Found | Promise<Found> =
     typeof keys === 'function' ? tellingOutages(keys) : searchIn(keys)
   const prefix = scheme === undefined ? undefined : `${scheme.toLowerCase()} `
   const verdictOf = (key: Found): Verdict => key && withoutHash(key)
   return {
-    name: 'apiKeys',
+    name,
     credential: (call) => {
       const values = call.metadata.get(header)
       return prefix === undefined ? bareCredential(values) : tokenIn(values, prefix)

@@ -44,6 +44,8 @@ export interface IntrospectionOptions extends ClientIdentity {
   readonly fetch?: Fetch
   /** Send tokens and the client's secret over http to other machines. Default: false. */
   readonly allowInsecure?: boolean
+  /** Name of the authenticator, for policy rules, principals and `onDecision`. Default: `introspection`. */
+  readonly name?: string
   /** Default: wall-clock time. `now()` is epoch milliseconds. */
   readonly clock?: WallClock
 }
@@ -63,6 +65,7 @@ const table = {
   maxBytes: bytes({ min: 1 }).default(64 * 1024),
   fetch: fetchOption,
   allowInsecure: flag().default(false),
+  name: text().default('introspection'),
   clock,
 } satisfies OptionTable<IntrospectionOptions>
 
@@ -80,7 +83,7 @@ export function introspection(options: IntrospectionOptions): ((token: string) =
   const address = endpointUrl(WHERE, 'endpoint', read.endpoint, read.allowInsecure)
   const shown = shownUrl(address)
 
-  return shareableAs(WHERE, async (token) => {
+  return shareableAs(read.name, async (token) => {
     const form = formOf(read, { token, token_type_hint: 'access_token' })
     const { status, body } = await outsideRpc(() => fetchJson(address, form, read))
     // A refusal here is of this server's own credentials, and says nothing about the token.

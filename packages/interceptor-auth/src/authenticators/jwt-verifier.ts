@@ -56,6 +56,8 @@ export interface JwtOptions {
   readonly remote?: RemoteKeySetOptions
   /** Take keys over http from other machines. Default: false, since a machine on the path could put in its own. */
   readonly allowInsecure?: boolean
+  /** Name of the authenticator, for policy rules, principals and `onDecision`. Default: `jwt`. */
+  readonly name?: string
   /** Default: wall-clock time. `now()` is epoch milliseconds. */
   readonly clock?: WallClock
   /** Numbers in [0, 1) for the jitter of retries. Default: `Math.random`. */
@@ -87,6 +89,7 @@ const table = {
     .refusingUndefined('leave it out for the claim "sub"'),
   remote: group(remoteTable).default(readOptions(WHERE, {}, remoteTable)),
   allowInsecure: flag().default(false),
+  name: text().default('jwt'),
   clock,
   random: func<() => number>().default(Math.random),
 } satisfies OptionTable<JwtOptions>
@@ -115,7 +118,7 @@ export function jwt(options: JwtOptions): ((token: string) => Promise<Verdict>) 
     ...(maxTokenAgeMs !== undefined && { maxTokenAge: maxTokenAgeMs / 1000 }),
   }
 
-  return shareableAs(WHERE, async (token) => {
+  return shareableAs(read.name, async (token) => {
     const claims = await verified(token, findKey, { ...checks, currentDate: new Date(clock.now()) })
     const name = subject(claims)
     if (typeof name !== 'string' || name === '') throw new InvalidTokenError('jwt: the token names no subject')

@@ -1,6 +1,6 @@
 import type { PeerCertificate } from 'node:tls'
 import type { ServerCall } from '@grpc-stack/grpc-core'
-import { func, LruMap, type OptionTable, oneOf, quoted, readOptions } from '@grpc-stack/grpc-core/authoring'
+import { func, LruMap, type OptionTable, oneOf, quoted, readOptions, text } from '@grpc-stack/grpc-core/authoring'
 import type { Authenticator, Verdict } from '../contract/authenticator.ts'
 import { InvalidTokenError } from '../contract/verifier-errors.ts'
 import { oneOrMore } from '../option-kinds.ts'
@@ -19,6 +19,8 @@ export interface MtlsOptions {
   readonly identity?: CertificateIdentity | readonly CertificateIdentity[]
   /** Whether this identity is known here, such as `(id) => id.startsWith('spiffe://example.org/')`. Default: all are. */
   readonly accept?: (identity: string) => boolean
+  /** Name of the authenticator, for policy rules, principals and `onDecision`. Default: `mtls`. */
+  readonly name?: string
 }
 
 const table = {
@@ -28,6 +30,7 @@ const table = {
   accept: func<NonNullable<MtlsOptions['accept']>>()
     .optional()
     .refusingUndefined('leave it out to accept every certificate that TLS found valid'),
+  name: text().default('mtls'),
 } satisfies OptionTable<MtlsOptions>
 
 /**
@@ -42,12 +45,12 @@ const table = {
 export function mtls(...given: [options?: MtlsOptions]): Authenticator {
   // `mtls(undefined)` is options that were not found, not options left out.
   const options = given.length === 0 ? {} : given[0]
-  const { identity: kinds, accept } = readOptions('mtls', options, table)
+  const { identity: kinds, accept, name } = readOptions('mtls', options, table)
   // Each look at the certificate makes Node decode it anew.
   const seen = new WeakMap<ServerCall, PeerCertificate>()
   const subjects = new LruMap<string, string>(SUBJECTS)
   return {
-    name: 'mtls',
+    name,
     // The fingerprint stands for the certificate; grpc-js shows one only if it was verified (server-interceptors.ts).
     credential: (call) => {
       const certificate = certificateOf(call)

@@ -1,9 +1,8 @@
 import type { ServerCall } from '@grpc-stack/grpc-core'
 import {
   func,
-  type OptionKind,
+  OptionKind,
   type OptionTable,
-  objectWith,
   quoted,
   readOptions,
   readValue,
@@ -27,6 +26,8 @@ export type Verdict = Principal | null | undefined
 export interface Verify {
   (token: string, call: ServerCall): Verdict | Promise<Verdict>
   readonly shareable?: boolean
+  /** Name of the authenticator that `serverAuth` and `bearer` make of it. Default: `bearer`, whatever the function is called. */
+  readonly authenticator?: string
 }
 
 /** The mark of a verifier whose answer depends on the credential alone. */
@@ -45,26 +46,27 @@ export interface Shareable {
  * @throws TypeError if it is given no function.
  */
 export function shareable<A extends Verdict | Promise<Verdict>>(
-  verify: (token: string) => A,
+  verify: ((token: string) => A) & { readonly authenticator?: string },
 ): ((token: string) => A) & Shareable {
   if (typeof verify !== 'function') {
     throw new TypeError(`shareable: the verifier must be a function of the token, got ${quoted(verify)}`)
   }
-  return shareableAs(verify.name, verify)
+  return shareableAs(verify.authenticator, verify)
 }
 
-/** The same under a name that is a constant: bundlers shorten the names of functions, and policies ask for these. */
+/** The same as the authenticator of this name. */
 export function shareableAs<A extends Verdict | Promise<Verdict>>(
-  name: string,
+  authenticator: string | undefined,
   verify: (token: string) => A,
 ): ((token: string) => A) & Shareable {
   const alone = (token: string): A => verify(token)
-  Object.defineProperty(alone, 'name', { value: name, configurable: true })
-  return Object.assign(alone, { shareable: true } as const)
+  // For stack traces.
+  Object.defineProperty(alone, 'name', { value: verify.name, configurable: true })
+  return Object.assign(alone, { shareable: true, ...(authenticator !== undefined && { authenticator }) } as const)
 }
 
 interface AnyAuthenticator {
-  /** For `onDecision`. */
+  /** For policy rules, principals and `onDecision`. */
   readonly name: string
   /**
    * The credential of this kind that the call brings, undefined when it brings none. Synchronous, looks at metadata and
@@ -93,7 +95,7 @@ export type Authenticator = ShareableAuthenticator | CallAuthenticator
 export interface BearerOptions {
   /** The authorization scheme, matched without regard to case (RFC 9110). Default: `Bearer`. */
   readonly scheme?: string
-  /** For `onDecision`. Default: the name of the verifier. */
+  /** For policy rules, principals and `onDecision`. Default: what the verifier says, as `jwt` does, else `bearer`. */
   readonly name?: string
 }
 
@@ -104,9 +106,18 @@ const bearerTable = {
 
 const verifier = func<Verify>()
 
+const authenticator = new OptionKind<Authenticator>(
+  ['an authenticator'],
+  (value) => ['credential', 'verify'].every((name) => typeof (value as never)?.[name] === 'function'),
+  (value: Authenticator, place) => {
+    text().read(value.name, { ...place, path: `${place.path}.name` })
+    return value
+  },
+)
+
 /** Read as a list. */
 export const authenticatorList: OptionKind<readonly (Verify | Authenticator)[]> = oneOrMore(
-  verifier.or(objectWith<Authenticator>('credential', 'verify')).expecting('a function or an authenticator'),
+  verifier.or(authenticator).expecting('a function or an authenticator'),
   'a function or an authenticator, or a list of them',
 )
 
@@ -116,7 +127,9 @@ export const authenticatorList: OptionKind<readonly (Verify | Authenticator)[]> 
  */
 export function bearer(verify: Verify, options: BearerOptions = {}): Authenticator {
   readValue('bearer', 'verify', verify, verifier)
-  const { scheme, name = verify.name || scheme } = readOptions('bearer', options, bearerTable)
+  const { authenticator = 'bearer' } = verify
+  readValue('bearer', 'verify.authenticator', authenticator, text())
+  const { scheme, name = authenticator } = readOptions('bearer', options, bearerTable)
   const prefix = `${scheme.toLowerCase()} `
   const credential = (call: ServerCall) => tokenIn(call.metadata.get('authorization'), prefix)
   if (verify.shareable === true) {

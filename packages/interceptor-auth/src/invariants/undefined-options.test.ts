@@ -85,11 +85,20 @@ const cases: [string, (options: object) => unknown, Options<never>][] = [
     (options) => bearer(verify, options),
     { scheme: 'refused', name: 'as absent' } satisfies Options<BearerOptions>,
   ],
-  ['mtls', (options) => mtls(options), { identity: 'refused', accept: 'refused' } satisfies Options<MtlsOptions>],
+  [
+    'mtls',
+    (options) => mtls(options),
+    { identity: 'refused', accept: 'refused', name: 'as absent' } satisfies Options<MtlsOptions>,
+  ],
   [
     'apiKeys',
     (options) => apiKeys({ keys: [key], ...options }),
-    { keys: 'refused', header: 'as absent', scheme: 'refused' } satisfies Options<ApiKeysOptions>,
+    {
+      keys: 'refused',
+      header: 'as absent',
+      scheme: 'refused',
+      name: 'as absent',
+    } satisfies Options<ApiKeysOptions>,
   ],
   [
     'apiKeys: keys',
@@ -116,6 +125,7 @@ const cases: [string, (options: object) => unknown, Options<never>][] = [
       subject: 'refused',
       remote: 'as absent',
       allowInsecure: 'as absent',
+      name: 'as absent',
       clock: 'as absent',
       random: 'as absent',
     } satisfies Options<JwtOptions>,
@@ -146,6 +156,7 @@ const cases: [string, (options: object) => unknown, Options<never>][] = [
       clockToleranceMs: 'as absent',
       subject: 'refused',
       allowInsecure: 'as absent',
+      name: 'as absent',
       clock: 'as absent',
     } satisfies Options<IntrospectionOptions>,
   ],

@@ -4,7 +4,7 @@ import { metadataOf, patterns, runRpc, type TestServer } from '@grpc-stack/grpc-
 import fc from 'fast-check'
 import { afterEach, describe, expect, it } from 'vitest'
 import { startAuthServer, stopAuthServers } from '../../test/auth-server.ts'
-import { apiKeys, hashApiKey, type PolicyRule, type PolicyTable, policy } from '../index.ts'
+import { apiKeys, bearer, hashApiKey, type PolicyRule, type PolicyTable, policy } from '../index.ts'
 
 let server: TestServer
 afterEach(stopAuthServers)
@@ -179,9 +179,7 @@ describe('a rule can ask which authenticator vouches for the principal', () => {
       verify: [
         apiKeys({ keys: [{ hash: hashApiKey(key), subject: NAME }] }),
         // Says that it is another.
-        function tokens() {
-          return { subject: NAME, authenticator: 'apiKeys' } as never
-        },
+        bearer(() => ({ subject: NAME, authenticator: 'apiKeys' }), { name: 'tokens' }),
       ],
       authorize,
     })

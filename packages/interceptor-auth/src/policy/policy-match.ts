@@ -18,6 +18,19 @@ export function patterns(form: PatternForm = {}): OptionKind<TextTest> {
   return givenPatterns((given, place) => anyOf(given.map((pattern) => compilePattern(pattern, place, form))))
 }
 
+/** A pattern, and how it is written. */
+export interface ListedPattern {
+  readonly text: string
+  readonly matches: TextTest
+}
+
+/** Patterns of which one must match, each by itself, so that one that names nothing can be told of. */
+export function listedPatterns(): OptionKind<readonly ListedPattern[]> {
+  return givenPatterns((given, place) =>
+    given.map((pattern) => ({ matches: compilePattern(pattern, place, {}), text: pattern as string })),
+  )
+}
+
 /** Patterns as they are written, for a compiler of its own. */
 function givenPatterns<T>(compile: (given: readonly unknown[], place: OptionPlace) => T): OptionKind<T> {
   return new OptionKind(

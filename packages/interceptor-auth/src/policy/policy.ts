@@ -13,12 +13,15 @@ import {
 } from '@grpc-stack/grpc-core/authoring'
 import type { Principal } from '../contract/principal.ts'
 import { membersOf, methods } from '../option-kinds.ts'
+import { type AuthenticatorNaming, checkAuthenticatorNames, hearsAuthenticators } from './authenticator-names.ts'
 import type { Authorize } from './authorize.ts'
 import {
   checkMetadataKey,
   claimDenies,
   claimMatches,
   claimPatterns,
+  type ListedPattern,
+  listedPatterns,
   metadataPatterns,
   patterns,
   scopePatterns,
@@ -43,7 +46,7 @@ export interface PolicyRule {
   /**
    * Names of the authenticators that vouch for principals, such as `mtls`. Default: any. Without it, a subject is believed
    * whichever authenticator says it: a user's token with the subject `spiffe://example.org/ops/x` passes a rule that was meant
-   * for certificates.
+   * for certificates. `serverAuth` refuses a policy with one that is not among its own, and one whose name two of them have.
    */
   readonly authenticators?: Texts
   /**
@@ -75,6 +78,7 @@ export interface Policy extends Authorize {
 interface Rule {
   readonly name: string
   readonly applies: (method: MethodInfo) => boolean
+  readonly authenticators: readonly ListedPattern[]
   readonly matches: (principal: Principal, call: ServerCall) => boolean
 }
 
@@ -109,10 +113,18 @@ export function policy(table: PolicyTable): Policy {
 
   const authorize = (principal: Principal, call: ServerCall): boolean => explain(principal, call)?.allowed ?? false
   withMatchers(authorize, () => compiled.matchers)
+  // Of each `serverAuth` that asks this policy. A few texts, once each.
+  const known = new Map<string, readonly string[]>()
+  hearsAuthenticators(authorize, (where, at, names) => {
+    checkAuthenticatorNames(where, at, compiled.authenticators, names)
+    known.set(JSON.stringify(names), names)
+  })
   return Object.assign(authorize, {
     explain,
-    replace: (next: PolicyTable) => {
-      compiled = compileTable(next)
+    replace: (table: PolicyTable) => {
+      const next = compileTable(table)
+      for (const names of known.values()) checkAuthenticatorNames('policy.replace', '', next.authenticators, names)
+      compiled = next
     },
   })
 }
@@ -128,6 +140,7 @@ interface CompiledTable {
   readonly rulesFor: (method: MethodInfo) => Rules
   /** By the rule that has it. */
   readonly matchers: Readonly<Record<string, unknown>>
+  readonly authenticators: readonly AuthenticatorNaming[]
 }
 
 function compileTable(given: PolicyTable): CompiledTable {
@@ -149,12 +162,17 @@ function compileTable(given: PolicyTable): CompiledTable {
   const compiled = { deny: compile(deny, 'deny'), allow: compile(allow, 'allow') }
   const matchersOf = (kind: 'deny' | 'allow') =>
     compiled[kind].map(({ name, applies }) => [`${kind}["${name}"].methods`, applies])
+  const authenticatorsOf = (kind: 'deny' | 'allow') =>
+    compiled[kind].flatMap(({ name, authenticators }) =>
+      authenticators.map((pattern) => ({ ...pattern, option: `${kind}["${name}"].authenticators` })),
+    )
   return {
     rulesFor: perMethod((method) => ({
       deny: compiled.deny.filter(({ applies }) => applies(method)),
       allow: compiled.allow.filter(({ applies }) => applies(method)),
     })),
     matchers: Object.fromEntries([...matchersOf('deny'), ...matchersOf('allow')]),
+    authenticators: [...authenticatorsOf('deny'), ...authenticatorsOf('allow')],
   }
 }
 
@@ -171,7 +189,7 @@ function ruleTable(denies: boolean) {
     name: text(),
     methods: condition(methods),
     principals: condition(patterns()),
-    authenticators: condition(patterns()),
+    authenticators: condition(listedPatterns()),
     claims: condition(membersOf(claimPatterns(denies))),
     scopes: condition(scopePatterns(denies)),
     metadata: condition(membersOf(metadataPatterns(denies), checkMetadataKey)),
@@ -197,7 +215,8 @@ function compileRule(given: unknown, place: string, denies: boolean): Rule {
   const tests: Rule['matches'][] = []
   if (principals !== undefined) tests.push(({ subject }) => principals(subject))
   if (authenticators !== undefined) {
-    tests.push(({ authenticator }) => (authenticator === undefined ? denies : authenticators(authenticator)))
+    const vouches = (by: string) => authenticators.some(({ matches }) => matches(by))
+    tests.push(({ authenticator }) => (authenticator === undefined ? denies : vouches(authenticator)))
   }
   for (const [claim, test] of claims ?? []) {
     tests.push((principal) => (denies ? claimDenies : claimMatches)(principal.claims, claim, test))
@@ -207,6 +226,7 @@ function compileRule(given: unknown, place: string, denies: boolean): Rule {
   return {
     name,
     applies: applies ?? (() => true),
+    authenticators: authenticators ?? [],
     matches: (principal, call) => tests.every((test) => test(principal, call)),
   }
 }

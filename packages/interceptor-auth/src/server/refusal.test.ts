@@ -98,13 +98,13 @@ describe('refusals tell nothing, the audit log tells all, and guessing is bounde
     await runRpc(client, 'unary', carrying('Bearer odd'))
     await runRpc(client, 'bidi', good)
     await runRpc(client, 'unary', good)
-    const principal = { ...alice, authenticator: 'verify' }
+    const principal = { ...alice, authenticator: 'bearer' }
     expect(log).toEqual([
       { allowed: true, reason: 'public', method: 'ServerStream' },
       { allowed: false, reason: 'missing', method: 'Unary' },
-      { allowed: false, reason: 'invalid', authenticator: 'verify', cause: new Error('signature'), method: 'Unary' },
-      { allowed: false, reason: 'unauthorized', principal, authenticator: 'verify', method: 'Bidi' },
-      { allowed: true, reason: 'authorized', principal, authenticator: 'verify', method: 'Unary' },
+      { allowed: false, reason: 'invalid', authenticator: 'bearer', cause: new Error('signature'), method: 'Unary' },
+      { allowed: false, reason: 'unauthorized', principal, authenticator: 'bearer', method: 'Bidi' },
+      { allowed: true, reason: 'authorized', principal, authenticator: 'bearer', method: 'Unary' },
     ])
   })
 

@@ -16,6 +16,7 @@ import {
 import { type Authenticator, authenticatorList, bearer, type Verify } from '../contract/authenticator.ts'
 import type { Principal } from '../contract/principal.ts'
 import { clock, methods, scheme } from '../option-kinds.ts'
+import { tellAuthenticators } from '../policy/authenticator-names.ts'
 import type { Authorize } from '../policy/authorize.ts'
 import { FailureLimit, type FailureLimitOptions } from '../verification/failure-limit.ts'
 import type { Refusal } from '../verification/outcome.ts'
@@ -155,10 +156,11 @@ export function checkServerAuth(options: ServerAuthOptions): ServerAuthSettings 
   const read = readOptions(WHERE, options, table)
   const { authorize, onDecision, clock, timeoutMs, endStreamsOnExpiry } = read
   const { maxConcurrent, maxQueued, maxJoined, maxCredentialLength } = read
-  return {
-    authenticators: read.verify.map((item) =>
-      typeof item === 'function' ? bearer(item, { scheme: read.scheme }) : item,
-    ),
+  const authenticators = read.verify.map((item) =>
+    typeof item === 'function' ? bearer(item, { scheme: read.scheme }) : item,
+  )
+  const settings = {
+    authenticators,
     isPublic: read.public,
     authorize,
     cache: cacheOf(read.cache),
@@ -170,6 +172,10 @@ export function checkServerAuth(options: ServerAuthOptions): ServerAuthSettings 
     timeoutMs,
     clock,
   }
+  // Last, since a policy remembers what it is told, for `replace()`.
+  const names = authenticators.map(({ name }) => name)
+  tellAuthenticators(authorize, WHERE, 'authorize.', names)
+  return settings
 }
 
 function cacheOf(given: boolean | OptionsOf<typeof cacheTable>): Required<CacheOptions> | undefined {

@@ -90,7 +90,7 @@ describe('public methods, a principal with claims, and permission', () => {
       await settle()
       expect(seen).toHaveLength(3)
       for (const principal of seen as Principal[]) {
-        expect(principal).toEqual({ subject: 'alice', claims: { roles: ['reader'] }, authenticator: 'verify' })
+        expect(principal).toEqual({ subject: 'alice', claims: { roles: ['reader'] }, authenticator: 'bearer' })
         expect(() => Object.assign(principal, { subject: 'mallory' })).toThrow(TypeError)
         expect(() => (principal.claims as { roles: string[] }).roles.push('admin')).toThrow(TypeError)
       }

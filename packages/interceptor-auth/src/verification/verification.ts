@@ -45,6 +45,8 @@ type Settle = (outcome: Outcome | Promise<Outcome>) => void
  */
 export class Verification {
   readonly #authenticator: Authenticator
+  /** As it was when policies were compared with it. */
+  readonly #name: string
   readonly #cache: VerdictCache | undefined
   readonly #settings: VerificationSettings
   readonly #places: Semaphore
@@ -54,6 +56,7 @@ export class Verification {
   /** @param cache none where no call may be told what another call's verification said */
   constructor(authenticator: Authenticator, cache: VerdictCache | undefined, settings: VerificationSettings) {
     this.#authenticator = authenticator
+    this.#name = authenticator.name
     this.#cache = cache
     this.#settings = settings
     this.#places = new Semaphore(settings.maxConcurrent, settings.maxQueued)
@@ -83,14 +86,14 @@ export class Verification {
         : this.#limited(call, credential, attempts)
     } catch (error) {
       // Of `credential` or `failureLimit.key`; what a verifier throws is an outcome already.
-      return { refusal: 'internal', by: this.#authenticator.name, cause: error }
+      return { refusal: 'internal', by: this.#name, cause: error }
     }
   }
 
   #limited(call: ServerCall, credential: Credential, attempts: Attempts): Outcome | Promise<Outcome> {
     const { clock, timeoutMs } = this.#settings
     const attempt = attempts.enter(credential.digest)
-    if (attempt === 'limited') return { refusal: 'limited', by: this.#authenticator.name }
+    if (attempt === 'limited') return { refusal: 'limited', by: this.#name }
     if (attempt !== 'full') return this.#verdict(call, credential, attempt)
     return this.#wait(call, true, (settle) => {
       const leave = attempts.wait(() => {
@@ -187,7 +190,7 @@ export class Verification {
         leave?.()
         settle(outcome)
       }
-      const cancel = () => give({ refusal: 'cancelled', by: this.#authenticator.name })
+      const cancel = () => give({ refusal: 'cancelled', by: this.#name })
       const evict = () => give(this.#unavailable('too many calls are waiting, most of them from this address'))
       if (counted && !this.#joined.add(address, evict)) return settle(this.#unavailable('too many calls are waiting'))
       signal.addEventListener('abort', cancel, { once: true })
@@ -197,7 +200,7 @@ export class Verification {
   }
 
   #judge(verdict: unknown): Outcome {
-    const by = this.#authenticator.name
+    const by = this.#name
     if (verdict === null || verdict === undefined || verdict === false)
       return { refusal: 'invalid', by, definite: true }
     try {
@@ -211,11 +214,11 @@ export class Verification {
   }
 
   #failed(error: unknown): Refused {
-    return { ...meaningOf(error), by: this.#authenticator.name, cause: error }
+    return { ...meaningOf(error), by: this.#name, cause: error }
   }
 
   #unavailable(why: string): Refused {
-    const cause = new VerifierUnavailableError(`serverAuth: ${this.#authenticator.name}: ${why}`)
-    return { refusal: 'unavailable', by: this.#authenticator.name, cause }
+    const cause = new VerifierUnavailableError(`serverAuth: ${this.#name}: ${why}`)
+    return { refusal: 'unavailable', by: this.#name, cause }
   }
 }
