@@ -30,13 +30,14 @@ export interface CircuitBreakerOptions {
   /** When to open: `timeWindow()`, the default, `countWindow()`, `consecutive()` or one of your own. */
   readonly policy?: FailurePolicy
   /**
-   * How long a circuit stays open before probes are let through, ms. Default 10 000. Chance takes off up to
+   * How long a circuit stays open before probes are let through, ms. Default 1000, as long as gRPC waits
+   * before it connects anew: a server that restarts is back in a second or two. Chance takes off up to
    * `openJitter` of it. Each time the circuit opens again without having closed, it is `openMultiplier` times longer.
    */
   readonly openMs?: number
   /** The longest open time, ms. Default 60 000, or `openMs` if that is longer. */
   readonly maxOpenMs?: number
-  /** Default 2. */
+  /** Default 1.6, as that of gRPC's connection backoff: doubling leaves a server that is back waiting for longer than it was away. */
   readonly openMultiplier?: number
   /** From 0 to 1. Default 0.2, so that a fleet of clients does not probe in step. */
   readonly openJitter?: number
@@ -75,9 +76,9 @@ const table = {
     .default('service')
     .refusingUndefined('leave it out for one circuit per target and service'),
   policy: objectWith<FailurePolicy>('open').expecting('timeWindow(), countWindow() or consecutive()').optional(),
-  openMs: milliseconds().default(10_000),
+  openMs: milliseconds().default(1000),
   maxOpenMs: milliseconds({ min: 0, infinite: true }).optional(),
-  openMultiplier: number({ min: 1 }).default(2),
+  openMultiplier: number({ min: 1 }).default(1.6),
   openJitter: probability.default(0.2),
   halfOpenPermits: integer({ min: 1 }).default(3),
   successesToClose: integer({ min: 1 }).optional(),

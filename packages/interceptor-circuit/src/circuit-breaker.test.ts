@@ -77,10 +77,10 @@ describe.each(patterns)('circuitBreaker, %s', (pattern) => {
     await runRpc(client, pattern, { metadata: server.behave(down) })
     for (let i = 0; i < 2; i++) expect((await runRpc(client, pattern)).status?.code).toBe(Code.OK)
     expect(refusals).toEqual([
-      [SERVICE, 10_000, pattern],
-      [SERVICE, 10_000, pattern],
+      [SERVICE, 1000, pattern],
+      [SERVICE, 1000, pattern],
     ])
-    clock.jump(10_000)
+    clock.jump(1000)
     await runRpc(client, pattern)
     expect(changes).toEqual(['open', 'half-open', 'closed'])
   })
@@ -508,13 +508,13 @@ describe('circuitBreaker', () => {
   })
 
   // reference: symbol 84
-  it('opens for 10 s by default, less chance, then 20, 40 and at most 60', async () => {
+  it('opens for a second by default, less chance, then 1.6 times as long each time and at most a minute', async () => {
     const clock = new FakeClock()
     const openings = async (random: () => number) => {
       const breaker = circuitBreaker({ policy: consecutive(1), clock, random })
       const client = server.client(breaker)
       const times: (number | undefined)[] = []
-      for (let i = 0; i < 5; i++) {
+      for (let i = 0; i < 11; i++) {
         await runRpc(client, 'unary', { metadata: server.behave(down) })
         const { retryInMs } = breaker.snapshot(SERVICE) ?? {}
         times.push(retryInMs)
@@ -522,8 +522,10 @@ describe('circuitBreaker', () => {
       }
       return times
     }
-    expect(await openings(() => 0)).toEqual([10_000, 20_000, 40_000, 60_000, 60_000])
-    expect(await openings(() => 1)).toEqual([8000, 16_000, 32_000, 48_000, 48_000])
+    const rounded = async (random: () => number) => (await openings(random)).map((ms) => Math.round(ms ?? 0))
+    const grown = [1000, 1600, 2560, 4096, 6554, 10_486, 16_777, 26_844, 42_950, 60_000, 60_000]
+    expect(await rounded(() => 0)).toEqual(grown)
+    expect((await rounded(() => 1)).slice(0, 4)).toEqual([800, 1280, 2048, 3277])
   })
 
   // reference: deviation 32

@@ -61,7 +61,7 @@ describe.each(patterns)('%s', (pattern) => {
         Code.UNAVAILABLE,
         'local',
         'circuitBreaker',
-        `14 UNAVAILABLE: Circuit ${SERVICE} is open; next probe in 10000 ms`,
+        `14 UNAVAILABLE: Circuit ${SERVICE} is open; next probe in 1000 ms`,
       ],
     ])
   })

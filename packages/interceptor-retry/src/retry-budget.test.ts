@@ -2,13 +2,13 @@ import { describe, expect, it } from 'vitest'
 import { RetryBudget } from './retry-budget.ts'
 
 describe('RetryBudget', () => {
-  it('is a share of calls by default, 20 % and 10 per second over 10 s', () => {
+  it('is a share of calls by default, 20 % and 1 per second over 10 s', () => {
     const budget = new RetryBudget()
-    expect(budget.available).toBe(100)
+    expect(budget.available).toBe(10)
     for (let i = 0; i < 10; i++) budget.started()
-    expect(budget.available).toBe(102)
+    expect(budget.available).toBe(12)
     expect(budget.spend()).toBe(true)
-    expect(budget.available).toBe(101)
+    expect(budget.available).toBe(11)
   })
 
   it('is the token bucket of gRFC A6 when it is told tokens', () => {

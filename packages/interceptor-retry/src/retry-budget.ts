@@ -17,7 +17,10 @@ import { type Allowance, TokenBucket } from './token-bucket.ts'
 export interface RatioBudgetOptions {
   /** Retries per call. Default 0.2: an outage adds at most a fifth to the load. */
   readonly ratio?: number
-  /** Retries per second that are free, so that a quiet client can retry too. Default 10. */
+  /**
+   * Retries per second that are free, so that a quiet client can retry too. Default 1. Each process has them: with ten, a fleet
+   * of a thousand quiet clients would send three times its calls to a server that is down, whatever `ratio` says.
+   */
   readonly minRetriesPerSecond?: number
   /** Length of the window, ms. Default 10 000. */
   readonly windowMs?: number
@@ -44,7 +47,7 @@ const maxBufferedBytes = bytes({ min: 0, infinite: true })
 
 const ratioTable = {
   ratio: share.default(0.2).refusingUndefined('leave it out for a fifth of the calls'),
-  minRetriesPerSecond: share.default(10).refusingUndefined('leave it out for 10 per second'),
+  minRetriesPerSecond: share.default(1).refusingUndefined('leave it out for 1 per second'),
   windowMs: milliseconds({ above: 0 }).default(10_000).refusingUndefined('leave it out for 10 seconds'),
   maxBufferedBytes,
   clock: monotonicTime(),
@@ -60,7 +63,7 @@ const tokenTable = {
  * What all calls that share it may spend on retries together, so that retries cannot multiply the load of a server
  * that is failing. Never makes anything wait: without budget the last status is returned at once.
  *
- *     new RetryBudget()                                     // 20 % of calls plus 10 per second
+ *     new RetryBudget()                                     // 20 % of calls plus 1 per second
  *     new RetryBudget({ ratio: 0.1, minRetriesPerSecond: 1 })
  *     new RetryBudget({ maxTokens: 10, tokenRatio: 0.1 })   // gRFC A6
  *
