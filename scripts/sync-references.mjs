@@ -4,13 +4,14 @@
 // disagree and adding a package edits no root file. With --check it writes nothing and fails when something differs.
 //
 //   tsconfig.build.json            → every package's tsconfig.build.json        (what `tsc -b tsconfig.build.json` builds)
+//                                  and tsconfig.commonjs.json, if published
 //   tsconfig.json                  → every package's tsconfig.json              (what `tsc -b` checks, tests included)
 //   tsconfig.workspace-tests.json  → every package's tsconfig.build.json        (tests of the whole use any of them)
 //   <package>/tsconfig.build.json  → the packages its sources may import        (dependencies, peerDependencies)
 //   <package>/tsconfig.json        → itself, and those plus what its tests use  (devDependencies)
 import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, relative } from 'node:path'
-import { root, workspacePackages } from './workspace.mjs'
+import { publishablePackages, root, workspacePackages } from './workspace.mjs'
 
 const checkOnly = process.argv.includes('--check')
 const packages = workspacePackages()
@@ -40,7 +41,8 @@ const workspaceNames = (...groups) =>
   [...new Set(groups.flatMap((group) => Object.keys(group ?? {})))].filter((name) => dirOf.has(name)).sort()
 
 const builds = packages.map(({ dir }) => `./${dir}/tsconfig.build.json`)
-setReferences('tsconfig.build.json', builds)
+const commonjs = publishablePackages().map(({ dir }) => `./${dir}/tsconfig.commonjs.json`)
+setReferences('tsconfig.build.json', [...builds, ...commonjs])
 setReferences('tsconfig.workspace-tests.json', builds)
 setReferences('tsconfig.json', ['./tsconfig.workspace-tests.json', ...packages.map(({ dir }) => `./${dir}`)])
 

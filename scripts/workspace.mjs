@@ -39,7 +39,8 @@ export const publishablePackages = () => workspacePackages().filter(({ manifest 
 
 /**
  * The code entry points of a package: `{ specifier, source }`, e.g. `@grpc-stack/interceptor-auth/jwt` and
- * `packages/interceptor-auth/src/jwt.ts`. `exports` names files in `dist`; `dist/x.js` is compiled from `src/x.ts`.
+ * `packages/interceptor-auth/src/jwt.ts`. `exports` names files in `dist`, and what `require()` gets in `commonjs`; `dist/x.js` is
+ * compiled from `src/x.ts`.
  * @param {{ name: string, dir: string, manifest: any }} workspacePackage
  * @returns {{ specifier: string, source: string }[]}
  */
@@ -48,6 +49,6 @@ export function entryPoints({ name, dir, manifest }) {
     .filter(([, target]) => typeof target === 'object')
     .map(([subpath, target]) => ({
       specifier: name + subpath.slice(1),
-      source: join(dir, target.default.replace(/^\.\/dist\//, 'src/').replace(/\.js$/, '.ts')),
+      source: join(dir, target.import.default.replace(/^\.\/dist\//, 'src/').replace(/\.js$/, '.ts')),
     }))
 }

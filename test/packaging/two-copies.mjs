@@ -1,13 +1,26 @@
-// Run in a project that holds two versions of the packages: one of its own, and one that `acme` brings. Prints what happened.
+// Run in a project that holds two versions of the packages: one of its own, and one that `acme` brings. With the argument
+// `commonjs` the second copy is of the same version, loaded by require(). Prints what happened.
+import { createRequire } from 'node:module'
 import { credentials, Metadata, Server, ServerCredentials, status } from '@grpc/grpc-js'
 import * as core from '@grpc-stack/grpc-core'
 import * as auth from '@grpc-stack/interceptor-auth'
 import * as logging from '@grpc-stack/interceptor-logging'
+import * as prom from '@grpc-stack/interceptor-metrics/prometheus'
 import * as retries from '@grpc-stack/interceptor-retry'
-import * as acme from 'acme'
 import * as next from 'acme-next'
 
-const own = { core, auth, logging, retries }
+const require = createRequire(import.meta.url)
+const own = { core, auth, logging, prom, retries }
+const acme =
+  process.argv[2] === 'commonjs'
+    ? {
+        core: require('@grpc-stack/grpc-core'),
+        auth: require('@grpc-stack/interceptor-auth'),
+        logging: require('@grpc-stack/interceptor-logging'),
+        prom: require('@grpc-stack/interceptor-metrics/prometheus'),
+        retries: require('@grpc-stack/interceptor-retry'),
+      }
+    : await import('acme')
 const happened = {}
 
 const json = { serialize: (value) => Buffer.from(JSON.stringify(value)), deserialize: (bytes) => JSON.parse(bytes) }
@@ -114,7 +127,26 @@ happened.copies = {
   core: core.RpcError !== acme.core.RpcError,
   auth: auth.serverAuth !== acme.auth.serverAuth,
   logging: logging.requestId !== acme.logging.requestId,
+  prom: prom.prometheus !== acme.prom.prometheus,
 }
+
+// First, while neither copy has been told yet that there are request ids.
+await scenario('request id in a record of the other copy', async (defer) => {
+  const records = []
+  const write = (fields) => records.push(fields)
+  const logger = { debug: write, info: write, warn: write, error: write }
+  const interceptors = [own.logging.requestId(), acme.logging.logging({ logger })]
+  const { address, stop } = await serve(own.core.createServer({ interceptors }), async () => ({}))
+  defer(stop)
+  await calls(own.core.createClient(service, channelTo(own, address, defer)), bearer)
+  return records.map((record) => JSON.stringify(record).includes('request-1'))
+})
+
+await scenario('recorder of a registry', () => {
+  const recorder = own.prom.prometheus()
+  recorder.preregister(service)
+  return acme.prom.prometheus() === recorder
+})
 
 for (const [which, a, b] of [
   ['own on acme', own, acme],

@@ -9,12 +9,15 @@ import { installedVersion, npmInstall, type Packed, packFolder, packInto, run, t
 // An application with two versions of the packages in its tree: its own, and those of a package that it depends on.
 
 const minute = 60_000
-const names = ['grpc-core', 'interceptor-auth', 'interceptor-logging', 'interceptor-retry'].map(
+const names = ['grpc-core', 'interceptor-auth', 'interceptor-logging', 'interceptor-metrics', 'interceptor-retry'].map(
   (name) => `@grpc-stack/${name}`,
 )
 const core = '@grpc-stack/grpc-core'
 /** Of this one both have the same: it keeps no state. */
 const details = '@grpc-stack/error-details'
+
+const served = { principal: 'ada', requestId: 'request-1' }
+const failed = '9 sold out'
 
 let scratch: string
 let app: string
@@ -32,6 +35,7 @@ beforeAll(() => {
   const exported = `export * as core from '${core}'\n`
   const acme = `${exported}export * as auth from '@grpc-stack/interceptor-auth'
 export * as logging from '@grpc-stack/interceptor-logging'
+export * as prom from '@grpc-stack/interceptor-metrics/prometheus'
 export * as retries from '@grpc-stack/interceptor-retry'
 `
   app = join(scratch, 'app')
@@ -40,6 +44,7 @@ export * as retries from '@grpc-stack/interceptor-retry'
     private: true,
     dependencies: {
       '@grpc/grpc-js': installedVersion('@grpc/grpc-js'),
+      'prom-client': installedVersion('prom-client'),
       ...Object.fromEntries([...names, details].map((name) => [name, `file:${tarballOf(name)}`])),
       acme: `file:${packageOf('acme', acme, later)}`,
       'acme-next': `file:${packageOf('acme-next', exported, next)}`,
@@ -63,9 +68,6 @@ describe('an application with two versions of the packages', () => {
     expect([versionIn('node_modules/acme'), versionIn('node_modules/acme-next')]).toEqual(['1.0.1', '2.0.0'])
   })
 
-  const served = { principal: 'ada', requestId: 'request-1' }
-  const failed = '9 sold out'
-
   for (const { name, path } of runtimes()) {
     it(
       `behaves as with one, and refuses an incompatible one (${name})`,
@@ -75,17 +77,7 @@ describe('an application with two versions of the packages', () => {
           return
         }
         const happened = JSON.parse(run(path, ['two-copies.mjs'], app).stdout)
-        expect(happened.copies).toEqual({ core: true, auth: true, logging: true })
-        for (const which of ['own on acme', 'acme on own']) {
-          expect(happened).toMatchObject({
-            [`${which}: principal and request id in a handler, createServer`]: served,
-            [`${which}: principal and request id in a handler, stock server`]: served,
-            [`${which}: propagate`]: [true, true, true, true],
-            [`${which}: interceptors of a channel`]: 'channel added channel channel call',
-            [`${which}: errors of a handler and an interceptor`]: [failed, failed, failed],
-            [`${which}: options per call`]: 2,
-          })
-        }
+        expectOne(happened)
         expect(happened.incompatible).toHaveLength(5)
         for (const text of happened.incompatible) {
           expect(text).toMatch(/^TypeError: /)
@@ -93,6 +85,20 @@ describe('an application with two versions of the packages', () => {
           expect(text).toMatch(/1\.\d+\.\d+ \(protocol 1\)/)
           expect(text).toContain('npm ls @grpc-stack/grpc-core')
         }
+      },
+      minute,
+    )
+  }
+
+  for (const { name, path } of runtimes()) {
+    it(
+      `behaves as with one when it both imports and requires the packages (${name})`,
+      ({ skip }) => {
+        if (!path) {
+          skip(`${name} is not installed: node scripts/runtimes.mjs --install`)
+          return
+        }
+        expectOne(JSON.parse(run(path, ['two-copies.mjs', 'commonjs'], app).stdout))
       },
       minute,
     )
@@ -128,6 +134,25 @@ export const read: own.Interceptor<own.ClientCall> = (call, next) => {
   )
 })
 
+/** What has to happen with two copies, whatever makes them two. */
+function expectOne(happened: Record<string, unknown>): void {
+  expect(happened).toMatchObject({
+    copies: { core: true, auth: true, logging: true, prom: true },
+    'request id in a record of the other copy': [true, true, true, true],
+    'recorder of a registry': true,
+  })
+  for (const which of ['own on acme', 'acme on own']) {
+    expect(happened).toMatchObject({
+      [`${which}: principal and request id in a handler, createServer`]: served,
+      [`${which}: principal and request id in a handler, stock server`]: served,
+      [`${which}: propagate`]: [true, true, true, true],
+      [`${which}: interceptors of a channel`]: 'channel added channel channel call',
+      [`${which}: errors of a handler and an interceptor`]: [failed, failed, failed],
+      [`${which}: options per call`]: 2,
+    })
+  }
+}
+
 /** The tarball of a package of the workspace under another version, of core also with another protocol. */
 function asVersion(name: string, version: string, protocol = 1): string {
   const folder = join(scratch, `${name.replace('/', '-')}-${version}`)
@@ -137,13 +162,14 @@ function asVersion(name: string, version: string, protocol = 1): string {
   const manifest = JSON.parse(readFileSync(join(source, 'package.json'), 'utf8'))
   writeManifest(source, { ...manifest, version })
   if (name === core) {
-    const file = join(source, 'dist/runtime/version.js')
-    const text = readFileSync(file, 'utf8')
-      .replace(/VERSION = '[^']*'/, `VERSION = '${version}'`)
-      .replace(/PROTOCOL = \d+/, `PROTOCOL = ${protocol}`)
-    expect(text).toContain(`VERSION = '${version}'`)
-    expect(text).toContain(`PROTOCOL = ${protocol}`)
-    writeFileSync(file, text)
+    for (const file of ['dist', 'commonjs'].map((folder) => join(source, folder, 'runtime/version.js'))) {
+      const text = readFileSync(file, 'utf8')
+        .replace(/VERSION = '[^']*'/, `VERSION = '${version}'`)
+        .replace(/PROTOCOL = \d+/, `PROTOCOL = ${protocol}`)
+      expect(text).toContain(`VERSION = '${version}'`)
+      expect(text).toContain(`PROTOCOL = ${protocol}`)
+      writeFileSync(file, text)
+    }
   }
   return packFolder(scratch, source)
 }

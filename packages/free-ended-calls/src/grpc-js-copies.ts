@@ -1,5 +1,7 @@
 import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
+// biome-ignore lint/correctness/useImportExtensions: the file is JavaScript, and only its types are in a .cts.
+import { here } from '../here.cjs'
 
 /** What this package needs of a copy of grpc-js. */
 export interface GrpcJsCopy {
@@ -13,9 +15,9 @@ export interface GrpcJsCopy {
 
 /** The copies of grpc-js that this package, the application's main file, or anything loaded so far has. */
 export function grpcJsCopies(): GrpcJsCopy[] {
-  const require = createRequire(import.meta.url)
+  const require = createRequire(here)
   const found = new Set<string>()
-  for (const from of [import.meta.url, process.argv[1]]) {
+  for (const from of [here, process.argv[1]]) {
     const file = from === undefined ? undefined : mainFile(from)
     if (file !== undefined) found.add(file)
   }

@@ -29,6 +29,8 @@ import {
   type SpanExporter,
   TraceIdRatioBasedSampler,
 } from '@opentelemetry/sdk-trace-node'
+// biome-ignore lint/correctness/useImportExtensions: the file is JavaScript, and only its types are in a .cts.
+import { here } from '../here.cjs'
 import { watchProcessEnd } from './process-end.ts'
 import { WatchedExporter } from './watched-exporter.ts'
 
@@ -156,7 +158,7 @@ function otlpExporter(endpoint: string | undefined): SpanExporter {
   let otlp: typeof import('@opentelemetry/exporter-trace-otlp-grpc')
   try {
     // Not imported, so that it need not be installed beside another exporter.
-    const require = createRequire(import.meta.url)
+    const require = createRequire(here)
     otlp = require('@opentelemetry/exporter-trace-otlp-grpc')
   } catch (cause) {
     throw new Error(

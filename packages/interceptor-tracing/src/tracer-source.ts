@@ -1,5 +1,5 @@
-import { createRequire } from 'node:module'
 import { type ProxyTracerProvider, propagation, type Tracer, type TracerProvider, trace } from '@opentelemetry/api'
+import { VERSION } from './version.ts'
 
 const NAME = '@grpc-stack/interceptor-tracing'
 
@@ -36,16 +36,4 @@ export class TracerSource {
 /** By shape: a second copy of the API package has a class of its own. */
 function isProxy(provider: TracerProvider): provider is ProxyTracerProvider {
   return 'getDelegate' in provider && 'getDelegateTracer' in provider
-}
-
-const VERSION = versionOfThisPackage()
-
-function versionOfThisPackage(): string | undefined {
-  try {
-    const manifest: unknown = createRequire(import.meta.url)('../package.json')
-    const { name, version } = manifest as { name?: unknown; version?: unknown }
-    return name === NAME && typeof version === 'string' ? version : undefined
-  } catch {
-    return undefined // bundled
-  }
 }

@@ -69,7 +69,11 @@ interface Registered {
   isThere(): boolean
 }
 
-const recorders = new WeakMap<AnyRegistry, Registered>()
+// Of the process, because the names on a registry are taken for every copy of this package.
+const RECORDERS: unique symbol = Symbol.for('@grpc-stack/interceptor-metrics.prometheus.1')
+const scope = globalThis as { [RECORDERS]?: WeakMap<AnyRegistry, Registered> }
+scope[RECORDERS] ??= new WeakMap()
+const recorders = scope[RECORDERS]
 
 /**
  * Exposes figures on a prom-client registry, by exactly the names, labels and codes of go-grpc-prometheus, so that the
