@@ -9,6 +9,7 @@ import {
   text,
   type WallClock,
 } from '@grpc-stack/grpc-core/authoring'
+import { textOfCredentialAtOnce } from '../at-once.ts'
 import { type Shareable, shareableAs, type Verdict } from '../contract/authenticator.ts'
 import { InvalidTokenError, VerifierUnavailableError } from '../contract/verifier-errors.ts'
 import { endpointUrl, type Fetch, fetchJson, fetchOption, shownUrl, url } from '../identity-service/bounded-fetch.ts'
@@ -103,8 +104,8 @@ export function introspection(options: IntrospectionOptions): ((token: string) =
     if (audience !== undefined && ![aud].flat().some((one) => typeof one === 'string' && audience.includes(one))) {
       throw new InvalidTokenError(`${WHERE}: the token is for another audience`)
     }
-    const name = subject(body)
-    if (typeof name !== 'string' || name === '') {
+    const name = textOfCredentialAtOnce(subject(body), `${WHERE}: option "subject"`)
+    if (name === undefined || name === '') {
       throw new InvalidTokenError(
         `${WHERE}: the token names no subject; see the option "subject" for tokens of clients`,
       )

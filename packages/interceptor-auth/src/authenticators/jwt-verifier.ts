@@ -19,6 +19,7 @@ import {
   type JWTVerifyOptions,
   jwtVerify,
 } from 'jose'
+import { textOfCredentialAtOnce } from '../at-once.ts'
 import { type Shareable, shareableAs, type Verdict } from '../contract/authenticator.ts'
 import type { Principal } from '../contract/principal.ts'
 import { InvalidTokenError, VerifierUnavailableError } from '../contract/verifier-errors.ts'
@@ -120,8 +121,8 @@ export function jwt(options: JwtOptions): ((token: string) => Promise<Verdict>) 
 
   return shareableAs(read.name, async (token) => {
     const claims = await verified(token, findKey, { ...checks, currentDate: new Date(clock.now()) })
-    const name = subject(claims)
-    if (typeof name !== 'string' || name === '') throw new InvalidTokenError('jwt: the token names no subject')
+    const name = textOfCredentialAtOnce(subject(claims), `${WHERE}: option "subject"`)
+    if (name === undefined || name === '') throw new InvalidTokenError('jwt: the token names no subject')
     // Checked by jose to be a number.
     const expiresAt = (claims.exp as number) * 1000 + clockToleranceMs
     return { subject: name, claims, expiresAt } satisfies Principal

@@ -1,6 +1,7 @@
 import type { PeerCertificate } from 'node:tls'
 import type { ServerCall } from '@grpc-stack/grpc-core'
 import { func, LruMap, type OptionTable, oneOf, quoted, readOptions, text } from '@grpc-stack/grpc-core/authoring'
+import { yesOrNo } from '../at-once.ts'
 import type { Authenticator, Verdict } from '../contract/authenticator.ts'
 import { InvalidTokenError } from '../contract/verifier-errors.ts'
 import { oneOrMore } from '../option-kinds.ts'
@@ -17,7 +18,10 @@ export interface MtlsOptions {
    * then subject, as in gRFC A43. Name only those your authority vouches for.
    */
   readonly identity?: CertificateIdentity | readonly CertificateIdentity[]
-  /** Whether this identity is known here, such as `(id) => id.startsWith('spiffe://example.org/')`. Default: all are. */
+  /**
+   * Whether this identity is known here, such as `(id) => id.startsWith('spiffe://example.org/')`. Anything but true and false, such as
+   * a promise, ends the call with INTERNAL. Default: all are.
+   */
   readonly accept?: (identity: string) => boolean
   /** Name of the authenticator, for policy rules, principals and `onDecision`. Default: `mtls`. */
   readonly name?: string
@@ -93,7 +97,8 @@ function principalOf(
     throw new InvalidTokenError(`mtls: cannot read the subject alternative name ${quoted(certificate.subjectaltname)}`)
   }
   const identity = kinds.map((kind) => nameOf(kind, names, subject)).find((name) => name !== undefined)
-  if (!identity || (accept !== undefined && accept(identity) !== true)) return null
+  if (!identity) return null
+  if (accept !== undefined && !yesOrNo(accept(identity), 'mtls: option "accept"')) return null
   const expiresAt = Date.parse(certificate.valid_to)
   return {
     subject: identity,

@@ -1,7 +1,7 @@
 import { status as Code } from '@grpc/grpc-js'
 import type { ClientCall, Interceptor, Next, Status } from '@grpc-stack/grpc-core'
 import { LruMap, named } from '@grpc-stack/grpc-core/authoring'
-import { textAtOnce } from '../text-at-once.ts'
+import { textAtOnce } from '../at-once.ts'
 import { type ClientAuthOptions, type ClientAuthSettings, checkClientAuth } from './client-auth-options.ts'
 import { refusePlaintext, sendIfEncrypted } from './encrypted-only.ts'
 import { ProviderContext } from './provider-context.ts'

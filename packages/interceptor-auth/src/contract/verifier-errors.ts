@@ -2,7 +2,10 @@ import { status as Code } from '@grpc/grpc-js'
 import { RpcError } from '@grpc-stack/grpc-core'
 
 /** `instanceof` holds for errors that any copy of this package made: an application may have several. */
-function recognise(of: typeof InvalidTokenError | typeof VerifierUnavailableError, name: string): void {
+function recognise(
+  of: typeof InvalidTokenError | typeof VerifierUnavailableError | typeof WrongAnswerError,
+  name: string,
+): void {
   const mark = Symbol.for(`@grpc-stack/interceptor-auth.${name}`)
   Object.defineProperty(of.prototype, mark, { value: true })
   const { [Symbol.hasInstance]: ordinary } = Function.prototype
@@ -33,8 +36,20 @@ export class VerifierUnavailableError extends Error {
   }
 }
 
+/**
+ * A function of the set-up gave an answer that is none, such as a promise for a yes or no. Says nothing about the credential: the call
+ * ends with INTERNAL.
+ */
+export class WrongAnswerError extends TypeError {
+  override readonly name = 'WrongAnswerError'
+
+  static {
+    recognise(WrongAnswerError, 'WrongAnswerError')
+  }
+}
+
 /** What a verifier's throw means for the call. */
-export type Failure = 'invalid' | 'denied' | 'unavailable'
+export type Failure = 'invalid' | 'denied' | 'unavailable' | 'internal'
 
 // What an RPC to an identity service says about the credential it was asked about. Every other code says that it could
 // not be asked.
@@ -65,6 +80,7 @@ export interface Meaning {
 }
 
 const OUTAGE: Meaning = { refusal: 'unavailable', definite: false }
+const MISTAKE: Meaning = { refusal: 'internal', definite: false }
 const UNKNOWN: Meaning = { refusal: 'invalid', definite: false }
 
 /**
@@ -72,6 +88,7 @@ const UNKNOWN: Meaning = { refusal: 'invalid', definite: false }
  *
  *     InvalidTokenError                           the credential is not valid; may be remembered
  *     VerifierUnavailableError                    an outage
+ *     WrongAnswerError                            a mistake in the set-up
  *     RpcError, as gRPC clients throw             by its code
  *     an error of the network, TLS, HTTP, fetch   an outage; also as a cause, and also without a code
  *     a system error of Node (errno, syscall)     an outage
@@ -83,6 +100,7 @@ export function meaningOf(error: unknown): Meaning {
   try {
     if (error instanceof InvalidTokenError) return { refusal: 'invalid', definite: true }
     if (error instanceof VerifierUnavailableError) return OUTAGE
+    if (error instanceof WrongAnswerError) return MISTAKE
     const rpcError = RpcError.from(error)
     if (rpcError === error || rpcError.cause !== error) {
       const refusal = BY_CODE[rpcError.code]

@@ -1,6 +1,6 @@
 import type { ServerCall } from '@grpc-stack/grpc-core'
 import { inThisContext, LruMap, type WallClock } from '@grpc-stack/grpc-core/authoring'
-import { textAtOnce } from '../text-at-once.ts'
+import { textAtOnce } from '../at-once.ts'
 import { Attempt } from './attempt.ts'
 
 /** Options of the bound on guessing. */

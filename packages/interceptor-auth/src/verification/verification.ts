@@ -1,7 +1,8 @@
 import { hash } from 'node:crypto'
 import type { ServerCall } from '@grpc-stack/grpc-core'
 import type { WallClock } from '@grpc-stack/grpc-core/authoring'
-import { isThenable, runShared } from '@grpc-stack/grpc-core/authoring'
+import { isThenable, quoted, runShared } from '@grpc-stack/grpc-core/authoring'
+import { wrongAnswer } from '../at-once.ts'
 import type { Authenticator } from '../contract/authenticator.ts'
 import { malformed } from '../contract/authorization-header.ts'
 import { principalOf } from '../contract/principal.ts'
@@ -73,12 +74,14 @@ export class Verification {
     try {
       const text = this.#authenticator.credential(call)
       if (text === undefined) return undefined
+      if (typeof text !== 'string' && text !== malformed) {
+        const what = `serverAuth: credential() of the authenticator ${quoted(this.#name)}`
+        throw wrongAnswer(text, `${what} must return a text or undefined at once`)
+      }
       if (text === malformed || text.length > maxCredentialLength) {
         attempts?.malformed()
         return MALFORMED
       }
-      if (typeof text !== 'string')
-        throw new TypeError('an authenticator must return its credential as a text, at once')
       const digest = this.#cache || attempts ? hash('sha256', text, 'base64') : ''
       const credential = { text, digest }
       return attempts === undefined
