@@ -45,7 +45,7 @@ function isSecretWord(word: string): boolean {
   return NAMES.has(word) || ENDINGS.test(word)
 }
 
-const remembered = processWide('credentials', () => new WeakMap<Call, (string | Buffer)[]>())
+const remembered = processWide('credentials', () => new WeakMap<object, (string | Buffer)[]>())
 
 /** Tells the observers of a call of a credential that its metadata do not hold, such as one in call credentials. */
 export function rememberCredentials(call: Call, values: readonly (string | Buffer)[]): void {
@@ -63,7 +63,10 @@ export function rememberCredentials(call: Call, values: readonly (string | Buffe
  *
  * Costs nothing until the first text comes.
  */
-export function credentialScrubber(call: Call, ...more: readonly (Metadata | undefined)[]): CredentialScrubber {
+export function credentialScrubber(
+  call: Pick<Call, 'metadata'>,
+  ...more: readonly (Metadata | undefined)[]
+): CredentialScrubber {
   let secrets: Secrets | undefined
   return (text) => {
     if (text === '') return text
@@ -87,7 +90,7 @@ function withoutKnownForms(text: string): string {
     .replace(PRIVATE_KEY, MARK)
 }
 
-function credentialsOf(call: Call, more: readonly (Metadata | undefined)[]): string[] {
+function credentialsOf(call: Pick<Call, 'metadata'>, more: readonly (Metadata | undefined)[]): string[] {
   const found: string[] = []
   for (const value of remembered.get(call) ?? []) addValue(found, 'authorization', value)
   for (const metadata of [call.metadata, ...more]) {

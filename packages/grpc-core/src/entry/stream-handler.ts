@@ -3,6 +3,7 @@ import { isThenable } from '../runtime/thenable.ts'
 import { handlerError } from './handler-error.ts'
 import type { AnyHandler } from './handler-types.ts'
 import { isIncidental } from './incidental.ts'
+import { LateExceptions } from './late-exceptions.ts'
 import { pumpResponses, type Responses } from './response-pump.ts'
 
 type StreamCall = ServerWritableStream<unknown, unknown> | ServerDuplexStream<unknown, unknown>
@@ -13,9 +14,9 @@ type StreamCall = ServerWritableStream<unknown, unknown> | ServerDuplexStream<un
  */
 export function adaptStream(handler: AnyHandler, reads: boolean): AnyHandler {
   const run = handler as (call: StreamCall) => unknown
+  const late = new LateExceptions()
   return (call: StreamCall) => {
-    const failed = guardErrors(call)
-    const fail = (error: unknown): void => failed(handlerError(error))
+    const fail = guardErrors(call, late)
     const returned = (value: unknown): void => {
       try {
         if (call.writableEnded) return
@@ -53,27 +54,44 @@ function responsesIn(value: unknown): Responses | undefined {
 }
 
 /**
- * Between the handler's 'error' events and grpc-js's own listener, which would send their text. A destroyed stream
- * never runs the `_final` in which grpc-js sends the status (server-call.ts, 1.14): then it is sent here.
+ * Between the handler's 'error' events and grpc-js's own listener, which would send their text, and which would put what comes after
+ * `call.end()` in the place of OK while messages are on their way. A destroyed stream never runs the `_final` in which grpc-js sends
+ * the status (server-call.ts, 1.14): then it is sent here.
  */
-function guardErrors(call: StreamCall): (error: ServerErrorResponse) => void {
+function guardErrors(call: StreamCall, late: LateExceptions): (error: unknown) => void {
   const emitter: NodeJS.EventEmitter = call
   const [builtIn] = emitter.listeners('error')
   // What grpc-js's call objects send through; private in its types.
   const grpcJsCall = (call as unknown as { call: { sendStatus(status: ServerErrorResponse): void } }).call
-  let failure: ServerErrorResponse | undefined
+  let failure: { readonly error: unknown; readonly status: ServerErrorResponse } | undefined
   if (builtIn) emitter.removeListener('error', builtIn as () => void)
   emitter.on('error', (error: unknown) => {
-    failure ??= handlerError(error)
-    if (call.destroyed) grpcJsCall.sendStatus(failure)
-    else builtIn?.call(call, failure)
+    if (failure === undefined && hasAnswered(call)) {
+      late.report(error, call)
+      return
+    }
+    failure ??= { error, status: handlerError(error) }
+    if (call.destroyed) grpcJsCall.sendStatus(failure.status)
+    else builtIn?.call(call, failure.status)
   })
   emitter.once('close', () => {
-    if (!call.writableFinished) {
-      grpcJsCall.sendStatus(failure ?? handlerError(new Error('The handler destroyed its stream without ending it')))
+    if (call.writableFinished) return
+    const { status } = failure ?? {
+      status: handlerError(new Error('The handler destroyed its stream without ending it')),
     }
+    grpcJsCall.sendStatus(status)
   })
   return (error) => {
-    if (!call.destroyed) emitter.emit('error', error)
+    if (failure?.error === error) return
+    if (hasAnswered(call)) late.report(error, call)
+    else if (!call.destroyed) {
+      failure = { error, status: handlerError(error) }
+      emitter.emit('error', failure.status)
+    }
   }
+}
+
+/** A stream that is destroyed before everything has left is no answer. */
+function hasAnswered(call: StreamCall): boolean {
+  return call.writableFinished || (call.writableEnded && !call.destroyed)
 }

@@ -5,6 +5,7 @@ import { isThenable } from '../runtime/thenable.ts'
 import { handlerError } from './handler-error.ts'
 import type { AnyHandler } from './handler-types.ts'
 import { isIncidental } from './incidental.ts'
+import { LateExceptions } from './late-exceptions.ts'
 import { OverdueAnswers } from './overdue-answers.ts'
 import { iterateSafely } from './stream-handler.ts'
 
@@ -20,22 +21,29 @@ type UnaryCall = ServerUnaryCall<unknown, unknown> | ServerReadableStream<unknow
  * | the call | what it returns or promises; INTERNAL for a promise of nothing |
  * | nothing | what it returns or promises, or else its callback, which a wrapper with rest parameters passes on |
  *
- * The first answer counts. Throwing, or rejecting, is an answer in every style.
+ * The first answer counts. Throwing, or rejecting, is an answer in every style; after another, it is reported.
  */
 export function adaptUnary(handler: AnyHandler, reads: boolean): AnyHandler {
   const declared = handler.length
   const run = handler as (call: UnaryCall, callback: sendUnaryData<unknown>) => unknown
   const overdue = new OverdueAnswers()
+  const late = new LateExceptions()
   return (call: UnaryCall, callback: sendUnaryData<unknown>) => {
     let answered = false
+    let failure: unknown
     const respond: sendUnaryData<unknown> = (error, value, trailer, flags) => {
       if (answered) return
       answered = true
+      failure = error
       if (!isAbsent(trailer) && !isMetadata(trailer)) callback(handlerError(notMetadata('callback', trailer)), null)
       else if (error) callback(handlerError(error, trailer ?? undefined), null, undefined, flags)
       else callback(null, value, trailer, flags)
     }
     const fail = (error: unknown): void => respond(handlerError(error))
+    const threw = (error: unknown): void => {
+      if (!answered) fail(error)
+      else if (error !== failure) late.report(error, call)
+    }
     const returned = (value: unknown, promised: boolean): void => {
       if (answered) return
       const response = declared < 2 && value !== undefined && !isIncidental(value)
@@ -46,10 +54,10 @@ export function adaptUnary(handler: AnyHandler, reads: boolean): AnyHandler {
     if (reads) iterateSafely(call as ServerReadableStream<unknown, unknown>)
     try {
       const result = run(call, respond)
-      if (isThenable(result)) result.then((value) => returned(value, true), fail)
+      if (isThenable(result)) result.then((value) => returned(value, true), threw)
       else returned(result, false)
     } catch (error) {
-      fail(error)
+      threw(error)
     }
   }
 }

@@ -1,19 +1,12 @@
 import type { ServerCall } from '../../contract/call.ts'
 import type { ConcealedCause } from '../../contract/concealed-cause.ts'
 import { credentialScrubber } from '../../contract/credential-text.ts'
+import { OnceAMinute } from '../../runtime/once-a-minute.ts'
 import { errorText } from '../../runtime/show.ts'
 import { frames, onOneLine } from '../../runtime/warning-text.ts'
 
-const MINUTE_MS = 60_000
-
-interface Report {
-  at: number
-  /** Further causes since. */
-  more: number
-}
-
 /** By the path of a registered method. Callers can invent the others without end: they have one report together. */
-const reports = new Map<string, Report>()
+const reports = new Map<string, OnceAMinute>()
 const UNREGISTERED = 'unregistered methods'
 
 /**
@@ -30,17 +23,13 @@ export function reportUnlessSeen(concealed: ConcealedCause, call: ServerCall): v
 function report(concealed: ConcealedCause, call: ServerCall): void {
   const { method } = call
   const name = method.registered ? method.path : UNREGISTERED
-  const now = performance.now()
-  const last = reports.get(name)
-  if (last !== undefined && now - last.at < MINUTE_MS) {
-    last.more++
-    return
-  }
-  reports.set(name, { at: now, more: 0 })
+  const ofMethod = reports.get(name) ?? new OnceAMinute()
+  reports.set(name, ofMethod)
+  const more = ofMethod.admit()
+  if (more === undefined) return
   // Looked at, now.
   const error = concealed.look()
   const text = onOneLine(credentialScrubber(call)(errorText(error)))
-  const more = last === undefined || last.more === 0 ? '' : ` ${last.more} more went unreported since the last report.`
   process.emitWarning(
     `A call of ${name} ended with INTERNAL, and no interceptor has looked at the cause: ${text}.${more} An interceptor that ` +
       'records status.cause, such as logging(), takes the place of this warning.',
