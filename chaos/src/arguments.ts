@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { worldNames } from './fuzz/stacks.ts'
 
-export const partNames = ['rpcs', 'connections', 'peers', 'hostile', 'soak'] as const
+export const partNames = ['rpcs', 'connections', 'peers', 'processes', 'clocks', 'names', 'hostile', 'soak'] as const
 
 export type PartName = (typeof partNames)[number]
 
@@ -15,6 +15,8 @@ export interface ChaosOptions {
   readonly lanes: number
   readonly worlds: readonly string[] | undefined
   readonly script: string | undefined
+  /** With packages/free-ended-calls, which scripts/chaos.mjs loads. */
+  readonly retention: boolean
   readonly write: boolean
 }
 
@@ -29,6 +31,7 @@ export const USAGE = `npm run chaos -- <options>
   --lanes N        scripts at the same time. Default: 4
   --seconds N      how long to soak. Default: 60
   --hours N        the same, in hours
+  --retention      with packages/free-ended-calls in all processes
   --write          put the tables into docs/reliability.md`
 
 /** @throws Error that says which option is wrong. */
@@ -46,10 +49,11 @@ export function readArguments(args: readonly string[]): ChaosOptions {
       lanes: { type: 'string' },
       seconds: { type: 'string' },
       hours: { type: 'string' },
+      retention: { type: 'boolean', default: false },
       write: { type: 'boolean', default: false },
     },
   })
-  const { quick, script, write } = values
+  const { quick, script, retention, write } = values
   const scriptsOnly = script !== undefined || values.scripts !== undefined
   const seconds = numberOf('seconds', values.seconds, quick ? 10 : 60)
   return {
@@ -62,6 +66,7 @@ export function readArguments(args: readonly string[]): ChaosOptions {
     lanes: numberOf('lanes', values.lanes, 4),
     worlds: namesOf('worlds', values.worlds, worldNames),
     script,
+    retention,
     write,
   }
 }

@@ -2,8 +2,11 @@ import { readFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { logVerbosity, setLogVerbosity } from '@grpc/grpc-js'
 import { type ChaosOptions, type PartName, readArguments, USAGE } from './arguments.ts'
+import { clockJumps } from './faults/clock-jumps.ts'
+import { names } from './faults/names.ts'
+import { processes } from './faults/processes.ts'
 import { proxied } from './faults/proxied.ts'
-import { rawPeer } from './faults/raw-peer.ts'
+import { framePeer, rawPeer } from './faults/raw-peer.ts'
 import { fuzz } from './fuzz/fuzz.ts'
 import { keepTraceContext } from './fuzz/observers.ts'
 import type { Script } from './fuzz/script.ts'
@@ -39,7 +42,16 @@ const parts: Readonly<Record<PartName, () => Promise<Section[]>>> = {
     ),
   ],
   connections: async () => [proxiedSection(await proxied({ seed, ms: quick ? 8_000 : 60_000, say }))],
-  peers: async () => [rawPeerSection(await rawPeer({ seed, ms: quick ? 20_000 : 300_000, all: !quick, say }))],
+  peers: async () => {
+    const peer = { seed, all: !quick, say }
+    return [
+      rawPeerSection('on HTTP/2 of Node', await rawPeer({ ...peer, ms: quick ? 20_000 : 300_000 })),
+      rawPeerSection('of frames of its own', await framePeer({ ...peer, ms: quick ? 12_000 : 300_000 })),
+    ]
+  },
+  processes: async () => [await processes({ seed, quick, say })],
+  clocks: async () => [await clockJumps({ seed, quick, say })],
+  names: async () => [await names({ seed, quick, say })],
   hostile: async () => [await hostile({ seed, quick, say })],
   soak: async () => [await soak({ seed, ms: soakMs, say })],
 }

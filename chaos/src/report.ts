@@ -26,9 +26,9 @@ export function proxiedSection({ worlds, runs, failures }: ProxiedResult): Secti
   }
 }
 
-export function rawPeerSection({ compared, calls, failures }: RawPeerResult): Section {
+export function rawPeerSection(kind: string, { compared, calls, failures }: RawPeerResult): Section {
   return {
-    title: `Answers of a peer of bare HTTP/2, ${compared} of them compared with a client without interceptors:`,
+    title: `Answers of a peer ${kind}, ${compared} of them compared with a client without interceptors:`,
     head: ['', 'calls', 'faults'],
     rows: withTotal(calls, failures),
     faults: failures,

@@ -6,7 +6,8 @@ import { stacks } from '../fuzz/stacks.ts'
 import { type CallingSide, openClient, stackNamed } from '../fuzz/worlds.ts'
 import { Random } from '../random.ts'
 import { type Pattern, patterns } from '../service.ts'
-import { turns, until } from '../turns.ts'
+import { delay, turns, until } from '../turns.ts'
+import { type FrameAnswer, FramePeer, frameAnswers } from './frame-peer.ts'
 import { type Answer, answers } from './raw-answers.ts'
 
 export interface RawPeerResult {
@@ -20,7 +21,14 @@ export interface RawPeerResult {
 const DEADLINE_MS = 1500
 const ON_TIME_MS = DEADLINE_MS + 5000
 const REPEATS = 3
-const NEXT_CALL_MS = 10_000
+/** Node does not end a connection of which it reads no more since its peer broke a rule: only keepalive does. */
+const KEEPALIVE = {
+  'grpc.keepalive_time_ms': 1000,
+  'grpc.keepalive_timeout_ms': 1000,
+  'grpc.keepalive_permit_without_calls': 1,
+}
+const NEXT_CALL_MS = 15_000
+const NEXT_ATTEMPT_MS = 5000
 
 export interface RawPeerOptions {
   /** Decides the order. */
@@ -31,22 +39,49 @@ export interface RawPeerOptions {
   readonly say: (line: string) => void
 }
 
-/** Clients against a peer of bare HTTP/2 that answers what no gRPC server would. */
-export async function rawPeer({ seed, ms, all, say }: RawPeerOptions): Promise<RawPeerResult> {
+/** A peer that gives one answer to all calls, until it is told to give another one. */
+export interface AnsweringPeer<A> {
+  readonly port: number
+  give(answer: A): Promise<void>
+  close(): void
+}
+
+interface Answers<A> {
+  readonly start: () => Promise<AnsweringPeer<A>>
+  /** By name. Those of one kind have the same name up to the colon. */
+  readonly all: ReadonlyMap<string, A>
+  /** One to a call that works. */
+  readonly good: A
+}
+
+/** Clients against a peer on Node's HTTP/2, which answers what no gRPC server would. */
+export function rawPeer(options: RawPeerOptions): Promise<RawPeerResult> {
+  return againstPeer(options, { start: Peer.start, all: answers, good: GOOD })
+}
+
+/** Clients against a peer that writes the frames of HTTP/2 itself, and breaks its rules. */
+export function framePeer(options: RawPeerOptions): Promise<RawPeerResult> {
+  const good = frameAnswers.get('settings: none') as FrameAnswer // it is there
+  return againstPeer(options, { start: FramePeer.start, all: frameAnswers, good })
+}
+
+async function againstPeer<A>({ seed, ms, all, say }: RawPeerOptions, known: Answers<A>): Promise<RawPeerResult> {
   const calls = new Map<string, number>()
   const told = new Set<string>()
   let failures = 0
   let compared = 0
   const end = performance.now() + ms
   const random = new Random(seed)
-  const list = [...answers]
+  const list = [...known.all]
     .flatMap(([name, answer]) => patterns.map((pattern) => ({ name, answer, pattern, at: random.next() })))
     .sort((a, b) => a.at - b.at)
   let turn = 0
   const lane = async (): Promise<void> => {
-    const peer = await Peer.start()
-    const clients = Object.keys(stacks).map((name) => openClient(name, stackNamed(name), peer.port))
-    const bare = openClient('bare', {}, peer.port)
+    const peer = await known.start()
+    const clients = Object.keys(stacks).map((name) =>
+      openClient(name, stackNamed(name), peer.port, { options: KEEPALIVE }),
+    )
+    const bare = openClient('bare', {}, peer.port, { options: KEEPALIVE })
     try {
       for (let next = list.shift(); next !== undefined && performance.now() < end; next = list.shift()) {
         const { name, pattern } = next
@@ -60,7 +95,7 @@ export async function rawPeer({ seed, ms, all, say }: RawPeerOptions): Promise<R
           // What depends on how busy the machine is does not happen three times in a row.
           let faults: string[] = []
           for (let i = 0; i < REPEATS && (i === 0 || faults.length > 0); i++) {
-            faults = await faultsOf(client, peer, next, expected)
+            faults = await faultsOf(client, peer, { ...next, good: known.good }, expected)
           }
           if (faults.length === 0) continue
           failures++
@@ -80,9 +115,8 @@ export async function rawPeer({ seed, ms, all, say }: RawPeerOptions): Promise<R
   return { calls, compared, failures }
 }
 
-interface Question {
-  readonly name: string
-  readonly answer: Answer
+interface Question<A> {
+  readonly answer: A
   readonly pattern: Pattern
 }
 
@@ -93,9 +127,14 @@ interface Expected {
 }
 
 /** What a client without interceptors makes of an answer. */
-async function bareAnswers(bare: CallingSide, peer: Peer, { answer, pattern }: Question): Promise<Expected> {
-  peer.answer = answer
+async function bareAnswers<A>(
+  bare: CallingSide,
+  peer: AnsweringPeer<A>,
+  { answer, pattern }: Question<A>,
+): Promise<Expected> {
+  await peer.give(answer)
   const { events, code } = await call(bare, pattern, DEADLINE_MS)
+  await peer.give(answer)
   const again = await call(bare, pattern, DEADLINE_MS)
   return { events, code, steady: String(events) === String(again.events) && code !== DEADLINE_EXCEEDED }
 }
@@ -107,13 +146,13 @@ const UNKNOWN = 2
 const valid = (code: number | undefined): number | undefined =>
   code === undefined || (Number.isInteger(code) && code >= 0 && code <= 16) ? code : UNKNOWN
 
-async function faultsOf(
+async function faultsOf<A>(
   client: CallingSide,
-  peer: Peer,
-  { answer, pattern }: Question,
+  peer: AnsweringPeer<A>,
+  { answer, pattern, good }: Question<A> & { readonly good: A },
   bare: Expected,
 ): Promise<string[]> {
-  peer.answer = answer
+  await peer.give(answer)
   const part = await call(client, pattern, DEADLINE_MS)
   const { events, violations, code, tookMs } = part
   const faults = [...violations, ...(await client.check({ client: part, handlers: 0, thrown: undefined }))]
@@ -126,14 +165,24 @@ async function faultsOf(
     if (differs >= 0) faults.push(`bare has "${bare.events[differs]}", this "${events[differs]}"`)
     else if (valid(code) !== valid(bare.code)) faults.push(`bare ends with ${bare.code}, this with ${code}`)
   }
-  peer.answer = GOOD
-  const next = await call(client, pattern, NEXT_CALL_MS)
-  await client.check({ client: next, handlers: 0, thrown: undefined })
+  await peer.give(good)
+  const next = await nextCall(client, pattern)
   if (next.code !== 0) faults.push(`the next call ended with ${next.code}: ${next.details}`)
   return faults
 }
 
 const GOOD = answers.get('content: empty message') as Answer // it is there
+
+/** A call or two may still meet the connection that was just broken, until keepalive finds it dead. */
+async function nextCall(client: CallingSide, pattern: Pattern): Promise<Ended> {
+  const end = performance.now() + NEXT_CALL_MS
+  for (;;) {
+    const next = await call(client, pattern, NEXT_ATTEMPT_MS)
+    await client.check({ client: next, handlers: 0, thrown: undefined })
+    if (next.code === 0 || performance.now() > end) return next
+    await delay(20)
+  }
+}
 
 type Ended = ClientPart & { readonly tookMs: number }
 
@@ -160,8 +209,8 @@ async function call(client: CallingSide, pattern: Pattern, deadlineMs: number): 
   return Object.assign(part, { tookMs: performance.now() - begun })
 }
 
-class Peer {
-  answer: Answer = (stream) => stream.resume()
+class Peer implements AnsweringPeer<Answer> {
+  #answer: Answer = (stream) => stream.resume()
   readonly #server = createServer({ settings: { maxHeaderListSize: 65_536 } })
   readonly #sessions = new Set<Http2Session>()
 
@@ -175,7 +224,7 @@ class Peer {
     peer.#server.on('stream', (stream) => {
       stream.on('error', () => undefined) // a client that goes away is no concern of this peer
       try {
-        peer.answer(stream)
+        peer.#answer(stream)
       } catch (error) {
         stream.close()
         throw error
@@ -189,6 +238,11 @@ class Peer {
     const bound = this.#server.address()
     if (bound === null || typeof bound === 'string') throw new Error('the peer listens on no port')
     return bound.port
+  }
+
+  give(answer: Answer): Promise<void> {
+    this.#answer = answer
+    return Promise.resolve()
   }
 
   close(): void {

@@ -40,6 +40,7 @@ const LIMITS: ChannelOptions = {
   'grpc.initial_reconnect_backoff_ms': 100,
   'grpc.min_reconnect_backoff_ms': 100,
   'grpc.max_reconnect_backoff_ms': 200,
+  'grpc.dns_min_time_between_resolutions_ms': 100,
 }
 
 /** The two worlds without interceptors, which everything is compared with. */
@@ -88,17 +89,22 @@ export async function openServer({ server: interceptors = [], own }: Stack): Pro
 }
 
 /** `ready` resolves when there is a connection. */
-export function openClient(name: string, stack: Stack, port: number): CallingSide & { readonly ready: Promise<void> } {
+export function openClient(
+  name: string,
+  stack: Stack,
+  port: number,
+  { host = '127.0.0.1', options = {} }: { readonly host?: string; readonly options?: ChannelOptions } = {},
+): CallingSide & { readonly ready: Promise<void> } {
   const { client: interceptors = [], own, compares = 'everything', check = () => Promise.resolve([]) } = stack
-  const address = `127.0.0.1:${port}`
+  const address = `${host}:${port}`
   const insecure = credentials.createInsecure()
   let stub: Stub
   let call: Caller['open']
   if (own === undefined) {
-    stub = new Stub(address, insecure, { ...LIMITS, interceptors: clientInterceptors(...interceptors) })
+    stub = new Stub(address, insecure, { ...LIMITS, ...options, interceptors: clientInterceptors(...interceptors) })
     call = (opening) => new StubCall(stub, opening, interceptors.length > 0)
   } else {
-    const channel = interceptChannel(createChannel(address, insecure, LIMITS), ...interceptors)
+    const channel = interceptChannel(createChannel(address, insecure, { ...LIMITS, ...options }), ...interceptors)
     stub = channel.client(Stub)
     const promises = createClient(service, channel)
     call =
