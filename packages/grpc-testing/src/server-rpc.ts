@@ -43,6 +43,8 @@ export class ServerRpc {
   cancelled = false
   readonly #respond: sendUnaryData<TestMessage> | undefined
   readonly #closed = new Gate()
+  /** Of writes in progress. To race with `closed` would keep something of each of them until the RPC is over. */
+  readonly #goOn = new Set<() => void>()
   #source: AsyncIterator<TestMessage> | undefined
   #answer: TestMessage | undefined
 
@@ -56,6 +58,7 @@ export class ServerRpc {
       this.cancelled = this.status === undefined
       this.events.push('closed')
       this.#closed.open()
+      for (const goOn of this.#goOn) goOn()
     })
   }
 
@@ -108,16 +111,19 @@ export class ServerRpc {
       this.#answer = message
       return
     }
-    const written = new Promise<void>((resolve) => {
-      if (stream.destroyed) resolve()
-      else {
-        stream.write(message, () => {
-          onWritten?.()
-          resolve()
-        })
+    if (stream.destroyed) return
+    await new Promise<void>((resolve) => {
+      const goOn = (): void => {
+        this.#goOn.delete(goOn)
+        resolve()
       }
+      this.#goOn.add(goOn)
+      stream.write(message, () => {
+        onWritten?.()
+        goOn()
+      })
+      if (this.isClosed) goOn()
     })
-    await Promise.race([written, this.closed])
   }
 
   /** Ends the RPC. Without a status: OK. */

@@ -9,6 +9,8 @@ import {
   metadataOf,
   patterns,
   runRpc,
+  type ServerRpc,
+  settle,
   startRpc,
   startTestServer,
   TestClient,
@@ -17,6 +19,55 @@ import {
 const server = await startTestServer()
 const client = server.client()
 afterAll(() => server.stop())
+
+const collectGarbage = globalThis.gc as () => void
+
+describe('a behaviour that writes', () => {
+  it('keeps nothing of a message that has left while its RPC goes on', async () => {
+    const MANY = 3000
+    const written = new Gate()
+    const over = new Gate()
+    let before = 0
+    let after = 0
+    const writing = async (rpc: ServerRpc): Promise<void> => {
+      const message = { text: 'x' }
+      const write = async (count: number): Promise<number> => {
+        for (let n = 0; n < count; n++) await rpc.write(message)
+        await settle()
+        collectGarbage()
+        return process.memoryUsage().heapUsed
+      }
+      before = await write(MANY)
+      after = await write(MANY)
+      written.open()
+      await over.opened
+      rpc.end()
+    }
+    const stream = client.serverStream({}, server.behave(writing)).resume()
+    await written.opened
+    over.open()
+    await new Promise((resolve) => stream.on('end', resolve))
+    expect((after - before) / MANY).toBeLessThan(100) // bytes
+  })
+
+  it('is not held up by a client that has gone', async () => {
+    const gone = new Gate()
+    const rpc = startRpc(client, 'serverStream', {
+      requests: [{}],
+      reading: false,
+      metadata: server.behave(async (handler) => {
+        const large = { text: 'x'.repeat(1_000_000) }
+        await Promise.all(Array.from({ length: 5 }, () => handler.write(large)))
+        await handler.write(large)
+        gone.open()
+      }),
+    })
+    await rpc.headersSeen
+    rpc.cancel()
+    await gone.opened
+    expect(gone.isOpen).toBe(true)
+  })
+})
 
 describe('the test server', () => {
   it.each([
