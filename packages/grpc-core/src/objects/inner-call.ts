@@ -89,9 +89,10 @@ export class InnerCall implements InterceptingListener {
       return
     }
     const sink = {
-      write: (message: unknown, written: () => void) => {
+      write: (message: unknown, written: () => void, flags?: number) => {
         if (message === null || message === undefined) throw new TypeError(`${path}: a request is ${message}`)
-        this.#call.sendMessageWithContext({ callback: written }, message)
+        const context = flags === undefined ? { callback: written } : { callback: written, flags }
+        this.#call.sendMessageWithContext(context, message)
       },
       end: () => this.#call.halfClose(),
     }

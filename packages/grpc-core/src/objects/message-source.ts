@@ -1,6 +1,7 @@
 interface Message<T> {
   readonly message: T
   readonly taken: (() => void) | undefined
+  readonly flags: number | undefined
 }
 
 interface Waiting<T> {
@@ -10,7 +11,8 @@ interface Waiting<T> {
 
 /** Where a source sends its messages when nothing iterates it. */
 interface Sink<T> {
-  write(message: T, written: () => void): void
+  /** @param flags grpc-js: WriteFlags, if the message came with some */
+  write(message: T, written: () => void, flags?: number): void
   end(): void
 }
 
@@ -44,13 +46,14 @@ export class MessageSource<T> implements AsyncIterable<T, undefined> {
     this.#events = events
   }
 
-  push(message: T, taken?: () => void): void {
+  /** @param flags for where the messages are forwarded to; what iterates them has no use for flags */
+  push(message: T, taken?: () => void, flags?: number): void {
     if (this.#ending !== undefined || this.#left) {
       // As after a write: not before `push` has returned.
       if (taken) process.nextTick(taken)
       return
     }
-    this.#queue.push({ message, taken })
+    this.#queue.push({ message, taken, flags })
     this.#flow()
     this.#deliver()
     if (this.#waiting.length > 0) this.#events.wanted?.()
@@ -96,11 +99,12 @@ export class MessageSource<T> implements AsyncIterable<T, undefined> {
     const message = this.#queue.shift()
     if (message !== undefined) {
       this.#writing = true
-      sink.write(message.message, () => {
+      const written = (): void => {
         this.#writing = false
         message.taken?.()
         this.#flow()
-      })
+      }
+      sink.write(message.message, written, message.flags)
     } else if (this.#ending === 'done') {
       this.#sink = undefined
       sink.end()

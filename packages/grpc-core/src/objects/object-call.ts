@@ -129,8 +129,9 @@ export class ObjectCall implements Omit<BaseCall, never> {
   }
 
   sendMessageWithContext(context: MessageContext, message: unknown): void {
-    if (this.#requests !== undefined) this.#requests.push(message, context.callback as (() => void) | undefined)
-    else {
+    if (this.#requests !== undefined) {
+      this.#requests.push(message, context.callback as (() => void) | undefined, context.flags)
+    } else {
       // As after a write: not before the write has returned.
       if (context.callback) process.nextTick(context.callback)
       this.#scope.runInAsyncScope(() => this.#run(message))
