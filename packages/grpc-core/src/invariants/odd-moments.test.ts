@@ -175,3 +175,51 @@ describe('call.cancel()', () => {
     expect(thrown).toEqual([])
   })
 })
+
+describe.each([
+  ['grpc-js', []],
+  ['an interceptor object that passes everything on', [object]],
+] as const)('in the taps of an interceptor around %s', (_, inside) => {
+  it.each(patterns)('call.cancel() where a response comes ends the call with CANCELLED: %s', async (pattern) => {
+    const cancelling: Interceptor<ClientCall> = (call, next) => {
+      call.onResponse(() => call.cancel())
+      return next()
+    }
+    await using server = await startTestServer()
+    const rpc = await runRpc(server.client(cancelling, ...inside), pattern, whole)
+    expect(rpc.status?.code).toBe(Code.CANCELLED)
+  })
+
+  it.each(patterns)('what an onResponse tap throws ends the call with INTERNAL: %s', async (pattern) => {
+    const statuses: unknown[] = []
+    const watching: Interceptor = (call, next) => {
+      call.onStatus((status) => void statuses.push(status.code))
+      return next()
+    }
+    const throwing: Interceptor = (call, next) => {
+      call.onResponse(() => {
+        throw new Error('of a tap')
+      })
+      return next()
+    }
+    await using server = await startTestServer()
+    const rpc = await runRpc(server.client(watching, throwing, ...inside), pattern, whole)
+    expect([rpc.error?.code, rpc.status?.code, ...statuses]).toEqual([Code.INTERNAL, Code.INTERNAL, Code.INTERNAL])
+  })
+
+  it.each(['unary', 'serverStream'] as const)(
+    'call.cancel() where an attempt begins lets none begin: %s',
+    async (pattern) => {
+      const cancelling: Interceptor<ClientCall> = (call, next) => {
+        call.onAttempt(() => {
+          call.cancel()
+          return undefined
+        })
+        return next()
+      }
+      await using server = await startTestServer()
+      const rpc = await runRpc(server.client(cancelling, ...inside), pattern, whole)
+      expect([rpc.status?.code, server.calls.length]).toEqual([Code.CANCELLED, 0])
+    },
+  )
+})

@@ -251,8 +251,10 @@ export class ObjectCall implements Omit<BaseCall, never> {
       message: (message: unknown) => this.#listener.onReceiveMessage?.(message),
       ended: (status: StatusObject) => {
         if (this.#ended) return
-        this.#close(status)
-        this.#listener.onReceiveStatus?.(status)
+        // A cancel that came with the response, within one event, is in time.
+        const end = status.code === Code.OK && this.#decided !== undefined ? (this.#decided as StatusObject) : status
+        this.#close(end)
+        this.#listener.onReceiveStatus?.(end)
       },
     }
     call.relayTo(relay, this.#readWanted)

@@ -91,6 +91,14 @@ export class AttemptRunner {
     })
     const attempt = new Attempt(this)
     if (this.#facts.opensRpc) attempt.ends = this.#announce(this.count.begin())
+    const { block } = run
+    if (block !== undefined) {
+      // A tap that was shown the attempt has cancelled the call.
+      attempt.end()
+      this.#countEnd()
+      attempt.tellEnd(block.status)
+      return run.endedAtOnce(block.status)
+    }
     this.#beginning = true
     this.#atOnce = undefined
     try {
@@ -257,7 +265,8 @@ export class AttemptRunner {
       this.count.add(received.attempts - 1, received.hedges ?? 0)
     }
     const status = attempt.failure ?? this.#owner.complete(received)
-    this.#raw = { status, object: raw }
+    // Of a failure of this side grpc-js, or an interceptor object, may say something else: it had ended in the same event.
+    this.#raw = attempt.failure === undefined || raw.code === status.code ? { status, object: raw } : undefined
     if (status.code === Code.DEADLINE_EXCEEDED) this.#owner.deadlineReported(status)
     attempt.tellEnd(status)
     if (this.#beginning) {
