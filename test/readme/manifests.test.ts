@@ -1,0 +1,119 @@
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
+import { join } from 'node:path'
+import { describe, expect, it } from 'vitest'
+import { runtimes } from '../../scripts/runtimes.mjs'
+import { publishablePackages, root } from '../../scripts/workspace.mjs'
+import { readmeOf } from './described-options.ts'
+
+// What the READMEs say of packages, versions and measurements, against the manifests and results that decide it.
+
+const packages = publishablePackages().map(({ name, dir, manifest }) => ({
+  name: name as string,
+  readme: readmeOf(dir.replace('packages/', '')),
+  manifest,
+}))
+const rootReadme = readFileSync(join(root, 'README.md'), 'utf8')
+
+describe.each(packages)('the README of $name', ({ name, readme, manifest }) => {
+  it('says how to install the package, with the peers that it needs and can use', () => {
+    const commands = readme.match(/^ {4}npm install (?:.*\\\n)*.*$/gm) ?? []
+    const words = commands.flatMap((command) => command.replaceAll(/#.*$/gm, '').split(/[\s\\]+/))
+    const named = words.map((word) => word.replace(/(?<=.)@[~^\d].*$/, ''))
+    const peers = Object.keys(manifest.peerDependencies)
+    const required = peers.filter((peer) => !manifest.peerDependenciesMeta?.[peer]?.optional)
+    expect(named).toEqual(expect.arrayContaining([name, ...required]))
+    // A peer that only the suite's own tests look at is not the reader's concern.
+    const optional = peers.filter((peer) => !required.includes(peer) && name !== '@grpc-stack/grpc-testing')
+    expect(named).toEqual(expect.arrayContaining(optional))
+    const strangers = named.filter(
+      (word) => /^@|^[a-z]/.test(word) && ![name, ...peers, 'npm', 'install'].includes(word),
+    )
+    expect(strangers).toEqual([])
+  })
+
+  it('names only versions of Node and grpc-js that the package allows', () => {
+    const [, oldest] = /Node (\d+\.\d+) or newer/.exec(readme) ?? []
+    if (oldest !== undefined) expect(manifest.engines.node).toBe(`>=${oldest}`)
+    const [, grpcJs] = /`@grpc\/grpc-js` (\d+\.\d+) or newer/.exec(readme) ?? []
+    if (grpcJs !== undefined) expect(manifest.peerDependencies['@grpc/grpc-js']).toBe(`^${grpcJs}.0`)
+  })
+})
+
+describe('what the READMEs say of dependencies', () => {
+  it.each(['@grpc-stack/grpc-core', '@grpc-stack/error-details', '@grpc-stack/free-ended-calls'])(
+    '%s has none',
+    (name) => {
+      const { manifest } = packages.find((one) => one.name === name) ?? {}
+      expect(manifest.dependencies ?? {}).toEqual({})
+      expect(Object.keys(manifest.peerDependencies)).toEqual(['@grpc/grpc-js'])
+    },
+  )
+})
+
+/** Others' packages, by the names that the comparisons give them, with the version that was compared. */
+const compared: Readonly<Record<string, readonly (readonly [says: RegExp, dependency: string])[]>> = {
+  'interceptor-retry': [
+    [/nice-grpc-client-middleware-retry (\d+)/, 'nice-grpc-client-middleware-retry'],
+    [/cockatiel (\d+)/, 'cockatiel'],
+    [/grpc-js (\d+\.\d+), built in/, '@grpc/grpc-js'],
+  ],
+  'interceptor-circuit': [
+    [/cockatiel (\d+)/, 'cockatiel'],
+    [/opossum (\d+)/, 'opossum'],
+  ],
+  'interceptor-logging': [[/nice-grpc (\d+)/, 'nice-grpc']],
+  'interceptor-metrics': [[/nice-grpc-prometheus (\d+\.\d+)/, 'nice-grpc-prometheus']],
+  'interceptor-ratelimit': [[/rate-limiter-flexible (\d+)/, 'rate-limiter-flexible']],
+  'interceptor-tracing': [
+    [/instrumentation-grpc (\d+\.\d+\.\d+)/, '@opentelemetry/instrumentation-grpc'],
+    [/nice-grpc-opentelemetry (\d+\.\d+)/, 'nice-grpc-opentelemetry'],
+    [/SDK (\d+\.\d+)/, '@opentelemetry/sdk-trace-base'],
+  ],
+}
+const comparisons = Object.entries(compared).flatMap(([name, versions]) =>
+  versions.map(([says, dependency]) => ({ name, says, dependency })),
+)
+
+describe('a comparison', () => {
+  it.each(comparisons)(
+    'of $name names the version of $dependency that is installed here',
+    ({ name, says, dependency }) => {
+      const [, version = 'none'] = says.exec(readmeOf(name)) ?? []
+      const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
+        packages: Record<string, { version?: string }>
+      }
+      const installed = Object.entries(lock.packages)
+        .filter(([path]) => path.endsWith(`node_modules/${dependency}`))
+        .map(([, entry]) => entry.version)
+      expect(installed.filter((one) => `${one}.`.startsWith(`${version}.`))).not.toEqual([])
+    },
+  )
+})
+
+describe('the README of the repository', () => {
+  it('lists every package that is published, and no other', () => {
+    const listed = [...rootReadme.matchAll(/^\| \[`([\w-]+)`\]\(packages\/\1\)/gm)].map(
+      ([, name]) => `@grpc-stack/${name}`,
+    )
+    expect(listed.sort()).toEqual(packages.map(({ name }) => name).sort())
+  })
+
+  it('names the versions of Node that the tests of packages run on', () => {
+    const [, versions = ''] = /^Node (.*?)\. Apache/m.exec(rootReadme) ?? []
+    const majors = [...new Set(runtimes().map(({ version }) => String(version).replace(/^v/, '').split('.')[0]))]
+    const named = [...versions.matchAll(/\b(\d+)(?:\.\d+)?/g)].map(([, major]) => major)
+    expect(named.sort()).toEqual(majors.sort())
+    const { engines } = createRequire(join(root, 'package.json'))('./package.json') as { engines: { node: string } }
+    expect(engines.node).toContain('20.19')
+  })
+
+  it('has the measurements of the results', () => {
+    const results = readFileSync(join(root, 'bench/RESULTS.md'), 'utf8')
+    const measured = (row: string): string | undefined =>
+      new RegExp(`^\\| ${row} (?:\\| [\\d.]+ ){3}\\| ([\\d.]+) `, 'm').exec(results)?.[1]
+    const [, ...cells] = /eight empty layers.*?\) \| ([\d.]+) × \| ([\d.]+) × \| ([\d.]+) × /.exec(rootReadme) ?? []
+    const rows = ['ours-passthrough-8', 'nice-grpc-passthrough-8', 'connect-node-passthrough-8']
+    expect(cells).toEqual(rows.map(measured))
+  })
+})
