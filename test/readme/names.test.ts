@@ -1,7 +1,9 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { startTestServer } from '@grpc-stack/grpc-testing'
 import { circuitBreaker } from '@grpc-stack/interceptor-circuit'
 import { describe, expect, it } from 'vitest'
-import { entryPoints, publishablePackages } from '../../scripts/workspace.mjs'
+import { entryPoints, publishablePackages, root } from '../../scripts/workspace.mjs'
 import { readmeOf } from './described-options.ts'
 
 // What tables of the READMEs call functions and members are functions and members.
@@ -76,5 +78,16 @@ describe('the members in the tables', () => {
     await using server = await startTestServer()
     expect(names.length).toBeGreaterThan(8)
     expect(names.filter((name) => !(name in server))).toEqual([])
+  })
+})
+
+describe('the codes of warnings and the variables of the environment', () => {
+  it.each(publishablePackages())('in the README of $name are those of its sources', ({ dir }) => {
+    const sources = readdirSync(join(root, dir, 'src'), { recursive: true, encoding: 'utf8' })
+      .filter((file) => file.endsWith('.ts') && !/\.test(-d)?\.ts$/.test(file))
+      .map((file) => readFileSync(join(root, dir, 'src', file), 'utf8'))
+      .join('\n')
+    const codes = readmeOf(dir.replace('packages/', '')).match(/\bGRPC_STACK_\w+/g) ?? []
+    expect(codes.filter((code) => !sources.includes(code))).toEqual([])
   })
 })
