@@ -1,7 +1,7 @@
 import type { Metadata } from '@grpc/grpc-js'
 import type { Call, CallAttempt } from '../contract/call.ts'
 import { type CallRecord, type MessageBytes, RECORD } from '../contract/call-record.ts'
-import { type CredentialScrubber, credentialScrubber } from '../contract/credential-text.ts'
+import { CallCredentials, type CredentialScrubber } from '../contract/credential-text.ts'
 import type { MethodInfo } from '../contract/method.ts'
 import type { Status } from '../contract/status.ts'
 import { isThenable } from '../runtime/thenable.ts'
@@ -49,6 +49,7 @@ class RunRecord implements CallRecord {
   #asked: Asked | undefined
   /** What the call and its attempts were sent with: most have one. */
   #sent: Metadata | Metadata[] | undefined
+  #credentials: CallCredentials | undefined
   #claimed = false
 
   constructor(call: Call) {
@@ -133,8 +134,8 @@ class RunRecord implements CallRecord {
 
   scrubber(status?: Status): CredentialScrubber {
     const sent = this.#sent
-    if (!Array.isArray(sent)) return credentialScrubber(this.call, status?.metadata, sent)
-    return credentialScrubber(this.call, status?.metadata, ...sent)
+    this.#credentials ??= new CallCredentials(this.call)
+    return this.#credentials.scrubber(Array.isArray(sent) ? [status?.metadata, ...sent] : [status?.metadata, sent])
   }
 
   #remember(metadata: Metadata): void {

@@ -2,7 +2,7 @@ import { Metadata } from '@grpc/grpc-js'
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
 import type { Call } from '../contract/call.ts'
-import { credentialScrubber, isCredentialName, rememberCredentials } from './credential-text.ts'
+import { CallCredentials, credentialScrubber, isCredentialName, rememberCredentials } from './credential-text.ts'
 
 function callWith(headers: Readonly<Record<string, string | Buffer>>): Call {
   const metadata = new Metadata()
@@ -138,6 +138,46 @@ describe('a credential of the call in a text', () => {
   })
 })
 
+describe('scrubbers of one call', () => {
+  const text = 'alpha-one-1111 bravo-two-2222 carol-six-3333'
+
+  it('each know the credentials of their time, though what one worked out serves the next', () => {
+    const call = callWith({ authorization: 'Bearer alpha-one-1111' })
+    const trailers = new Metadata()
+    const credentials = new CallCredentials(call)
+    const inner = credentials.scrubber([trailers])
+    expect(inner(text)).toBe('[redacted] bravo-two-2222 carol-six-3333')
+    expect(credentials.scrubber([trailers])(text)).toBe('[redacted] bravo-two-2222 carol-six-3333')
+    call.metadata.set('x-api-key', 'bravo-two-2222')
+    expect(credentials.scrubber([trailers])(text)).toBe('[redacted] [redacted] carol-six-3333')
+    trailers.set('set-cookie', 'sid=carol-six-3333')
+    expect(credentials.scrubber([trailers])(text)).toBe('[redacted] [redacted] [redacted]')
+    call.metadata.set('authorization', 'Bearer carol-six-3333')
+    expect(credentials.scrubber([])(text)).toBe('alpha-one-1111 [redacted] [redacted]')
+    expect(inner(`once more: ${text}`)).toBe('once more: [redacted] bravo-two-2222 carol-six-3333')
+  })
+
+  it('see bytes that were changed in place', () => {
+    const bytes = Buffer.from('alpha-one-1111')
+    const credentials = new CallCredentials(callWith({ 'auth-bin': bytes }))
+    expect(credentials.scrubber([])(text)).toBe('[redacted] bravo-two-2222 carol-six-3333')
+    bytes.write('carol-six-3333')
+    expect(credentials.scrubber([])(text)).toBe('alpha-one-1111 bravo-two-2222 [redacted]')
+  })
+
+  it('of a client, too, whose calls have different tokens in turn', () => {
+    for (const [token, scrubbed] of [
+      ['alpha-one-1111', '[redacted] bravo-two-2222 carol-six-3333'],
+      ['alpha-one-1111', '[redacted] bravo-two-2222 carol-six-3333'],
+      ['carol-six-3333', 'alpha-one-1111 bravo-two-2222 [redacted]'],
+      ['alpha-one-1111', '[redacted] bravo-two-2222 carol-six-3333'],
+    ] as const) {
+      const call = { ...callWith({ authorization: `Bearer ${token}` }), side: 'client' } as Call
+      expect(credentialScrubber(call)(text)).toBe(scrubbed)
+    }
+  })
+})
+
 describe('what looks like a credential, of whatever call', () => {
   it.each([
     ['jwt eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.c2lnbmF0dXJl.', 'jwt [redacted]'],
@@ -155,6 +195,18 @@ describe('what looks like a credential, of whatever call', () => {
 describe('bounds', () => {
   it('a long text is cut', () => {
     expect(scrubberOf({})('x '.repeat(20_000))).toHaveLength(16_385)
+  })
+
+  it.each([0, 1, 2])('a fragment is found wherever it stands in texts of any length, %i of four', (before) => {
+    const secret = 'qwErty-zu/op+789_abcd'
+    const scrub = scrubberOf({ 'x-api-key': secret })
+    for (let length = 0; length < 1100; length += 13) {
+      const around = '. '.repeat(length)
+      const spelled = Buffer.from(`${'x'.repeat(before)}${secret}`).toString('base64')
+      for (const shown of [secret, secret.slice(7, 15).toUpperCase(), spelled, Buffer.from(secret).toString('hex')]) {
+        expect(scrub(`${around}${shown}${around}`)).toContain('[redacted]')
+      }
+    }
   })
 
   it('a call with more credentials than headers can hold has no text at all', () => {
