@@ -28,11 +28,14 @@ function addValue(found: string[], key: string, value: string | Buffer): void {
     found.push(value.toString('latin1'), value.toString('utf8'))
     return
   }
+  addPart(found, key, value)
   // HTTP/2 joins several values of a key with commas.
-  for (const part of new Set([value, ...value.split(/,\s*/, MOST_PARTS)])) {
-    if (key.includes('cookie')) addCookies(found, part)
-    else addToken(found, part.trim())
-  }
+  if (value.includes(',')) for (const part of value.split(/,\s*/, MOST_PARTS)) addPart(found, key, part)
+}
+
+function addPart(found: string[], key: string, part: string): void {
+  if (key.includes('cookie')) addCookies(found, part)
+  else addToken(found, part.trim())
 }
 
 function addCookies(found: string[], cookies: string): void {
@@ -49,8 +52,12 @@ function addToken(found: string[], value: string): void {
   found.push(token)
   // A first word that is no scheme is a part of the secret.
   if (scheme !== '' && !SCHEMES.test(scheme)) found.push(value)
-  for (const [, parameter = ''] of [...token.matchAll(/=\s*"([^"]*)"/g)].slice(0, MOST_PARTS)) found.push(parameter)
+  if (token.includes('"')) addParameters(found, token)
   for (const part of token.split('.', MOST_PARTS)) addDecoded(found, part, scheme)
+}
+
+function addParameters(found: string[], token: string): void {
+  for (const [, parameter = ''] of [...token.matchAll(/=\s*"([^"]*)"/g)].slice(0, MOST_PARTS)) found.push(parameter)
 }
 
 /** What a verifier decodes and then quotes, unless it is a set of claims: those are no secret, and say why a token failed. */
@@ -63,6 +70,8 @@ function addDecoded(found: string[], part: string, scheme: string): void {
 }
 
 function isObject(json: string): boolean {
+  // What JSON.parse throws costs more than all the rest.
+  if (!/^\s*[{[]/.test(json)) return false
   try {
     const value: unknown = JSON.parse(json)
     return typeof value === 'object' && value !== null
