@@ -1,7 +1,17 @@
 import { parseArgs } from 'node:util'
 import { worldNames } from './fuzz/stacks.ts'
 
-export const partNames = ['rpcs', 'connections', 'peers', 'processes', 'clocks', 'names', 'hostile', 'soak'] as const
+export const partNames = [
+  'rpcs',
+  'connections',
+  'peers',
+  'processes',
+  'clocks',
+  'names',
+  'hostile',
+  'transfer',
+  'soak',
+] as const
 
 export type PartName = (typeof partNames)[number]
 

@@ -11,9 +11,10 @@ import { fuzz } from './fuzz/fuzz.ts'
 import { keepTraceContext } from './fuzz/observers.ts'
 import type { Script } from './fuzz/script.ts'
 import { hostile } from './hostile/hostile.ts'
-import { fuzzSection, partReport, proxiedSection, rawPeerSection, writeReport } from './report.ts'
+import { fuzzSection, partReport, proxiedSection, rawPeerSection, writeReport, writeRow } from './report.ts'
 import type { Section } from './section.ts'
 import { soak } from './soak.ts'
+import { transfer } from './transfer.ts'
 
 const say = (line: string): void => console.log(line)
 
@@ -53,21 +54,31 @@ const parts: Readonly<Record<PartName, () => Promise<Section[]>>> = {
   clocks: async () => [await clockJumps({ seed, quick, say })],
   names: async () => [await names({ seed, quick, say })],
   hostile: async () => [await hostile({ seed, quick, say })],
+  transfer: async () => [await transfer({ seed, quick, say })],
   soak: async () => [await soak({ seed, ms: soakMs, say })],
 }
 
-say(`seed ${seed}, Node ${process.version}`)
+say(`seed ${seed}, Node ${process.version}${options.retention ? ', with free-ended-calls' : ''}`)
 keepTraceContext()
 setLogVerbosity(logVerbosity.NONE) // grpc-js complains of what peers send wrong on purpose
+const page = fileURLToPath(new URL('../../docs/reliability.md', import.meta.url))
 let faults = 0
+let calls = 0
 for (const name of options.parts) {
   const begun = performance.now()
   const sections = await parts[name]()
-  for (const section of sections) faults += section.faults
+  for (const section of sections) {
+    faults += section.faults
+    calls += section.calls
+  }
   const seconds = Math.round((performance.now() - begun) / 1000)
   const text = partReport(sections, `Seed ${seed}, Node ${process.version}, ${seconds} s.`)
   say(`\n${name}\n\n${text}`)
-  if (options.write) writeReport(fileURLToPath(new URL('../../docs/reliability.md', import.meta.url)), name, text)
+  if (options.write && !options.retention) writeReport(page, name, text)
+}
+if (options.write && options.retention) {
+  const head = ['Node', 'seed', 'parts', 'calls', 'faults']
+  writeRow(page, 'retention', head, [process.version, seed, options.parts.join(', '), calls, faults])
 }
 say(faults === 0 ? '\nno faults' : `\n${faults} faults; --seed N --scripts 1 repeats one, --script FILE runs a script`)
 process.exitCode = faults === 0 ? 0 : 1

@@ -5,6 +5,8 @@ export interface Section {
   readonly rows: readonly (readonly (string | number)[])[]
   /** Under the table. */
   readonly notes?: readonly string[]
+  /** RPCs made. */
+  readonly calls: number
   /** How often something was not as it must be. */
   readonly faults: number
 }
@@ -22,7 +24,7 @@ export function written({ title, head, rows, notes = [] }: Section): string {
   return [title, '', ...table(head, rows), ...(notes.length > 0 ? ['', ...notes] : [])].join('\n')
 }
 
-function table(head: readonly string[], rows: Section['rows']): string[] {
+export function table(head: readonly string[], rows: Section['rows']): string[] {
   const line = (cells: readonly (string | number)[]): string => `| ${cells.join(' | ')} |`
   return [line(head), `|${head.map((_, at) => (at === 0 ? '---' : '---:')).join('|')}|`, ...rows.map(line)]
 }

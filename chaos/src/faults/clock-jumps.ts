@@ -113,6 +113,7 @@ export async function clockJumps({ seed, quick, say }: PartOptions): Promise<Sec
     title: `Random RPCs at a moment of which the clock of the machine is set, with ${Object.keys(worlds).length} stacks (${Object.keys(worlds).join(', ')}):`,
     head: ['', 'calls'],
     rows: [...counts],
+    calls: [...counts.values()].reduce((sum, count) => sum + count, 0),
     faults,
   }
 }

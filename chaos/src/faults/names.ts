@@ -47,6 +47,7 @@ export async function names({ quick, say }: PartOptions): Promise<Section> {
     title: 'Names that a DNS server answers so when a channel is made, and well afterwards:',
     head: ['', 'calls', 'codes'],
     rows: [...counts].map(([name, { calls, codes }]) => [name, calls, [...codes].sort((a, b) => a - b).join(', ')]),
+    calls: [...counts.values()].reduce((sum, { calls }) => sum + calls, 0),
     faults,
   }
 }

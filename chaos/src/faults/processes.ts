@@ -111,6 +111,7 @@ export async function processes({ seed, quick, say }: PartOptions): Promise<Sect
         .map(([code, times]) => `${code}: ${times}`)
         .join(', '),
     ]),
+    calls: [...counts.values()].reduce((sum, { calls }) => sum + calls, 0),
     faults,
   }
 }

@@ -33,6 +33,12 @@ export class Observers {
     ]
   }
 
+  /** Calls that have started and not ended, by the metrics. */
+  get inFlight(): number {
+    const { started, ended } = this.#totals()
+    return started - ended
+  }
+
   /** Waits for RPCs that have ended for the application and are about to for the interceptors. */
   async settle(): Promise<void> {
     await until(() => {

@@ -151,6 +151,52 @@ function continued(stream: number, block: Buffer, ends: boolean): Buffer[] {
   return frames
 }
 
+/** One request that is not one; the connection is often lost over it. */
+const MALFORMED: readonly ((stream: number) => Buffer[])[] = [
+  (stream) => [http2Frame(frameType.HEADERS, flag.END_HEADERS, stream, headerBlock([[':method', 'POST']]))],
+  (stream) => [request(stream, callHeaders(UNARY).slice(1))],
+  (stream) => [request(stream, [...callHeaders(UNARY, [GOOD_KEY]), [':path', UNARY]])],
+  (stream) => [request(stream, callHeaders('', [GOOD_KEY]))],
+  (stream) => [request(stream, callHeaders('no slash', [GOOD_KEY]))],
+  (stream) => [request(stream, callHeaders(`/${'x'.repeat(8000)}`, [GOOD_KEY]))],
+  (stream) => [request(stream, [[':method', 'GET'], ...callHeaders(UNARY, [GOOD_KEY]).slice(1)])],
+  (stream) => [request(stream, callHeaders(UNARY, [GOOD_KEY, ['content-type', 'text/html']]))],
+  (stream) => [request(stream, callHeaders(UNARY, [GOOD_KEY, ['grpc-timeout', '-1S']]))],
+  (stream) => [request(stream, callHeaders(UNARY, [GOOD_KEY, ['grpc-timeout', '0n']]))],
+  (stream) => [request(stream, callHeaders(UNARY, [GOOD_KEY, ['grpc-encoding', 'none such']])), body(stream, BODY)],
+  (stream) => [request(stream, callHeaders(UNARY, [GOOD_KEY, ['x-bin', '!!!']])), body(stream, BODY)],
+  (stream) => [request(stream, callHeaders(UNARY, [GOOD_KEY, ['te', 'none'], ['connection', 'close']]))],
+  (stream) => [request(stream, callHeaders(UNARY, [GOOD_KEY])), request(stream, callHeaders(UNARY, [GOOD_KEY]))],
+  (stream) => [request(stream, callHeaders(UNARY, [GOOD_KEY])), body(stream, BODY), body(stream, BODY)],
+  (stream) => [request(stream, callHeaders(UNARY, [GOOD_KEY])), body(stream, Buffer.concat([BODY, BODY]))],
+  (stream) => [request(stream, callHeaders(UNARY, [GOOD_KEY])), body(stream, BODY.subarray(0, 3))],
+  (stream) => [request(stream, callHeaders(UNARY, [GOOD_KEY])), body(stream, frame(Buffer.alloc(5), 1))],
+  (stream) => [request(stream, callHeaders(UNARY, [GOOD_KEY])), body(stream, frame(Buffer.alloc(5), 0, 2 ** 32 - 1))],
+  (stream) => [request(stream, callHeaders(UNARY, [GOOD_KEY])), body(stream, frame(Buffer.from([1])))],
+  (stream) => [request(stream, callHeaders(UNARY, [GOOD_KEY])), body(stream, Buffer.alloc(0))],
+  (stream) => [body(stream, BODY)],
+  (stream) => [request(stream + 1, callHeaders(UNARY, [GOOD_KEY]))],
+  (stream) => [http2Frame(frameType.PUSH_PROMISE, flag.END_HEADERS, stream, Buffer.from([0, 0, 0, 2]))],
+  () => [http2Frame(frameType.GOAWAY, 0, 0, Buffer.alloc(8))],
+  () => [Buffer.from('GET / HTTP/1.1\r\n\r\n')],
+]
+
+const request = (stream: number, fields: readonly (readonly [string, string])[]): Buffer =>
+  http2Frame(frameType.HEADERS, flag.END_HEADERS, stream, headerBlock(fields))
+const body = (stream: number, bytes: Buffer): Buffer => http2Frame(frameType.DATA, flag.END_STREAM, stream, bytes)
+
+/** Each kind in turn, on a connection of its own. */
+async function malformed({ port, count }: Target): Promise<number> {
+  const times = Math.min(count, 1000)
+  for (let n = 0; n < times; n++) {
+    const client = await FrameClient.connect({ port, from: ATTACKER })
+    client.send(...(MALFORMED[n % MALFORMED.length]?.(client.nextStream()) ?? []))
+    await Promise.race([client.understood(), delay(20)])
+    client.close()
+  }
+  return times
+}
+
 const HPACK_ENTRY = (() => {
   const value = Buffer.alloc(4000, 'x')
   const length = Buffer.from([127, ((4000 - 127) & 127) | 128, (4000 - 127) >> 7])
@@ -322,6 +368,30 @@ export const attacks: ReadonlyMap<string, Attack> = new Map<string, Attack>([
       ['traceparent', `00-${'0'.repeat(32)}-__proto__`],
       ['grpc-timeout', n % 2 === 0 ? '99999999H' : '__proto__'],
     ]),
+  ],
+  ['requests that are none', { boundedBy: 'Node and grpc-js: they refuse it', limited: true, run: malformed }],
+  [
+    'settings that change',
+    flood('nothing is needed', {
+      frames: (client) => [
+        settingsFrame([
+          [setting.INITIAL_WINDOW_SIZE, 0],
+          [setting.MAX_HEADER_LIST_SIZE, 16],
+          [setting.HEADER_TABLE_SIZE, 0],
+          [setting.MAX_CONCURRENT_STREAMS, 0],
+        ]),
+        http2Frame(
+          frameType.HEADERS,
+          flag.END_HEADERS,
+          client.nextStream(),
+          headerBlock(callHeaders(UNARY, [GOOD_KEY])),
+        ),
+        settingsFrame([
+          [setting.INITIAL_WINDOW_SIZE, 2 ** 31 - 1],
+          [setting.HEADER_TABLE_SIZE, 65_536],
+        ]),
+      ],
+    }),
   ],
   ['methods', distinct('`maxMethods`', (n) => [`/grpcstack.chaos.Chaos/Method${n}`, GOOD_KEY])],
   ['services', distinct('`maxMethods`', (n) => [`/grpcstack.chaos.Service${n}/Get`, GOOD_KEY])],

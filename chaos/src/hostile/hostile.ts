@@ -26,6 +26,7 @@ export async function hostile({ seed, quick, say }: PartOptions): Promise<Sectio
   const sizes: Sizes = quick ? { ms: 500, count: 1000 } : { ms: 10_000, count: 100_000 }
   const rows: (string | number)[][] = []
   let faults = 0
+  let total = 0
   let server: AttackedServer | undefined
   let limited: boolean | undefined
   // Those of one kind of server follow each other.
@@ -40,6 +41,7 @@ export async function hostile({ seed, quick, say }: PartOptions): Promise<Sectio
       }
       const { row, wrong } = await underAttack(name, attack, server, sizes, seed)
       rows.push([name, ...row, attack.boundedBy])
+      total += Number(row[1])
       faults += wrong.length
       for (const fault of wrong) say(`\n${name}: ${fault}`)
     }
@@ -57,6 +59,7 @@ export async function hostile({ seed, quick, say }: PartOptions): Promise<Sectio
       `Heap: what it grew by, after a full collection, while the attack held what it had opened, and when its connections were gone. ` +
         `Calls held: those of the attacker that were open then; \`concurrencyLimit\` by peer has ${places.peer} places.`,
     ],
+    calls: total,
     faults,
   }
 }
