@@ -53,7 +53,7 @@ const parts: Readonly<Record<PartName, () => Promise<Section[]>>> = {
   processes: async () => [await processes({ seed, quick, say })],
   clocks: async () => [await clockJumps({ seed, quick, say })],
   names: async () => [await names({ seed, quick, say })],
-  hostile: async () => [await hostile({ seed, quick, say })],
+  hostile: async () => [await hostile({ seed, quick, times: options.times, say })],
   transfer: async () => [await transfer({ seed, quick, say })],
   soak: async () => [await soak({ seed, ms: soakMs, say })],
 }

@@ -10,7 +10,7 @@ import { tracing } from '@grpc-stack/interceptor-tracing'
 import { BasicTracerProvider, NoopSpanProcessor, type SpanProcessor } from '@opentelemetry/sdk-trace-base'
 import { keepTraceContext } from '../fuzz/observers.ts'
 import { type Item, MAX_MESSAGE_BYTES, service } from '../service.ts'
-import { type Held, idleMs, places, serverOptions, TENANT, TRUSTED_PROXY } from './attacked.ts'
+import { connectionOptions, type Held, places, streamOptions, TENANT, TRUSTED_PROXY } from './attacked.ts'
 
 const limited = process.argv[2] === 'limited'
 const NO_LIMIT = 1e9
@@ -26,8 +26,8 @@ const perPeer = concurrencyLimit({ limit: limited ? places.peer : NO_LIMIT, key:
 const all = concurrencyLimit({ limit: limited ? places.all : NO_LIMIT })
 
 const server = createServer({
-  ...(limited && serverOptions),
-  'grpc.max_connection_idle_ms': idleMs,
+  ...connectionOptions,
+  ...(limited && streamOptions),
   'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
   interceptors: [
     requestId(),

@@ -4,11 +4,25 @@ import { fileURLToPath } from 'node:url'
 /** What strangers may hold at the same time: calls of one address, and all calls together. */
 export const places = { peer: 50, all: 200 } as const
 
-/** What the README tells servers that strangers reach to set. */
-export const serverOptions = { 'grpc.max_concurrent_streams': 100 } as const
-
 /** Connections without calls are closed after this. */
-export const idleMs = 2000
+const idleMs = 2000
+/** So are those that do not answer. */
+const keepaliveMs = 1000
+
+/** How long a connection may stay for which its client does nothing. */
+export const longestConnectionMs: number = idleMs + 2 * keepaliveMs
+
+/**
+ * What servers that strangers reach should set. Keepalive also ends connections that Node 20 reads no more since their client broke a
+ * rule of HTTP/2, and would keep for ever.
+ */
+export const connectionOptions = {
+  'grpc.max_connection_idle_ms': idleMs,
+  'grpc.keepalive_time_ms': keepaliveMs,
+  'grpc.keepalive_timeout_ms': keepaliveMs,
+} as const
+
+export const streamOptions = { 'grpc.max_concurrent_streams': 100 } as const
 
 /** Whose `x-forwarded-for` the server believes. */
 export const TRUSTED_PROXY = '127.0.0.9'
