@@ -6,11 +6,11 @@ export const places = { peer: 50, all: 200 } as const
 
 /** Connections without calls are closed after this. */
 const idleMs = 2000
-/** So are those that do not answer. */
-const keepaliveMs = 1000
+/** So are those that do not answer. A server that is busy reads answers late: a time too short would cost others their connection. */
+const keepaliveMs = { time: 1000, timeout: 15_000 } as const
 
 /** How long a connection may stay for which its client does nothing. */
-export const longestConnectionMs: number = idleMs + 2 * keepaliveMs
+export const longestConnectionMs: number = idleMs + keepaliveMs.time + keepaliveMs.timeout
 
 /**
  * What servers that strangers reach should set. Keepalive also ends connections that Node 20 reads no more since their client broke a
@@ -18,8 +18,8 @@ export const longestConnectionMs: number = idleMs + 2 * keepaliveMs
  */
 export const connectionOptions = {
   'grpc.max_connection_idle_ms': idleMs,
-  'grpc.keepalive_time_ms': keepaliveMs,
-  'grpc.keepalive_timeout_ms': keepaliveMs,
+  'grpc.keepalive_time_ms': keepaliveMs.time,
+  'grpc.keepalive_timeout_ms': keepaliveMs.timeout,
 } as const
 
 export const streamOptions = { 'grpc.max_concurrent_streams': 100 } as const
