@@ -3,6 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
+import { writeCommonjsType } from './commonjs-type.mjs'
 import { isMain, readJson, root } from './workspace.mjs'
 
 /**
@@ -33,6 +34,7 @@ export function setup() {
     const windows = process.platform === 'win32' // where npm is npm.cmd, which only a shell can start
     if (!run('npm', ['ci', '--include=dev'], { shell: windows })) throw new Error('npm ci failed')
   }
+  writeCommonjsType()
   return (
     run(process.execPath, ['scripts/sync-references.mjs']) &&
     run(process.execPath, ['node_modules/typescript/bin/tsc', '-b', 'tsconfig.build.json'])
