@@ -41,7 +41,7 @@ export const USAGE = `npm run chaos -- <options>
   --script FILE    run the script in this file, in the form in which one is printed, and nothing else
   --worlds A,B     only these ways to run a script: ${worldNames.join(', ')}
   --lanes N        scripts at the same time. Default: 4
-  --times N        how often hostile clients do what can be counted. Default: 100000, with --quick 1000
+  --times N        how often hostile clients do what can be counted. Default: 100000, with --quick 500
   --seconds N      how long to soak. Default: 60
   --hours N        the same, in hours
   --retention      with packages/free-ended-calls in all processes
@@ -77,7 +77,7 @@ export function readArguments(args: readonly string[]): ChaosOptions {
     fuzzMs: numberOf('minutes', values.minutes, quick ? 0.4 : 5) * 60_000,
     soakMs: values.hours === undefined ? seconds * 1000 : numberOf('hours', values.hours, 0) * 3_600_000,
     scripts: numberOf('scripts', values.scripts, Number.POSITIVE_INFINITY),
-    times: numberOf('times', values.times, quick ? 1000 : 100_000),
+    times: numberOf('times', values.times, quick ? 500 : 100_000),
     lanes: numberOf('lanes', values.lanes, 4),
     worlds: namesOf('worlds', values.worlds, worldNames),
     script,

@@ -13,6 +13,9 @@ import type { Stack } from './fuzz/stacks.ts'
 import { openClient, openServer, type World } from './fuzz/worlds.ts'
 import type { Section } from './section.ts'
 
+/** Node 20 keeps connections on which a rule of HTTP/2 was broken, as what is corrupt does; only keepalive ends them. */
+const KEEPALIVE = { 'grpc.keepalive_time_ms': 1000, 'grpc.keepalive_timeout_ms': 5000 } as const
+
 interface Sample {
   readonly heapBytes: number
   /** Sockets, timers and what else keeps a process alive. */
@@ -111,7 +114,8 @@ function grown(samples: readonly Sample[]): string[] {
     found.push(`the heap grew from ${first.heapBytes} to ${last.heapBytes} bytes`)
   }
   if (last.resources > first.resources + RESOURCE_GROWTH) {
-    found.push(`handles and timers grew from ${first.resources} to ${last.resources}`)
+    const kinds = [...new Set(process.getActiveResourcesInfo())].join(', ')
+    found.push(`handles and timers grew from ${first.resources} to ${last.resources}: ${kinds}`)
   }
   if (last.listeners > first.listeners) found.push(`listeners grew from ${first.listeners} to ${last.listeners}`)
   for (const { permits, inFlight } of samples) {
@@ -170,9 +174,9 @@ interface Lane {
 }
 
 async function openLane(stack: Stack, disturbed: boolean): Promise<Lane> {
-  const serving = await openServer(stack)
+  const serving = await openServer(stack, KEEPALIVE)
   const proxy = disturbed ? await TcpProxy.start(serving.port) : undefined
-  const client = openClient('full stack', stack, proxy?.port ?? serving.port)
+  const client = openClient('full stack', stack, proxy?.port ?? serving.port, { options: KEEPALIVE })
   await client.ready
   return {
     disturbed,

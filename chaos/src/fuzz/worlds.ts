@@ -73,8 +73,11 @@ async function open(name: string, stack: Stack, through?: (port: number) => Prom
   }
 }
 
-export async function openServer({ server: interceptors = [], own }: Stack): Promise<ServingSide> {
-  const options: ServerOptions = { 'grpc.max_receive_message_length': MAX_MESSAGE_BYTES }
+export async function openServer(
+  { server: interceptors = [], own }: Stack,
+  more: ChannelOptions = {},
+): Promise<ServingSide> {
+  const options: ServerOptions = { 'grpc.max_receive_message_length': MAX_MESSAGE_BYTES, ...more }
   const server =
     own === undefined
       ? new Server({ ...options, interceptors: serverInterceptors(...interceptors) })
