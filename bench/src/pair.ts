@@ -28,15 +28,22 @@ export class Pair {
     this.#client = client
   }
 
-  static async start(name: VariantName, nodeFlags: readonly string[] = []): Promise<Pair> {
+  /** @param heard is told what V8 writes of each side, if it was given a flag to trace something. */
+  static async start(
+    name: VariantName,
+    nodeFlags: readonly string[] = [],
+    heard?: (side: 'client' | 'server', text: string) => void,
+  ): Promise<Pair> {
     const preload = taken(name).retention ? FREE_ENDED_CALLS : []
     const options = {
       execArgv: ['--expose-gc', ...STAY_WARM, ...nodeFlags, ...preload],
-      stdio: ['ignore', 'ignore', 'inherit', 'ipc'] as never,
+      stdio: ['ignore', heard === undefined ? 'ignore' : 'pipe', 'inherit', 'ipc'] as never,
     }
     const server = fork(PEER, ['server', name], options)
+    if (heard !== undefined) server.stdout?.setEncoding('utf8').on('data', (text: string) => heard('server', text))
     const { port, refuses } = (await firstMessage(server)) as { port: number; refuses: boolean }
     const client = fork(PEER, ['client', name, String(port)], options)
+    if (heard !== undefined) client.stdout?.setEncoding('utf8').on('data', (text: string) => heard('client', text))
     await firstMessage(client)
     return new Pair(name, refuses, server, client)
   }
@@ -72,6 +79,19 @@ export class Pair {
     return {
       client: (await ask(this.#client, stop)) as Shares,
       server: (await ask(this.#server, stop)) as Shares,
+    }
+  }
+
+  async startCounting(): Promise<void> {
+    for (const child of [this.#client, this.#server]) await ask(child, { ask: 'resources', stop: false })
+  }
+
+  /** Asynchronous resources that each side has made since. */
+  async stopCounting(): Promise<{ client: number; server: number }> {
+    const stop: Question = { ask: 'resources', stop: true }
+    return {
+      client: (await ask(this.#client, stop)) as number,
+      server: (await ask(this.#server, stop)) as number,
     }
   }
 

@@ -2,6 +2,7 @@
 import { runLoad } from './load.ts'
 import { loadVariant } from './load-variant.ts'
 import { startProfile, stopProfile } from './profile.ts'
+import { startCounting, stopCounting } from './resources.ts'
 import type { Scenario, VariantName } from './variant.ts'
 
 /** What the parent may ask. Each question has one answer. */
@@ -15,6 +16,7 @@ export type Question =
     }
   | { readonly ask: 'heap'; readonly collect: boolean }
   | { readonly ask: 'profile'; readonly stop: boolean }
+  | { readonly ask: 'resources'; readonly stop: boolean }
   | { readonly ask: 'hold'; readonly kind: 'unary' | 'bidi'; readonly count: number }
 
 const [role, name, port] = process.argv.slice(2) as ['server' | 'client', VariantName, string]
@@ -59,6 +61,10 @@ process.on('message', async (question: Question) => {
     case 'profile':
       if (question.stop) return send(await stopProfile())
       startProfile()
+      return send(true)
+    case 'resources':
+      if (question.stop) return send(stopCounting())
+      startCounting()
       return send(true)
     case 'hold':
       return send((await hold(question.kind, question.count)) ?? true)
