@@ -17,4 +17,9 @@ describe('nearestName', () => {
   ])('%s: %s', (given, meant) => {
     expect(nearestName(given, known)).toBe(meant)
   })
+  it('is a name within so many letters, if that is said', () => {
+    expect(nearestName('maxAtemps', known, 2)).toBe('maxAttempts')
+    expect(nearestName('mxAtemps', known, 2)).toBeUndefined()
+    expect(nearestName('mxAtemps', known)).toBe('maxAttempts')
+  })
 })

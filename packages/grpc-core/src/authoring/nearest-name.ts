@@ -1,5 +1,8 @@
-/** The name that was probably meant: one that begins so, or the nearest, if it is at most a third of its letters away. */
-export function nearestName(given: string, known: readonly string[]): string | undefined {
+/**
+ * The name that was probably meant: one that begins so, or the nearest.
+ * @param most how many letters away it may be. Default: a third of its own
+ */
+export function nearestName(given: string, known: readonly string[], most?: number): string | undefined {
   if (given.length > LONGEST) return undefined
   const begun = known.find((name) => given.length >= 3 && name.toLowerCase().startsWith(given.toLowerCase()))
   if (begun !== undefined) return begun // such as `timeout` for `timeoutMs`
@@ -7,7 +10,7 @@ export function nearestName(given: string, known: readonly string[]): string | u
   let least = Number.POSITIVE_INFINITY
   for (const name of known) {
     const edits = distance(given.toLowerCase(), name.toLowerCase())
-    if (edits < least && edits <= Math.max(1, Math.floor(name.length / 3))) {
+    if (edits < least && edits <= (most ?? Math.max(1, Math.floor(name.length / 3)))) {
       least = edits
       nearest = name
     }

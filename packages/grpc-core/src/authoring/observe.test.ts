@@ -38,6 +38,42 @@ function keeping(observation: Observation = {}, name = 'keeping') {
   return { records, interceptor }
 }
 
+describe('a function of an observation that is none of its hooks', () => {
+  const warned = () =>
+    vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined).mock.calls as unknown as [string][]
+
+  it('is told of by name, at the first call, and harms none', async () => {
+    const warnings = warned()
+    const ends: number[] = []
+    const observation = { finish: () => undefined, end: ({ code }: Status) => void ends.push(code) }
+    await using server = await startTestServer({ interceptors: [keeping(observation, 'mine').interceptor] })
+    const client = server.client()
+    for (const pattern of patterns) expect((await runRpc(client, pattern, requests)).status?.code).toBe(Code.OK)
+    expect(ends).toEqual([0, 0, 0, 0])
+    expect(warnings).toHaveLength(1)
+    expect(warnings[0]?.[0]).toContain(
+      'mine: "start" failed: unknown function "finish" in the observation; known are request, response, headers, attempt, around, end',
+    )
+  })
+
+  it('is none of the sort in a class of its own, or where it is a value', async () => {
+    const warnings = warned()
+    class Timed {
+      readonly since = Date.now()
+      end(): void {
+        this.log()
+      }
+      log(): void {}
+    }
+    const observations = [new Timed(), { since: 1, end: () => undefined }] as Observation[]
+    await using server = await startTestServer({
+      interceptors: observations.map((each) => keeping(each).interceptor),
+    })
+    await runRpc(server.client(), 'unary', requests)
+    expect(warnings).toEqual([])
+  })
+})
+
 /** Tries up to three times. */
 const repeating = (call: ClientCall, next: Next): Promise<Status> => {
   call.makeReplayable({ maxBytes: 1000, maxMessages: 10 })

@@ -3,11 +3,14 @@ import { type NamedSettings, named } from '../compose/named.ts'
 import type { Call, CallAttempt, ClientCall, Interceptor, Next, StatusTap } from '../contract/call.ts'
 import type { CallRecord } from '../contract/call-record.ts'
 import type { Status } from '../contract/status.ts'
+import { isOptionsObject } from '../runtime/options-object.ts'
 import { isThenable } from '../runtime/thenable.ts'
-import { type MonotonicTime, systemMonotonicClock } from './clock.ts'
+import { type MonotonicTime, monotonicTime, systemMonotonicClock } from './clock.ts'
 import { type Containment, contain } from './contain.ts'
 import { noteEnd, openRecord, recordOf } from './observe-record.ts'
 import { kindOf } from './option-error.ts'
+import { objectWith } from './option-kinds.ts'
+import { readValue } from './option-table.ts'
 
 /**
  * How one call is observed. Each hook is optional, and what is not there costs nothing: without `request` no request is looked at.
@@ -75,15 +78,45 @@ export interface ObserveOptions extends NamedSettings {
  * What an observer throws, or rejects with, harms no RPC: it is counted, and the first failure of each hook is a process warning.
  * An observation whose `start` fails is none.
  *
- * @throws TypeError for a wrong name, observer or setting.
+ * @throws TypeError for a wrong name, observer or option; for a function in the observer that is not `start`, unless it has a class.
  */
 export function observe(name: string, observer: Observer, options: ObserveOptions = {}): Interceptor {
   if (typeof observer?.start !== 'function') {
     throw new TypeError(`observe: the second argument must be an object with start(), got ${kindOf(observer)}`)
   }
+  const stray = strayFunction(observer, ['start'])
+  if (stray !== undefined) {
+    throw new TypeError(
+      `observe: unknown function "${stray}" in the observer; known is start, which returns the other hooks`,
+    )
+  }
+  const given: unknown = options
+  if (!isOptionsObject(given)) throw new TypeError(`observe: options must be an object, got ${kindOf(given)}`)
+  const unknown = Object.keys(options).find((each) => !SETTINGS.includes(each))
+  if (unknown !== undefined) {
+    throw new TypeError(`observe: unknown setting "${unknown}"; known are ${SETTINGS.join(', ')}`)
+  }
   const { clock = systemMonotonicClock, contained = contain<ObserverPlace>(name), ...settings } = options
+  readValue('observe', 'clock', clock, monotonicTime())
+  readValue('observe', 'contained', contained, objectWith('failed'))
   const watched = new Watch(observer, clock, contained)
   return named(name, (call: Call, next: Next) => watched.run(call, next), settings)
+}
+
+const SETTINGS = ['clock', 'contained', 'side', 'instead']
+
+const HOOKS = ['request', 'response', 'headers', 'attempt', 'around', 'end']
+
+/**
+ * A function that nothing will call, in an object that was written for its functions alone. One with a class may have others for itself.
+ */
+function strayFunction(hooks: object, known: readonly string[]): string | undefined {
+  const prototype: unknown = Object.getPrototypeOf(hooks)
+  if (prototype !== Object.prototype && prototype !== null) return undefined
+  for (const name in hooks) {
+    if (!known.includes(name) && typeof (hooks as Record<string, unknown>)[name] === 'function') return name
+  }
+  return undefined
 }
 
 /** What the calls of one observer have in common. */
@@ -116,13 +149,20 @@ class Watch {
 
   #start(call: Call, record: CallRecord): Observation | undefined {
     let observation: unknown
+    let stray: string | undefined
     try {
       observation = this.#observer.start(call, record)
+      if (typeof observation === 'object' && observation !== null) stray = strayFunction(observation, HOOKS)
     } catch (error) {
       this.#contained.failed(error, 'start', call)
       return undefined
     }
     if (observation === undefined || observation === null) return undefined
+    if (stray !== undefined && !isThenable(observation)) {
+      const known = HOOKS.join(', ')
+      const error = new TypeError(`unknown function "${stray}" in the observation; known are ${known}`)
+      this.#contained.failed(error, 'start', call)
+    }
     if (typeof observation === 'object' && !isThenable(observation)) return observation
     this.#ignored(observation, 'start', call)
     const got = isThenable(observation) ? 'a promise; it must be synchronous' : kindOf(observation)

@@ -1,3 +1,4 @@
+import { isOptionsObject } from '../runtime/options-object.ts'
 import { nearestName } from './nearest-name.ts'
 import { discreet, kindOf, quoted, type ShowValue } from './option-error.ts'
 import { OptionKind, type OptionPlace } from './option-kind.ts'
@@ -86,8 +87,4 @@ function unknownOption(about: string, name: string, known: readonly string[]): T
   return new TypeError(
     `${about}: unknown option ${quoted(name)}${hint === '' ? ';' : hint} known are ${known.join(', ')}`,
   )
-}
-
-function isOptionsObject(value: unknown): value is Readonly<Record<string, unknown>> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value)
 }

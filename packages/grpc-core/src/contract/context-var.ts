@@ -1,4 +1,5 @@
 import { checkRpcAtHand, processWide } from '../runtime/copies.ts'
+import { isOptionsObject } from '../runtime/options-object.ts'
 import { show } from '../runtime/show.ts'
 import { type Context, contextStorage, enableContext, ownContext } from './context.ts'
 
@@ -59,6 +60,9 @@ export class ContextVar<T> {
    */
   constructor(name: string, options: { readonly default?: T; readonly lazy?: boolean } = {}) {
     if (typeof name !== 'string' || name === '') throw new TypeError('ContextVar: name must be a non-empty string')
+    if (!isOptionsObject(options)) {
+      throw new TypeError(`ContextVar "${name}": options must be an object, got ${show(options)}`)
+    }
     const unknown = Object.keys(options).find((option) => option !== 'default' && option !== 'lazy')
     if (unknown !== undefined) {
       throw new TypeError(`ContextVar "${name}": unknown option "${unknown}"; known are default, lazy`)

@@ -1,4 +1,5 @@
 import { status as Code, Metadata, type StatusObject } from '@grpc/grpc-js'
+import { isOptionsObject } from '../runtime/options-object.ts'
 import { show } from '../runtime/show.ts'
 import { causeWithin, sameCause } from './concealed-cause.ts'
 import { isCode, isMetadata, type MeantStatus, meantStatus } from './given-status.ts'
@@ -32,7 +33,7 @@ export interface RpcErrorOptions {
  *
  * `instanceof RpcError` holds for one that another copy of this package made too.
  *
- * @throws TypeError if `code` is not a status code from 1 to 16 or `details` is not a string.
+ * @throws TypeError if `code` is not a status code from 1 to 16, `details` is not a string, or an option is not there.
  */
 export class RpcError extends Error implements Status {
   readonly code: Code
@@ -59,6 +60,7 @@ export class RpcError extends Error implements Status {
       throw new TypeError(`RpcError: code must be a gRPC status code from 1 to 16, got ${show(code)}`)
     }
     if (typeof details !== 'string') throw new TypeError(`RpcError: details must be a string, got ${show(details)}`)
+    checkOptions(options)
     if (options.metadata !== undefined && !isMetadata(options.metadata)) {
       throw new TypeError(`RpcError: options.metadata must be a grpc-js Metadata, got ${show(options.metadata)}`)
     }
@@ -110,6 +112,20 @@ function ofMeant({ code, details, metadata, cause, ...given }: MeantStatus): Rpc
     hedges: typeof given.hedges === 'number' ? given.hedges : undefined,
   } as const
   return new RpcError(code, details, { metadata, cause, ...local })
+}
+
+const OPTIONS = ['metadata', 'details', 'cause', 'origin', 'refusedBy', 'attempts', 'hedges']
+
+/** What is no option would be missing from the status, and nothing would tell. */
+function checkOptions(options: unknown): void {
+  if (isMetadata(options)) throw new TypeError('RpcError: pass metadata as an option: { metadata }')
+  if (isError(options)) throw new TypeError('RpcError: pass an error as an option: { cause }')
+  if (!isOptionsObject(options)) throw new TypeError(`RpcError: options must be an object, got ${show(options)}`)
+  for (const name in options) {
+    if (!OPTIONS.includes(name)) {
+      throw new TypeError(`RpcError: unknown option ${show(name)}; known are ${OPTIONS.join(', ')}`)
+    }
+  }
 }
 
 /** The trailers of a new error. The caller's own stay as they are when details are added. */

@@ -1,19 +1,20 @@
 import { isMetadata } from '../contract/given-status.ts'
 import { endAfter, toEpochMs } from '../runtime/deadline.ts'
+import { isOptionsObject } from '../runtime/options-object.ts'
 import { show } from '../runtime/show.ts'
 import type { ClientCallOptions } from './client-types.ts'
 
-/** What each option of a call must be. Those without a check are grpc-js's, which makes something of every value. */
-const OPTIONS: Readonly<Record<string, { readonly must: string; test(value: unknown): boolean } | undefined>> = {
+/** What each option of a call must be. */
+const OPTIONS: Readonly<Record<string, { readonly must: string; test(value: unknown): boolean }>> = {
   metadata: { must: 'be a grpc-js Metadata', test: isMetadata },
   timeoutMs: { must: 'be a number of milliseconds', test: isNumber },
   deadline: { must: 'be a Date or epoch milliseconds', test: isTime },
   signal: { must: 'be an AbortSignal', test: isSignal },
   interceptors: { must: 'be a list', test: Array.isArray },
   // grpc-js: CallOptions
-  host: undefined,
-  parent: undefined,
-  propagate_flags: undefined,
+  host: { must: 'be a text that is not empty', test: (value) => typeof value === 'string' && value !== '' },
+  parent: { must: 'be a server call', test: isServerCall },
+  propagate_flags: { must: 'be flags of grpc-js, such as propagate.DEADLINE', test: Number.isInteger },
   credentials: { must: 'be call credentials of grpc-js', test: isCallCredentials },
 }
 
@@ -28,9 +29,8 @@ export function checkArguments(path: string, options: ClientCallOptions, more: r
     throw new TypeError(`${path}: takes no callback: await the call, or iterate it where responses stream`)
   }
   if (more.length > 0) throw new TypeError(`${path}: takes a request and options, got ${2 + more.length} arguments`)
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new TypeError(`${path}: options must be an object such as { timeoutMs: 500 }, got ${show(options)}`)
-  }
+  const refusal = () => `${path}: options must be an object such as { timeoutMs: 500 }, got ${show(options)}`
+  if (typeof options !== 'object' || options === null || Array.isArray(options)) throw new TypeError(refusal())
   // Inherited ones too: those of an AbortSignal in the place of options, or of an object made from defaults.
   for (const name in options) {
     if (!Object.hasOwn(OPTIONS, name)) {
@@ -42,6 +42,8 @@ export function checkArguments(path: string, options: ClientCallOptions, more: r
     if (known === undefined || value === undefined || known.test(value)) continue
     throw new TypeError(`${path}: option "${name}" must ${known.must}, got ${show(value)}`)
   }
+  // A Date or a promise has no names to tell of.
+  if (!isOptionsObject(options)) throw new TypeError(refusal())
 }
 
 /** When a call ends by its options, in epoch milliseconds: the earlier of the two. */
@@ -55,6 +57,12 @@ function isNumber(value: unknown): boolean {
 
 function isTime(value: unknown): boolean {
   return isNumber(value instanceof Date ? value.getTime() : value)
+}
+
+/** By what grpc-js reads of one (resolving-call.ts). */
+function isServerCall(value: unknown): boolean {
+  const call = value as { on?: unknown; getDeadline?: unknown } | null
+  return typeof call?.on === 'function' && typeof call.getDeadline === 'function'
 }
 
 /** By shape: a polyfill's is as good, and so is one of another realm. */

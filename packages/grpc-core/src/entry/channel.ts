@@ -17,7 +17,7 @@ import { withoutIpServerName } from '../grpc-js/ip-server-name.ts'
 import { checkCopy, markCopy } from '../runtime/copies.ts'
 import { show } from '../runtime/show.ts'
 import { fuseClient, stackOf } from './client-interceptors.ts'
-import { checkNames } from './option-names.ts'
+import { checkNames, checkOptionsObject } from './option-names.ts'
 
 /** A generated stub class, or any subclass of grpc-js's `Client`. */
 export type StubClass<T extends Client> = new (
@@ -61,6 +61,7 @@ export function createChannel(
       'createChannel: takes a target, credentials and options; interceptors go to interceptChannel(channel, …)',
     )
   }
+  checkOptionsObject('createChannel', options, "{ 'grpc.keepalive_time_ms': 60_000 }")
   checkNames('createChannel', options, [])
   const base = new GrpcChannel(target, withoutIpServerName(credentials), options)
   const facts = { secure: credentials._isSecure(), compression: compressionOf(options) }
@@ -163,8 +164,10 @@ class StackChannel implements Channel {
     return { base: this.#base, known: this.#known, list: this.#list }
   }
 
-  client<T extends Client>(Stub: StubClass<T>, options: StubOptions = {}): T {
+  client<T extends Client>(Stub: StubClass<T>, options: StubOptions = {}, ...more: readonly unknown[]): T {
     if (typeof Stub !== 'function') throw new TypeError(`channel.client: expected a stub class, got ${show(Stub)}`)
+    checkOptionsObject('channel.client', options, '{ callInvocationTransformer }')
+    if (more.length > 0) throw new TypeError('channel.client: takes a stub class and options')
     for (const name in options) {
       if (name === 'callInvocationTransformer') continue
       throw new TypeError(

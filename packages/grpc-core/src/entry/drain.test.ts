@@ -25,6 +25,28 @@ afterEach(async () => {
   for (const close of closers.splice(0)) await close()
 })
 
+it.each<[string, unknown[], string]>([
+  [
+    'a number in text',
+    ['5'],
+    'graceMs must be a number of milliseconds ≥ 0, got "5"; to drain one port, write drain(port, graceMs)',
+  ],
+  ['a port without a time', ['127.0.0.1:80'], 'graceMs must be a number'],
+  ['a port and no time', ['127.0.0.1:80', undefined], 'graceMs must be a number'],
+  ['a port and a time in text', ['127.0.0.1:80', '5'], 'graceMs must be a number'],
+  ['a port and a time before now', ['127.0.0.1:80', -1], 'graceMs must be a number'],
+  ['a time and more', [5, () => undefined], 'takes graceMs alone'],
+  ['nothing', [], 'graceMs must be a number'],
+  ['a Date', [new Date()], 'graceMs must be a number'],
+])('drain refuses %s by name, and drains nothing', (_what, args, text) => {
+  const server = createServer()
+  const drain = () => (server.drain as (...args: unknown[]) => unknown).apply(server, args)
+  expect(drain).toThrow(TypeError)
+  expect(drain).toThrow(`server.drain: ${text}`)
+  expect(server.draining.aborted).toBe(false)
+  expect(() => server.drain('127.0.0.1:80', 5)).not.toThrow()
+})
+
 type Handler = (call: {
   write(message: unknown): void
   end(): void

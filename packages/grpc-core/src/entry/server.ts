@@ -17,7 +17,7 @@ import { LinkedList } from '../runtime/linked-list.ts'
 import { show } from '../runtime/show.ts'
 import type { AnyHandler, Handlers, HandlerType } from './handler-types.ts'
 import { adaptHandler } from './handlers.ts'
-import { checkNames } from './option-names.ts'
+import { checkNames, checkOptionsObject } from './option-names.ts'
 import { type OnUnmatched, RegisteredMethods } from './registered-methods.ts'
 import { fuseServer } from './server-interceptors.ts'
 import { unregisteredHandler } from './unregistered.ts'
@@ -119,16 +119,23 @@ export class StackServer extends Server {
    * Stops accepting, lets calls finish for up to `graceMs` milliseconds, then ends the rest with UNAVAILABLE. `draining` aborts at
    * once. Watches of the health service are told NOT_SERVING and ended at once, since they would never finish. Resolves when the
    * last connection is closed. A second call returns the same promise.
-   * @throws TypeError if `graceMs` is not a number ≥ 0.
+   * @throws TypeError if `graceMs` is not a number ≥ 0, or more than that is given.
    */
   override drain(graceMs: number): Promise<void>
-  /** grpc-js's own: drains the connections of one port. */
-  override drain(port: string, graceTimeMs: number): void
-  override drain(graceMs: number | string, portGraceMs = 0): Promise<void> | void {
-    if (typeof graceMs === 'string') return super.drain(graceMs, portGraceMs)
+  /**
+   * grpc-js's own: drains the connections of one port.
+   * @throws TypeError if `graceMs` is not a number ≥ 0.
+   */
+  override drain(port: string, graceMs: number): void
+  override drain(first: number | string, ...more: readonly unknown[]): Promise<void> | void {
+    const ofPort = typeof first === 'string' && more.length > 0
+    const graceMs = ofPort ? more[0] : first
     if (typeof graceMs !== 'number' || !(graceMs >= 0)) {
-      throw new TypeError(`server.drain: graceMs must be a number of milliseconds ≥ 0, got ${show(graceMs)}`)
+      const hint = ofPort || typeof first !== 'string' ? '' : '; to drain one port, write drain(port, graceMs)'
+      throw new TypeError(`server.drain: graceMs must be a number of milliseconds ≥ 0, got ${show(graceMs)}${hint}`)
     }
+    if (ofPort) return super.drain(first, graceMs)
+    if (more.length > 0) throw new TypeError('server.drain: takes graceMs alone, and returns a promise')
     this.#draining ??= new Promise((resolve) => {
       this.#drain.abort(new Error('The server is draining'))
       for (const call of this.#active.snapshot()) if (call.method.path === HEALTH_WATCH) call.endAfter(NOT_SERVING)
@@ -153,12 +160,13 @@ export class StackServer extends Server {
  *     const server = createServer({ interceptors: [tracing(), logging()] })
  *     server.addService(GreeterService, { sayHello: async (call) => ({ message: `Hello ${call.request.name}` }) })
  *
- * @throws TypeError for something that is not an interceptor, and for a limit that is none.
+ * @throws TypeError for something that is not an interceptor, a limit that is none, an option that there is not, and a second argument.
  */
-export function createServer(options: CreateServerOptions = {}): StackServer {
-  if (typeof options !== 'object' || options === null || Array.isArray(options)) {
-    throw new TypeError(`createServer: options must be an object such as { interceptors: [] }, got ${show(options)}`)
-  }
+export function createServer(options?: CreateServerOptions): StackServer
+export function createServer(options: CreateServerOptions = {}, ...more: readonly unknown[]): StackServer {
+  checkOptionsObject('createServer', options, '{ interceptors: [] }')
+  if (more.length > 0)
+    throw new TypeError('createServer: takes options alone; interceptors go into { interceptors: [] }')
   const {
     interceptors = [],
     maxResponseMetadataBytes = DEFAULT_MAX_METADATA_BYTES,

@@ -38,6 +38,7 @@ import {
   type Status,
   serverInterceptors,
 } from '../index.ts'
+import { CHANNEL_OPTIONS } from './channel-option-names.ts'
 import { callAtStream, streamOf } from './server-stream.ts'
 
 // Each workaround of the engine rests on a behaviour of grpc-js 1.14. The first half of a test shows the behaviour, and fails
@@ -45,6 +46,16 @@ import { callAtStream, streamOf } from './server-stream.ts'
 
 const passThrough: Interceptor = (_call, next) => next()
 const native = (interceptor: GrpcInterceptor) => ({ options: { interceptors: [interceptor] } })
+
+it('the names of channel options are those that grpc-js declares', () => {
+  const declared = readFileSync(
+    createRequire(import.meta.url).resolve('@grpc/grpc-js/build/src/channel-options.d.ts'),
+    'utf8',
+  )
+  const names = [...declared.matchAll(/'(grpc[^']*)'\?:/g)].map(([, name]) => name)
+  expect(names.length).toBeGreaterThan(30)
+  expect([...CHANNEL_OPTIONS].sort()).toEqual(names.sort())
+})
 
 describe('what grpc-js does, and what becomes of it', () => {
   it('fact 1: a call cancelled before its late start() loses its status; with a stack it does not', async () => {
