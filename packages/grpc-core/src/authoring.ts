@@ -53,7 +53,7 @@ export { perMethod } from './authoring/per-method.ts'
 export { runShared } from './authoring/shared-work.ts'
 export { sleep } from './authoring/sleep.ts'
 export { type NamedSettings, named } from './compose/named.ts'
-export { type Matchers, withMatchers } from './compose/namings.ts'
+export { checkMatchers, type Matchers, withMatchers } from './compose/namings.ts'
 export type { CallRecord, MessageBytes } from './contract/call-record.ts'
 export {
   type CredentialScrubber,

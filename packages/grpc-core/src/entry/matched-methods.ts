@@ -1,5 +1,12 @@
 import { type Contents, contentsOf } from '../compose/contents.ts'
-import { heldNamings, type MethodPredicate, type Naming, namingsOf } from '../compose/namings.ts'
+import {
+  heldNamings,
+  type Matchers,
+  type MethodPredicate,
+  type Naming,
+  namingsIn,
+  namingsOf,
+} from '../compose/namings.ts'
 import type { Interceptor } from '../contract/call.ts'
 import type { MethodInfo } from '../contract/method.ts'
 import { type RegisteredMethod, suggestMethod } from './suggest-method.ts'
@@ -10,6 +17,15 @@ export interface Mismatch {
   readonly unmatched: readonly string[]
   /** Methods that a table leaves without an entry. */
   readonly uncovered: readonly string[]
+  /** Each interceptor in the stack, those in composites too. */
+  readonly interceptors: readonly Interceptor[]
+}
+
+/** Which of these matchers name none of the methods that a server has. */
+export function unmatchedOf(matchers: Matchers, methods: readonly RegisteredMethod[]): readonly string[] {
+  const comparison = new Comparison(methods)
+  comparison.matchers(matchers)
+  return comparison.unmatched
 }
 
 /** Compares the matchers in a stack with the methods that a server has. */
@@ -22,16 +38,22 @@ export function compareWithMethods(list: readonly Interceptor[], methods: readon
 class Comparison implements Mismatch {
   readonly unmatched: string[] = []
   readonly uncovered: string[] = []
+  readonly interceptors: Interceptor[] = []
   readonly #methods: readonly RegisteredMethod[]
 
   constructor(methods: readonly RegisteredMethod[]) {
     this.#methods = methods
   }
 
+  matchers(matchers: Matchers): void {
+    for (const naming of namingsIn(matchers)) this.#compare(naming, `option "${naming.option}":`)
+  }
+
   /** @param reached the methods that come to this list */
   list(list: readonly Interceptor[], reached: readonly MethodInfo[], at: string): void {
     for (const [i, interceptor] of list.entries()) {
       const place = `${at} ${i} (${interceptor.name})`
+      this.interceptors.push(interceptor)
       for (const naming of heldNamings(interceptor)) this.#compare(naming, `${place}: option "${naming.option}":`)
       const contents = contentsOf(interceptor)
       if (contents !== undefined) this.#composite(contents, reached, place)

@@ -115,6 +115,16 @@ export class StackServer extends Server {
     return super.createConnectionInjector(credentials)
   }
 
+  override tryShutdown(callback: (error?: Error) => void): void {
+    this.#methods.shutDown()
+    super.tryShutdown(callback)
+  }
+
+  override forceShutdown(): void {
+    this.#methods.shutDown()
+    super.forceShutdown()
+  }
+
   /**
    * Stops accepting, lets calls finish for up to `graceMs` milliseconds, then ends the rest with UNAVAILABLE. `draining` aborts at
    * once. Watches of the health service are told NOT_SERVING and ended at once, since they would never finish. Resolves when the

@@ -2,7 +2,15 @@ import { credentials, ServerCredentials, type ServiceDefinition } from '@grpc/gr
 import { describe, expect, it, vi } from 'vitest'
 import { Greeter } from '../../test/greeter.ts'
 import { greeting } from '../../test/greeter-server.ts'
-import { matcher, named, type OptionTable, readOptions, withMatchers } from '../authoring.ts'
+import {
+  checkMatchers,
+  type Matchers,
+  matcher,
+  named,
+  type OptionTable,
+  readOptions,
+  withMatchers,
+} from '../authoring.ts'
 import {
   all,
   any,
@@ -255,6 +263,89 @@ describe('a server does not serve what a table leaves without an entry', () => {
       expect(() => server.register('/time.Clock/x', () => undefined, Buffer.from, String, 'unary')).toThrow('no entry')
     } finally {
       server.forceShutdown()
+    }
+  })
+})
+
+describe('matchers that take the place of others while servers use them', () => {
+  /** An interceptor with a decision whose matchers can be replaced, as a policy has. */
+  function replaceable() {
+    let matchers: Matchers = { allow: any('*') }
+    const authorize = withMatchers(
+      () => true,
+      () => matchers,
+    )
+    const interceptor = named(
+      'serverAuth',
+      withMatchers<Interceptor>((_call, next) => next(), { authorize }),
+    )
+    const replace = (next: Matchers) => {
+      checkMatchers('replace', authorize, next)
+      matchers = next
+    }
+    return { interceptor, replace }
+  }
+
+  async function bound(interceptor: Interceptor, service: ServiceDefinition, options: CreateServerOptions = {}) {
+    const server = createServer({ interceptors: [chain(select('*', interceptor))], ...options })
+    server.addService(service, Object.fromEntries(Object.keys(service).map((name) => [name, () => ({})])))
+    await new Promise<void>((resolve, reject) => {
+      server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error) =>
+        error ? reject(error) : resolve(),
+      )
+    })
+    return server
+  }
+
+  it('are compared with the methods that each of them has by now', async () => {
+    const { interceptor, replace } = replaceable()
+    expect(() => replace({ allow: any('Greeter') })).not.toThrow() // the first server will tell
+    replace({ allow: any('*') })
+    const servers = [await bound(interceptor, Greeter), await bound(interceptor, Greeter)]
+    const wrong = () => replace({ 'allow["x"]': any('time.Clock', 'greet.v1.*') })
+    try {
+      expect(wrong).toThrow(TypeError)
+      expect(wrong).toThrow(
+        'replace: the matchers do not fit what the server serves: option "allow["x"]": "time.Clock" names none of its methods. ' +
+          'It serves greet.v1.Greeter.',
+      )
+      expect(() => replace({ allow: any('Greeter') })).toThrow('did you mean "greet.v1.Greeter"?')
+      servers[0]?.addService(Clock, { readTime: () => ({}) })
+      expect(wrong).toThrow('It serves greet.v1.Greeter.')
+      servers[1]?.addService(Clock, { readTime: () => ({}) })
+      expect(wrong).not.toThrow()
+      servers[1]?.removeService(Clock)
+      expect(wrong).toThrow('names none')
+    } finally {
+      for (const server of servers) server.forceShutdown()
+    }
+  })
+
+  it.each<[string, (server: StackServer) => unknown]>([
+    ['forceShutdown', (server) => server.forceShutdown()],
+    ['tryShutdown', (server) => new Promise<void>((resolve) => server.tryShutdown(() => resolve()))],
+    ['drain', (server) => server.drain(1000)],
+  ])('but not with those of a server that is shut down: %s', async (_how, shutDown) => {
+    const { interceptor, replace } = replaceable()
+    const server = await bound(interceptor, Greeter)
+    const wrong = () => replace({ allow: any('time.Clock') })
+    expect(wrong).toThrow('names none')
+    await shutDown(server)
+    expect(wrong).not.toThrow()
+  })
+
+  it('and warned of where the server only warns', async () => {
+    const warnings = vi.spyOn(process, 'emitWarning').mockImplementation(() => undefined)
+    const { interceptor, replace } = replaceable()
+    const server = await bound(interceptor, Greeter, { unmatched: 'warn' })
+    try {
+      expect(() => replace({ allow: any('Greeter') })).not.toThrow()
+      expect(warnings.mock.calls.map(([text]) => text)).toEqual([
+        'replace: option "allow": "Greeter" names none of its methods; did you mean "greet.v1.Greeter"?',
+      ])
+    } finally {
+      server.forceShutdown()
+      warnings.mockRestore()
     }
   })
 })

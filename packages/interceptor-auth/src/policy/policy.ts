@@ -1,6 +1,7 @@
 import type { Matcher, MethodInfo, ServerCall } from '@grpc-stack/grpc-core'
 import {
   anything,
+  checkMatchers,
   invalidOption,
   listOf,
   type OptionKind,
@@ -69,7 +70,11 @@ export interface PolicyTable {
 /** What `policy` returns: an `authorize` function with controls. */
 export interface Policy extends Authorize {
   (principal: Principal, call: ServerCall): boolean
-  /** Puts another table in place for the calls to come. @throws TypeError if it is wrong; the last one stays. */
+  /**
+   * Puts another table in place for the calls to come.
+   * @throws TypeError if it is wrong, names no method of a server that has bound with this policy, or an authenticator that a
+   *   `serverAuth` with it does not have; the last one stays.
+   */
   replace(table: PolicyTable): void
   /** Which rule decides about a call; undefined when none matches, and it is denied. */
   explain(principal: Principal, call: ServerCall): { readonly allowed: boolean; readonly rule: string } | undefined
@@ -124,6 +129,7 @@ export function policy(table: PolicyTable): Policy {
     replace: (table: PolicyTable) => {
       const next = compileTable(table)
       for (const names of known.values()) checkAuthenticatorNames('policy.replace', '', next.authenticators, names)
+      checkMatchers('policy.replace', authorize, next.matchers)
       compiled = next
     },
   })
