@@ -1,7 +1,6 @@
-import { createRequire } from 'node:module'
 import { dirname } from 'node:path'
 // biome-ignore lint/correctness/useImportExtensions: the file is JavaScript, and only its types are in a .cts.
-import { here } from '../here.cjs'
+import { createRequire, here } from '../here.cjs'
 
 /** What this package needs of a copy of grpc-js. */
 export interface GrpcJsCopy {

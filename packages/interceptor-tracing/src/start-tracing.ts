@@ -1,4 +1,3 @@
-import { createRequire } from 'node:module'
 import {
   accepts,
   flag,
@@ -30,7 +29,7 @@ import {
   TraceIdRatioBasedSampler,
 } from '@opentelemetry/sdk-trace-node'
 // biome-ignore lint/correctness/useImportExtensions: the file is JavaScript, and only its types are in a .cts.
-import { here } from '../here.cjs'
+import { createRequire, here } from '../here.cjs'
 import { watchProcessEnd } from './process-end.ts'
 import { WatchedExporter } from './watched-exporter.ts'
 

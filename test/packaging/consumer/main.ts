@@ -1,0 +1,3 @@
+import { run } from './stack.ts'
+
+void run().then((happened) => console.log(JSON.stringify(happened)))
