@@ -26,11 +26,6 @@ export const knownDifferences: readonly KnownDifference[] = [
     applies: (fault) => fault === 'the handler was not told that its RPC is over',
   },
   {
-    what: 'the write of a message that was never sent is confirmed: it does not serialize, or the RPC is over',
-    kind: 'open',
-    applies: (fault) => /was confirmed, but it was never sent|write \d+ unanswered", this ".*confirmed"/.test(fault),
-  },
-  {
     what: 'response headers go out before the response is found not to serialize; grpc-js sends trailers only',
     kind: 'open',
     applies: (fault, script) => spoilsResponse(script) && fault.startsWith('differs: bare has "client: error 13'),

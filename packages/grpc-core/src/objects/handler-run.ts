@@ -118,8 +118,11 @@ export class HandlerRun {
       const item = await this.#responses.next()
       if (this.#ended) return
       if (item.done) break
-      if (responseStream) await this.#send(item.value)
-      else if (only === undefined) only = { message: item.value }
+      if (responseStream) {
+        await this.#send(item.value)
+        // Asking for the next one would say that this one was sent.
+        if (this.#ended) return
+      } else if (only === undefined) only = { message: item.value }
       else throw new Error('gave several responses to a method with one')
     }
     this.#responses = undefined

@@ -26,7 +26,8 @@ export interface SourceEvents {
 
 /**
  * Messages that are handed over one by one as a consumer iterates. What fills it learns that a message was taken when the
- * consumer asks for the next one, so that the consumer sets the pace. One consumer: what was consumed is gone.
+ * consumer asks for the next one, so that the consumer sets the pace. What a consumer leaves was not taken. One consumer: what was
+ * consumed is gone.
  */
 export class MessageSource<T> implements AsyncIterable<T, undefined> {
   readonly #what: string
@@ -48,11 +49,7 @@ export class MessageSource<T> implements AsyncIterable<T, undefined> {
 
   /** @param flags for where the messages are forwarded to; what iterates them has no use for flags */
   push(message: T, taken?: () => void, flags?: number): void {
-    if (this.#ending !== undefined || this.#left) {
-      // As after a write: not before `push` has returned.
-      if (taken) process.nextTick(taken)
-      return
-    }
+    if (this.#ending !== undefined) return
     this.#queue.push({ message, taken, flags })
     this.#flow()
     this.#deliver()
@@ -72,14 +69,14 @@ export class MessageSource<T> implements AsyncIterable<T, undefined> {
     this.#deliver()
   }
 
-  /** Drops what was not taken, and ends with this error, if it has not come to its end. */
-  close(error: unknown): void {
+  /** Ends with this error, if it has not come to its end. Returns what was not taken. */
+  close(error: unknown): Message<T>[] {
     if (this.#ending === undefined || this.#queue.length > 0) this.#ending = { error }
-    for (const { taken } of [...(this.#last ? [this.#last] : []), ...this.#queue.splice(0)]) {
-      if (taken) process.nextTick(taken)
-    }
+    const untaken = this.#queue.splice(0)
+    if (this.#last !== undefined) untaken.unshift(this.#last)
     this.#last = undefined
     this.#deliver()
+    return untaken
   }
 
   /**
@@ -165,8 +162,6 @@ export class MessageSource<T> implements AsyncIterable<T, undefined> {
     if (this.#left) return
     this.#left = true
     const early = this.#ending === undefined || this.#queue.length > 0
-    this.#release()
-    for (const { taken } of this.#queue.splice(0)) taken?.()
     this.#deliver()
     if (early) this.#events.left?.()
   }

@@ -129,11 +129,12 @@ export class ObjectCall implements Omit<BaseCall, never> {
   }
 
   sendMessageWithContext(context: MessageContext, message: unknown): void {
-    if (this.#requests !== undefined) {
-      this.#requests.push(message, context.callback as (() => void) | undefined, context.flags)
-    } else {
+    const { callback, flags } = context
+    if (this.#ended) this.#sendLate(message, callback)
+    else if (this.#requests !== undefined) this.#requests.push(message, callback, flags)
+    else {
       // As after a write: not before the write has returned.
-      if (context.callback) process.nextTick(context.callback)
+      if (callback) process.nextTick(callback)
       this.#scope.runInAsyncScope(() => this.#run(message))
     }
   }
@@ -379,9 +380,15 @@ export class ObjectCall implements Omit<BaseCall, never> {
   #close(status: Status): void {
     this.#ended = true
     this.#timer?.stop()
-    this.#requests?.close(abortReason(status.code === Code.OK ? ENDED : status))
+    const untaken = this.#requests?.close(abortReason(status.code === Code.OK ? ENDED : status)) ?? []
     this.#calls.close()
     this.#answer?.close()
+    for (const { message, taken } of untaken) this.#sendLate(message, taken)
+  }
+
+  /** A request that the interceptor has not taken before the end. */
+  #sendLate(message: unknown, written: (() => void) | undefined): void {
+    if (written !== undefined) this.#parent.requests.confirmLate(message, written)
   }
 }
 

@@ -78,6 +78,10 @@ export class AttemptRunner {
     this.count = new AttemptCount(among)
   }
 
+  get application(): ApplicationSide {
+    return this.#owner.application
+  }
+
   get running(): Attempt | undefined {
     return this.current !== undefined && !this.current.ended ? this.current : undefined
   }

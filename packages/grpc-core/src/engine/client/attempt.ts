@@ -1,3 +1,4 @@
+import type { AsyncResource } from 'node:async_hooks'
 import type { InterceptingListener, Metadata, NextCall, StatusObject } from '@grpc/grpc-js'
 import type { Status } from '../../contract/status.ts'
 import { type AttemptEnd, tellEnd } from '../attempt-taps.ts'
@@ -6,6 +7,8 @@ import type { RequestEntry } from './request-log.ts'
 
 /** What owns an attempt and takes its events. */
 interface AttemptOwner {
+  /** Where the application hears. */
+  readonly application: AsyncResource
   receiveMetadata(attempt: Attempt, metadata: Metadata): void
   receiveMessage(attempt: Attempt, message: unknown): void
   receiveStatus(attempt: Attempt, status: StatusObject): ApplicationSide | undefined
@@ -37,6 +40,8 @@ export class Attempt implements InterceptingListener {
   /** Told its status, once. */
   ends: readonly AttemptEnd[] | undefined
   #owner: AttemptOwner | undefined
+  /** After the end, where the application hears of the message that was in flight then. */
+  #late: AsyncResource | undefined
   #messageContext: MessageContext | undefined
 
   constructor(owner: AttemptOwner) {
@@ -53,6 +58,7 @@ export class Attempt implements InterceptingListener {
    * full garbage collection: every minor one until then copies all that they refer to. They must not refer to the call.
    */
   end(): void {
+    if (this.written !== undefined) this.#late ??= this.#owner?.application
     this.#owner = undefined
   }
 
@@ -61,19 +67,32 @@ export class Attempt implements InterceptingListener {
     this.ends = undefined
   }
 
-  /** The write callback of the message in flight, once. */
+  /** The write callback of the message in flight, once: another attempt may have told it. */
   takeWritten(): (() => void) | undefined {
     const { written, entry } = this
     this.writing = false
     this.written = this.entry = undefined
-    if (entry !== undefined) entry.written = undefined
-    return written
+    if (entry === undefined) return written
+    const owed = entry.written
+    entry.written = undefined
+    return owed
   }
 
   /** What to send messages of a request stream with: the same for all of them, as only one is in flight. */
   messageContext(flags: number | undefined): MessageContext {
-    this.#messageContext ??= { callback: () => this.#owner?.receiveWritten(this) }
+    this.#messageContext ??= { callback: () => this.#receiveWritten() }
     return flags === undefined ? this.#messageContext : { ...this.#messageContext, flags }
+  }
+
+  #receiveWritten(): void {
+    if (this.#owner !== undefined) {
+      this.#owner.receiveWritten(this)
+      return
+    }
+    // grpc-js answers for a message that was in flight at the end of its call when it has taken it, and else not at all.
+    const written = this.takeWritten()
+    if (written !== undefined) this.#late?.runInAsyncScope(written)
+    this.#late = undefined
   }
 
   // One parameter exactly: grpc-js tells a listener by the arity of onReceiveMetadata (call-interface.ts).

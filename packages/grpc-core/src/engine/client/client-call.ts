@@ -239,8 +239,7 @@ export class InterceptedClientCall extends InterceptedCall implements ClientCall
 
   sendMessageWithContext(context: MessageContext, message: unknown): void {
     if (this.run.finished) {
-      // As after a write: not before the write has returned.
-      if (context.callback) process.nextTick(context.callback)
+      this.requests.sendLate(context, message)
       return
     }
     try {
@@ -350,8 +349,8 @@ export class InterceptedClientCall extends InterceptedCall implements ClientCall
     this.#timer?.stop()
     this.#scopes?.stopTimers()
     this.#forgetParent?.()
-    this.requests.end(attempts.current)
     attempts.silence()
+    this.requests.end()
     // Cancel and deadline do not wait until answers of interceptors are read.
     if (this.run.block?.outside === -1) this.application.dropAnswers()
     const response = status.code === Code.OK && !this.method.responseStream ? attempts.response : undefined

@@ -118,13 +118,28 @@ export class RequestSender {
     this.#pump()
   }
 
-  /** The call has ended: the write callbacks that are still owed come, and nothing is kept. */
-  end(attempt: Attempt | undefined): void {
-    this.#tellWritten(attempt?.takeWritten())
-    if (this.#log === undefined) return
-    for (const { written } of this.#log.entries) this.#tellWritten(written)
-    this.#log.release()
+  /** The call has ended, and nothing is kept. */
+  end(): void {
+    const log = this.#log
+    if (log === undefined) return
+    const unsent = log.entries.slice(log.cursor)
+    log.release()
     this.#log = undefined
+    for (const { message, flags, written } of unsent) this.sendLate(messageContext(flags, written), message)
+  }
+
+  /** A message for a call that has ended. grpc-js answers for it, as without interceptors: it confirms what serializes. */
+  sendLate({ flags, callback }: MessageContext, message: unknown): void {
+    const { attempt, application } = this.#owner
+    const written = callback && (() => application.runInAsyncScope(callback))
+    if (attempt !== undefined) attempt.call.sendMessageWithContext(messageContext(flags, written), message)
+    else if (written !== undefined) this.confirmLate(message, written)
+  }
+
+  /** As grpc-js does where a call ends before it is on a connection. A writer that waits for each message can go on. */
+  confirmLate(message: unknown, written: () => void): void {
+    // As after a write: not before the write has returned.
+    if (this.#serialized(message) !== undefined) process.nextTick(written)
   }
 
   /** Sends what can be sent. */
@@ -159,8 +174,7 @@ export class RequestSender {
       try {
         tapped = this.#tapInStages(message, entry)
       } catch (error) {
-        this.#owner.failAttempt(attempt, error)
-        this.#tellWritten(written)
+        this.#owner.failAttempt(attempt, error) // never sent, so its write callback does not come
         return
       }
     }
@@ -194,11 +208,6 @@ export class RequestSender {
       depth = point
     }
     return taps.request(seen, depth)
-  }
-
-  /** Calls the write callback of a message that grpc-js will not report as written. */
-  #tellWritten(written: (() => void) | undefined): void {
-    if (written !== undefined) process.nextTick(() => this.#owner.application.runInAsyncScope(written))
   }
 
   /** grpc-js serializes a message when it is written; one that has to wait must be as it was then. */
