@@ -8,9 +8,6 @@ export interface KnownDifference {
   readonly applies: (fault: string, script: Script, world: string) => boolean
 }
 
-const spoilsResponse = ({ steps }: Script): boolean =>
-  steps.some((step) => 'server' in step && 'fault' in step && step.fault === 'serialize')
-
 const isSingleResponse = ({ pattern }: Script): boolean => pattern === 'unary' || pattern === 'clientStream'
 
 export const knownDifferences: readonly KnownDifference[] = [
@@ -24,11 +21,6 @@ export const knownDifferences: readonly KnownDifference[] = [
     what: 'a handler is not told that its RPC is over: the reset of a call that is cancelled in the tick of its start can be lost, and the server learns of it when it sends something',
     kind: 'grpc-js',
     applies: (fault) => fault === 'the handler was not told that its RPC is over',
-  },
-  {
-    what: 'response headers go out before the response is found not to serialize; grpc-js sends trailers only',
-    kind: 'open',
-    applies: (fault, script) => spoilsResponse(script) && fault.startsWith('differs: bare has "client: error 13'),
   },
 ]
 

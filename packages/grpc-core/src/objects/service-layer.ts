@@ -229,8 +229,12 @@ export class ServiceLayer extends ForwardedFacts implements ServerInterceptingCa
   }
 
   sendMessage(message: unknown, callback: Callback): void {
-    if (this.#mode === 'through') this.#outer.sendMessage(message, callback)
-    else if (this.#mode !== 'undecided') this.#mode.inner?.sendMessage(message, callback)
+    const headers = this.#inner.takeHeaders()
+    if (this.#mode === 'through') this.#outer.sendMessage(message, callback, headers)
+    else if (this.#mode !== 'undecided') {
+      if (headers !== undefined) this.#mode.inner?.sendMetadata(headers)
+      this.#mode.inner?.sendMessage(message, callback)
+    }
   }
 
   sendStatus(sent: GrpcJsStatus): void {

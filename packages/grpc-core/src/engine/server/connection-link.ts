@@ -1,5 +1,5 @@
 import type { AsyncResource } from 'node:async_hooks'
-import type { ServerInterceptingCallInterface } from '@grpc/grpc-js'
+import type { Metadata, ServerInterceptingCallInterface } from '@grpc/grpc-js'
 import type { GrpcJsStatus } from '../../grpc-js/server-status.ts'
 
 /** What grpc-js gives `start` and `sendStatus`; the types have no exported names. */
@@ -27,6 +27,11 @@ function heardSendStatus(this: ServerInterceptingCallInterface, status: GrpcJsSt
   ;(this as Listened)[LINK].endBelow(status)
 }
 
+/** The same for `sendMetadata`, which calls of grpc-js call by themselves as the first message goes out. */
+function heardSendMetadata(this: ServerInterceptingCallInterface, metadata: Metadata): void {
+  ;(this as Listened)[LINK].sendHeadersBelow(this, metadata)
+}
+
 /**
  * The only object of ours that grpc-js's server call refers to. Node keeps an HTTP/2 stream that has ended, and grpc-js's call
  * with it, until the next full garbage collection: every minor collection until then copies all that they refer to. So this
@@ -36,8 +41,11 @@ function heardSendStatus(this: ServerInterceptingCallInterface, status: GrpcJsSt
 export class ConnectionLink implements ServerListener {
   readonly #base: ServerInterceptingCallInterface
   readonly #sendStatus: ServerInterceptingCallInterface['sendStatus']
+  readonly #sendMetadata: ServerInterceptingCallInterface['sendMetadata']
   readonly #scope: AsyncResource | undefined
   #owner: LinkOwner | undefined
+  /** What is to go out with the message at hand. */
+  #headers: Metadata | undefined
 
   /** @param scope where the end is written. Default: wherever it is decided. */
   constructor(base: ServerInterceptingCallInterface, owner: LinkOwner, scope: AsyncResource | undefined) {
@@ -49,6 +57,8 @@ export class ConnectionLink implements ServerListener {
     this.#sendStatus = base.sendStatus
     ;(base as Listened)[LINK] = this
     base.sendStatus = heardSendStatus
+    this.#sendMetadata = base.sendMetadata
+    base.sendMetadata = heardSendMetadata
   }
 
   /** grpc-js ends the RPC by itself. */
@@ -57,10 +67,29 @@ export class ConnectionLink implements ServerListener {
     this.sendStatus(status)
   }
 
+  /** What a call below that sends no headers by itself has to send with the message it was given. */
+  takeHeaders(): Metadata | undefined {
+    const headers = this.#headers
+    this.#headers = undefined
+    return headers
+  }
+
+  /** A call of grpc-js sends headers by itself: the message serializes, and goes out behind them. */
+  sendHeadersBelow(base: ServerInterceptingCallInterface, metadata: Metadata): void {
+    this.#sendMetadata.call(base, this.takeHeaders() ?? metadata)
+  }
+
+  /** @param headers to go out with the message, once it is known to serialize: a status that says it does not goes alone */
+  sendMessage(message: unknown, written: () => void, headers: Metadata | undefined): void {
+    this.#headers = headers
+    this.#base.sendMessage(message, written)
+    this.#headers = undefined
+  }
+
   /** The response of a method with a unary response. When it is flushed is not told. */
-  sendResponse(message: unknown): void {
-    if (this.#scope === undefined) this.#base.sendMessage(message, NOOP)
-    else this.#scope.runInAsyncScope(this.#base.sendMessage, this.#base, message, NOOP)
+  sendResponse(message: unknown, headers: Metadata | undefined): void {
+    if (this.#scope === undefined) this.sendMessage(message, NOOP, headers)
+    else this.#scope.runInAsyncScope(this.sendMessage, this, message, NOOP, headers)
   }
 
   /** Past the listening above. */

@@ -50,22 +50,28 @@ export class ResponseSender {
   sendMetadata(metadata: Metadata): void {
     if (this.#headersSent) return
     this.#headersSent = true
-    const merged = this.#metadata === undefined ? metadata : mergeOver(metadata, this.#metadata)
-    const { taps } = this.#owner.run
-    let tapped = merged
-    if (taps?.seeMetadata) {
-      try {
-        tapped = taps.metadata(merged === metadata ? metadata.clone() : merged)
-      } catch (error) {
-        this.#owner.tapThrew(error)
-        return
-      }
+    let headers: Metadata
+    try {
+      headers = this.#tapped(metadata)
+    } catch (error) {
+      this.#owner.tapThrew(error)
+      return
     }
-    this.#base.sendMetadata(tapped)
+    this.#base.sendMetadata(headers)
   }
 
-  /** A message of the handler's. Returns whether its callback is due already. */
-  send(message: unknown, callback: () => void): boolean {
+  /** Headers as they leave: with what interceptors add, past the taps. */
+  #tapped(metadata: Metadata): Metadata {
+    const merged = this.#metadata === undefined ? metadata : mergeOver(metadata, this.#metadata)
+    const { taps } = this.#owner.run
+    return taps?.seeMetadata ? taps.metadata(merged === metadata ? metadata.clone() : merged) : merged
+  }
+
+  /**
+   * A message of the handler's. Returns whether its callback is due already.
+   * @param given headers of what is further inside, to go out with the message
+   */
+  send(message: unknown, callback: () => void, given: Metadata | undefined): boolean {
     const { run, method } = this.#owner
     if (this.answered && !method.responseStream) {
       this.#owner.answeredTwice()
@@ -73,22 +79,21 @@ export class ResponseSender {
     }
     const { taps } = run
     let tapped: unknown = message
-    if (taps?.seeResponses) {
-      try {
-        tapped = taps.response(message)
-      } catch (error) {
-        this.#owner.tapThrew(error)
-        return false
-      }
+    let headers: Metadata | undefined
+    try {
+      if (taps?.seeResponses) tapped = taps.response(message)
+      headers = this.#headersWithMessage(given)
+    } catch (error) {
+      this.#owner.tapThrew(error)
+      return false
     }
-    this.#sendHeadersIfAny()
     this.answered = true
     if (method.responseStream) {
-      this.#base.sendMessage(tapped, callback)
+      this.#connection.sendMessage(tapped, callback, headers)
       return false
     }
     // The status of a unary response need not wait for the flush of its message: HTTP/2 keeps the order.
-    this.#connection.sendResponse(tapped)
+    this.#connection.sendResponse(tapped, headers)
     return true
   }
 
@@ -96,19 +101,23 @@ export class ResponseSender {
   respond(message: unknown, written: () => void): void {
     const { run } = this.#owner
     const tapped = run.taps === undefined ? message : run.taps.response(message, run.acting)
-    this.#sendHeadersIfAny()
+    let headers: Metadata | undefined
+    try {
+      headers = this.#headersWithMessage(undefined)
+    } catch (error) {
+      this.#owner.tapThrew(error)
+      return
+    }
     this.answered = true
-    this.#base.sendMessage(tapped, written)
+    this.#connection.sendMessage(tapped, written, headers)
   }
 
-  /** Headers go out by themselves before the first message, unless an interceptor has something to say in them. */
-  #sendHeadersIfAny(): void {
-    if (this.#headersSent) return
-    if (this.#owner.run.taps?.seeMetadata) this.sendMetadata(newMetadata())
-    else {
-      this.#headersSent = true
-      if (this.#metadata !== undefined) this.#base.sendMetadata(this.#metadata)
-    }
+  /** grpc-js sends headers by itself before the first message: these in their place, where interceptors have something to say. */
+  #headersWithMessage(given: Metadata | undefined): Metadata | undefined {
+    if (this.#headersSent) return undefined
+    this.#headersSent = true
+    if (given !== undefined || this.#owner.run.taps?.seeMetadata) return this.#tapped(given ?? newMetadata())
+    return this.#metadata
   }
 
   sendStatus(status: Status): void {

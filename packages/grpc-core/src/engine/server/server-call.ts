@@ -294,10 +294,11 @@ export class InterceptedServerCall
     else this.#settle(internalStatus('server', 'The handler failed', notMetadata('sendMetadata', metadata)))
   }
 
-  sendMessage(message: unknown, callback: () => void): void {
+  /** @param headers of what is further inside, to go out with the message */
+  sendMessage(message: unknown, callback: () => void, headers?: Metadata): void {
     // As in grpc-js, the callback of a message that is not sent never comes.
     if (this.#over || this.#settled) return
-    if (this.#response.send(message, callback) && !this.#over) callback()
+    if (this.#response.send(message, callback, headers) && !this.#over) callback()
   }
 
   sendStatus(status: GrpcJsStatus): void {
@@ -315,6 +316,11 @@ export class InterceptedServerCall
   /** As `sendStatus`, for a status of this library. */
   endWith(status: Status): void {
     if (!this.#over && !this.#settled) this.#settle(this.complete(status))
+  }
+
+  /** What this call, below which no call of grpc-js stands, has to send with the message at hand. */
+  takeHeaders(): Metadata | undefined {
+    return this.#connection.takeHeaders()
   }
 
   /** How the RPC has ended, if it has. */
