@@ -1,5 +1,5 @@
 import { parseArgs } from 'node:util'
-import { worldNames } from './fuzz/stacks.ts'
+import { fuzzWorlds } from './fuzz/worlds.ts'
 
 export const partNames = [
   'rpcs',
@@ -39,7 +39,7 @@ export const USAGE = `npm run chaos -- <options>
   --minutes N      how long to make up random RPCs. Default: 5
   --scripts N      at most so many random RPCs and nothing else; with --seed, 1 repeats one
   --script FILE    run the script in this file, in the form in which one is printed, and nothing else
-  --worlds A,B     only these ways to run a script: ${worldNames.join(', ')}
+  --worlds A,B     only these ways to run a script: ${fuzzWorlds.join(', ')}
   --lanes N        scripts at the same time. Default: 4
   --times N        how often hostile clients do what can be counted. Default: 100000, with --quick 500
   --seconds N      how long to soak. Default: 60
@@ -79,7 +79,7 @@ export function readArguments(args: readonly string[]): ChaosOptions {
     scripts: numberOf('scripts', values.scripts, Number.POSITIVE_INFINITY),
     times: numberOf('times', values.times, quick ? 500 : 100_000),
     lanes: numberOf('lanes', values.lanes, 4),
-    worlds: namesOf('worlds', values.worlds, worldNames),
+    worlds: namesOf('worlds', values.worlds, fuzzWorlds),
     script,
     retention,
     write,

@@ -41,7 +41,11 @@ export function difference(world: Pick<World, 'compares'>, bare: Played, played:
 }
 
 /** What no run may do, whatever happens when. */
-export function broken(script: Script, played: Played): string[] {
+export function broken(
+  script: Script,
+  played: Played,
+  { confirmsEarly = false, causes = [] }: Partial<Pick<World, 'confirmsEarly' | 'causes'>> = {},
+): string[] {
   const { client, server, requests, responses, violations, thrown } = played
   if (thrown !== undefined) return [`the method threw: ${thrown}`]
   if (client === undefined) return ['there is no call']
@@ -63,14 +67,14 @@ export function broken(script: Script, played: Played): string[] {
     // What is written after the end is no part of the RPC.
     if (server?.answered === true && !writesAfterStatus(script)) found.push(`OK, but ${lost} responses were lost`)
   }
-  for (const n of client.confirmed) {
+  for (const n of confirmsEarly ? [] : client.confirmed) {
     if (!requests.serialized.has(n)) found.push(`the write of request ${n} was confirmed, but it was never sent`)
   }
   for (const n of server?.confirmed ?? []) {
     if (!responses.serialized.has(n)) found.push(`the write of response ${n} was confirmed, but it was never sent`)
   }
   const codes = possibleCodes(script)
-  if (client.code !== undefined && !codes.has(client.code)) {
+  if (client.code !== undefined && !codes.has(client.code) && !causes.includes(client.code)) {
     found.push(`status ${client.code} (${client.details}), which nothing in the script causes`)
   }
   return found

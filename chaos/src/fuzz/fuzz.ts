@@ -1,9 +1,8 @@
 import { known } from './known-differences.ts'
 import { type Script, scriptOf, written } from './script.ts'
 import { shrink } from './shrink.ts'
-import { worldNames } from './stacks.ts'
 import { differsAgain, judge, kindOf, playBare } from './verdict.ts'
-import { openBare, openWorldNamed, type World } from './worlds.ts'
+import { fuzzWorlds, openBare, openWorldNamed, type World } from './worlds.ts'
 
 export interface FuzzOptions {
   readonly seed: number
@@ -65,7 +64,7 @@ class Fuzzing {
 
   constructor(options: FuzzOptions) {
     this.#options = options
-    this.#names = options.worlds ?? worldNames
+    this.#names = options.worlds ?? fuzzWorlds
     this.#rows = new Map(
       this.#names.map((world) => [world, { world, runs: 0, compared: 0, known: 0, unsteady: 0, failed: 0 }]),
     )

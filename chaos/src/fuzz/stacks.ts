@@ -1,3 +1,4 @@
+import type { Interceptor as GrpcInterceptor } from '@grpc/grpc-js'
 import type { ClientInterceptorLike, Interceptor, ServerInterceptorLike } from '@grpc-stack/grpc-core'
 import { clientAuth, serverAuth } from '@grpc-stack/interceptor-auth'
 import { circuitBreaker } from '@grpc-stack/interceptor-circuit'
@@ -22,6 +23,8 @@ import type { Played } from './play.ts'
 
 /** What stands around the calls of a world. */
 export interface Stack {
+  /** Interceptors of grpc-js, outside of those of the client. */
+  readonly before?: readonly GrpcInterceptor[]
   readonly client?: readonly ClientInterceptorLike[]
   readonly server?: readonly ServerInterceptorLike[]
   /** Channel, client and server of grpc-core instead of those of grpc-js. */
@@ -29,6 +32,12 @@ export interface Stack {
   readonly compares?: 'everything' | 'outcome'
   readonly check?: (played: Pick<Played, 'client' | 'handlers' | 'thrown'>) => Promise<string[]>
   readonly headersWithResponse?: true
+  /** Each call is made on a channel of its own, whose connection is begun in another context. */
+  readonly cold?: true
+  /** Writes are confirmed before the requests are sent. */
+  readonly confirmsEarly?: true
+  /** Statuses that the stack causes by itself, where a call ends before it is done with it. */
+  readonly causes?: readonly number[]
 }
 
 export const stacks: Readonly<Record<string, () => Stack>> = {

@@ -28,7 +28,7 @@ export async function playBare(script: Script, bares: readonly World[], times: n
   for (let i = 0; i < (steady ? times : 1); i++) {
     const world = bares[i % bares.length] as World // there are two
     const played = await play(script, world)
-    for (const fault of broken(script, played)) faults.add(kindOf(fault))
+    for (const fault of broken(script, played, world)) faults.add(kindOf(fault))
     if (first === undefined) first = played
     else if (difference(world, first, played) !== undefined) steady = false
   }
@@ -37,7 +37,7 @@ export async function playBare(script: Script, bares: readonly World[], times: n
 
 export async function judge(script: Script, bare: Bare, world: World): Promise<Verdict> {
   const played = await play(script, world)
-  const faults = [...new Set([...broken(script, played), ...(await world.check(played))])]
+  const faults = [...new Set([...broken(script, played, world), ...(await world.check(played))])]
   if (bare.steady) {
     const differs = difference(world, bare.played, played)
     if (differs !== undefined) faults.push(`differs: ${differs}`)

@@ -8,7 +8,8 @@ import {
   serverInterceptors,
 } from '@grpc-stack/grpc-core'
 import { MAX_MESSAGE_BYTES, Stub, service } from '../service.ts'
-import { StubCall } from './client-part.ts'
+import { actingStacks } from './acting-stacks.ts'
+import { callerContext, StubCall } from './client-part.ts'
 import { type Caller, implementation } from './play.ts'
 import { PromiseCall } from './promise-part.ts'
 import { type Stack, stacks, worldNames } from './stacks.ts'
@@ -20,6 +21,8 @@ export interface CallingSide extends Caller {
   readonly compares: 'everything' | 'outcome'
   /** What witnesses in the stack have to say about the last run. */
   readonly check: NonNullable<Stack['check']>
+  readonly confirmsEarly: boolean
+  readonly causes: readonly number[]
   close(): void
 }
 
@@ -52,10 +55,13 @@ export function openWorldNamed(name: string, through?: (port: number) => Promise
   return open(name, stackNamed(name), through)
 }
 
+/** All ways to run a script. */
+export const fuzzWorlds: readonly string[] = [...worldNames, ...Object.keys(actingStacks)]
+
 /** The stack of this name, made anew. */
 export function stackNamed(name: string): Stack {
-  const stack = stacks[name]
-  if (stack === undefined) throw new Error(`no world "${name}"; there are ${worldNames.join(', ')}`)
+  const stack = stacks[name] ?? actingStacks[name]
+  if (stack === undefined) throw new Error(`no world "${name}"; there are ${fuzzWorlds.join(', ')}`)
   return stack()
 }
 
@@ -98,14 +104,25 @@ export function openClient(
   port: number,
   { host = '127.0.0.1', options = {} }: { readonly host?: string; readonly options?: ChannelOptions } = {},
 ): CallingSide & { readonly ready: Promise<void> } {
-  const { client: interceptors = [], own, compares = 'everything', check = () => Promise.resolve([]) } = stack
+  const { client: interceptors = [], before = [], own, compares = 'everything' } = stack
+  const { check = () => Promise.resolve([]) } = stack
   const address = `${host}:${port}`
   const insecure = credentials.createInsecure()
   let stub: Stub
   let call: Caller['open']
+  let cold: Stub | undefined
   if (own === undefined) {
-    stub = new Stub(address, insecure, { ...LIMITS, ...options, interceptors: clientInterceptors(...interceptors) })
-    call = (opening) => new StubCall(stub, opening, interceptors.length > 0)
+    const settings = { ...LIMITS, ...options, interceptors: [...before, ...clientInterceptors(...interceptors)] }
+    stub = new Stub(address, insecure, settings)
+    call = (opening) => {
+      if (!stack.cold) return new StubCall(stub, opening, interceptors.length > 0)
+      cold?.close()
+      const fresh = new Stub(address, insecure, settings)
+      cold = fresh
+      // As where another call of the program has begun it.
+      callerContext.run('the connection', () => fresh.getChannel().getConnectivityState(true))
+      return new StubCall(fresh, opening, interceptors.length > 0)
+    }
   } else {
     const channel = interceptChannel(createChannel(address, insecure, { ...LIMITS, ...options }), ...interceptors)
     stub = channel.client(Stub)
@@ -117,6 +134,8 @@ export function openClient(
     name,
     compares,
     check,
+    confirmsEarly: stack.confirmsEarly === true,
+    causes: stack.causes ?? [],
     headersWithResponse: stack.headersWithResponse === true,
     open: call,
     get ready() {
@@ -124,6 +143,9 @@ export function openClient(
         stub.waitForReady(Date.now() + 20_000, (error) => (error ? reject(error) : resolve()))
       })
     },
-    close: () => stub.close(),
+    close: () => {
+      stub.close()
+      cold?.close()
+    },
   }
 }
