@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util'
 import { fuzzWorlds } from './fuzz/worlds.ts'
 
-export const partNames = [
+const usualParts = [
   'rpcs',
   'connections',
   'peers',
@@ -12,6 +12,8 @@ export const partNames = [
   'transfer',
   'soak',
 ] as const
+/** `planted` tests the random RPCs themselves, and is run only when it is named. */
+export const partNames = [...usualParts, 'planted'] as const
 
 export type PartName = (typeof partNames)[number]
 
@@ -73,7 +75,7 @@ export function readArguments(args: readonly string[]): ChaosOptions {
   return {
     seed: numberOf('seed', values.seed, Math.floor(Math.random() * 2 ** 31)),
     quick,
-    parts: namesOf('parts', values.parts, partNames) ?? (scriptsOnly ? ['rpcs'] : partNames),
+    parts: namesOf('parts', values.parts, partNames) ?? (scriptsOnly ? ['rpcs'] : usualParts),
     fuzzMs: numberOf('minutes', values.minutes, quick ? 0.4 : 5) * 60_000,
     soakMs: values.hours === undefined ? seconds * 1000 : numberOf('hours', values.hours, 0) * 3_600_000,
     scripts: numberOf('scripts', values.scripts, Number.POSITIVE_INFINITY),

@@ -9,6 +9,7 @@ import { proxied } from './faults/proxied.ts'
 import { framePeer, rawPeer } from './faults/raw-peer.ts'
 import { fuzz } from './fuzz/fuzz.ts'
 import { keepTraceContext } from './fuzz/observers.ts'
+import { planted } from './fuzz/planted.ts'
 import type { Script } from './fuzz/script.ts'
 import { hostile } from './hostile/hostile.ts'
 import { fuzzSection, partReport, proxiedSection, rawPeerSection, writeReport, writeRow } from './report.ts'
@@ -56,6 +57,7 @@ const parts: Readonly<Record<PartName, () => Promise<Section[]>>> = {
   hostile: async () => [await hostile({ seed, quick, times: options.times, say })],
   transfer: async () => [await transfer({ seed, quick, say })],
   soak: async () => [await soak({ seed, ms: soakMs, say })],
+  planted: async () => [await planted({ seed, scripts: Math.min(scripts, 300), say })],
 }
 
 say(`seed ${seed}, Node ${process.version}${options.retention ? ', with free-ended-calls' : ''}`)
