@@ -38,6 +38,7 @@ export async function planted({ seed, scripts, say }: PlantedOptions): Promise<S
       title: `Each was put into grpc-core for one run of at most ${scripts} random RPCs from seed ${seed}:`,
       head: ['planted in', 'fault', 'found as'],
       rows,
+      calls: plants.length * scripts,
       faults,
     }
   } finally {
