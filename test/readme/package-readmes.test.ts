@@ -118,6 +118,7 @@ const pages: Record<string, readonly Block[]> = {
           responseSerialize: json_.serialize, responseDeserialize: json_.parse } }`,
       after: `channel.close()\n${bind('')}`,
     },
+    { before: `import { createChannel, createServer } from '@grpc-stack/grpc-core'`, after: 'void guard' },
   ],
   'interceptor-circuit': [
     {

@@ -1,0 +1,7 @@
+export {
+  type ExtAuthzCounters,
+  type ExtAuthzEvents,
+  type ExtAuthzInterceptor,
+  type ExtAuthzOptions,
+  extAuthz,
+} from './ext-authz/ext-authz.ts'
