@@ -240,8 +240,8 @@ describe('extAuthz', () => {
   })
 
   it('keeps a refusal as long as the service says, and for the same call only', async () => {
-    const { channel, questions } = await startService(() => ({
-      ...no(),
+    const { channel, questions } = await startService((): Answer => ({
+      status: { code: 7 },
       dynamicMetadata: { fields: { max_age_seconds: create(ValueSchema, { numberValue: 60 }) } },
     }))
     const { client } = await startGuarded({ channel, clock: new FakeClock() })
