@@ -240,10 +240,12 @@ describe('extAuthz', () => {
   })
 
   it('keeps a refusal as long as the service says, and for the same call only', async () => {
-    const { channel, questions } = await startService((): Answer => ({
-      status: { code: 7 },
-      dynamicMetadata: { fields: { max_age_seconds: create(ValueSchema, { numberValue: 60 }) } },
-    }))
+    const { channel, questions } = await startService(
+      (): Answer => ({
+        status: { code: 7 },
+        dynamicMetadata: { fields: { max_age_seconds: create(ValueSchema, { numberValue: 60 }) } },
+      }),
+    )
     const { client } = await startGuarded({ channel, clock: new FakeClock() })
     for (const user of ['ann', 'ann', 'bob']) {
       const { status } = await runRpc(client, 'unary', { metadata: sent({ user }) })
