@@ -16,6 +16,7 @@ const runInCi = [
   'npm run lint',
   'npm run demo',
   'npm run chaos -- --quick',
+  'npm run simulate',
 ]
 /** Would change the checkout the tests run in, or wait for changes. */
 const notRun = ['npm run format', 'npm run clean', 'npx vitest packages/interceptor-retry', 'npx changeset']

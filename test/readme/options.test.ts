@@ -1,7 +1,9 @@
-import { status as Code } from '@grpc/grpc-js'
+import { status as Code, credentials } from '@grpc/grpc-js'
+import { createChannel } from '@grpc-stack/grpc-core'
 import { OptionKind } from '@grpc-stack/grpc-core/authoring'
 import { echo, startTestServer, type TestServerOptions } from '@grpc-stack/grpc-testing'
 import { clientAuth, serverAuth } from '@grpc-stack/interceptor-auth'
+import { extAuthz } from '@grpc-stack/interceptor-auth/ext-authz'
 import { tokenFile } from '@grpc-stack/interceptor-auth/oauth2'
 import { circuitBreaker, countWindow, type FailurePolicy, timeWindow } from '@grpc-stack/interceptor-circuit'
 import { logging, requestId } from '@grpc-stack/interceptor-logging'
@@ -9,7 +11,9 @@ import { inMemory, metrics } from '@grpc-stack/interceptor-metrics'
 import { openTelemetry } from '@grpc-stack/interceptor-metrics/opentelemetry'
 import { prometheus } from '@grpc-stack/interceptor-metrics/prometheus'
 import { concurrencyLimit, memoryStore, rateLimit, throttle } from '@grpc-stack/interceptor-ratelimit'
+import { clusterStore } from '@grpc-stack/interceptor-ratelimit/cluster'
 import { redisStore } from '@grpc-stack/interceptor-ratelimit/redis'
+import { rateLimitService } from '@grpc-stack/interceptor-ratelimit/rls'
 import { hedge, RetryBudget, retry } from '@grpc-stack/interceptor-retry'
 import { tracing } from '@grpc-stack/interceptor-tracing'
 import { startTracing } from '@grpc-stack/interceptor-tracing/node'
@@ -53,6 +57,9 @@ const method = {
   responseStream: false,
   registered: true,
 } as const
+
+/** Never used: nothing is called. */
+const channel = createChannel('localhost:1', credentials.createInsecure())
 
 const is =
   (expected: unknown): Check =>
@@ -147,6 +154,12 @@ const tables: Readonly<Record<string, Readonly<Record<string, Factory>>>> = {
       // Those of `cache: true`.
       elsewhere: ['ttlMs', 'negativeTtlMs', 'maxEntries', 'maxNegativeEntries'],
     },
+    '## External authorization: `extAuthz(options)`': {
+      reads: 'extAuthz',
+      make: extAuthz as never,
+      given: { channel },
+      words: { all: is(undefined), none: is({}) },
+    },
   },
   'interceptor-circuit': {
     '## Options': {
@@ -239,6 +252,11 @@ const tables: Readonly<Record<string, Readonly<Record<string, Factory>>>> = {
       },
       elsewhere: ['clock', 'random'],
     },
+    "## `rateLimitService(options)`: Envoy's rate limit service": {
+      reads: 'rateLimitService',
+      make: rateLimitService as never,
+      given: { channel, domain: 'x', descriptors: () => [] },
+    },
   },
   'interceptor-retry': {
     '## Options of `retry()`': {
@@ -330,6 +348,7 @@ const signatures: Readonly<Record<string, Readonly<Record<string, Factory>>>> = 
   'interceptor-metrics': { '`prometheus(': { reads: 'prometheus', make: prometheus } },
   'interceptor-ratelimit': {
     'memoryStore(': { reads: 'memoryStore', make: memoryStore, elsewhere: ['clock'] },
+    'clusterStore({ name': { reads: 'clusterStore', make: clusterStore, elsewhere: ['clock'] },
     'redisStore(client, ': { reads: 'redisStore', make: (options) => redisStore(redis as never, options) },
     '| `perMessage` | – |': {
       reads: 'rateLimit: perMessage',
