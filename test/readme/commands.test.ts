@@ -17,9 +17,18 @@ const runInCi = [
   'npm run demo',
   'npm run chaos -- --quick',
   'npm run simulate',
+  'npm run hygiene',
 ]
 /** Would change the checkout the tests run in, or wait for changes. */
-const notRun = ['npm run format', 'npm run clean', 'npx vitest packages/interceptor-retry', 'npx changeset']
+const notRun = [
+  'npm run format',
+  'npm run clean',
+  'npm run api',
+  'npx vitest packages/interceptor-retry',
+  'npx changeset',
+  'npm run release:dry',
+  'npm publish',
+]
 
 const run: readonly string[] = [
   'npx tsc -b packages/interceptor-retry',
