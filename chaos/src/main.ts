@@ -43,12 +43,12 @@ const parts: Readonly<Record<PartName, () => Promise<Section[]>>> = {
       }),
     ),
   ],
-  connections: async () => [proxiedSection(await proxied({ seed, ms: quick ? 8_000 : 60_000, say }))],
+  connections: async () => [proxiedSection(await proxied({ seed, ms: quick ? 5_000 : 60_000, say }))],
   peers: async () => {
     const peer = { seed, all: !quick, say }
     return [
-      rawPeerSection('on HTTP/2 of Node', await rawPeer({ ...peer, ms: quick ? 20_000 : 300_000 })),
-      rawPeerSection('of frames of its own', await framePeer({ ...peer, ms: quick ? 12_000 : 300_000 })),
+      rawPeerSection('on HTTP/2 of Node', await rawPeer({ ...peer, ms: quick ? 8_000 : 300_000 })),
+      rawPeerSection('of frames of its own', await framePeer({ ...peer, ms: quick ? 5_000 : 300_000 })),
     ]
   },
   processes: async () => [await processes({ seed, quick, say })],
