@@ -5,6 +5,14 @@ import { publishablePackages, readJson, root } from './workspace.mjs'
 
 const allowed = new Set(['0BSD', 'Apache-2.0', 'BSD-2-Clause', 'BSD-3-Clause', 'BlueOak-1.0.0', 'ISC', 'MIT'])
 
+/** `(Apache-2.0 AND BSD-3-Clause)` asks for both, `(MIT OR X)` for one of them. */
+function isAllowed(expression = '') {
+  const plain = expression.replace(/^\((.*)\)$/, '$1')
+  if (/[()]/.test(plain)) return false
+  if (plain.includes(' OR ')) return !plain.includes(' AND ') && plain.split(' OR ').some((one) => allowed.has(one))
+  return plain.split(' AND ').every((one) => allowed.has(one))
+}
+
 const locked = readJson(join(root, 'package-lock.json')).packages
 
 /** The entry of a package as Node would resolve it from another. */
@@ -36,7 +44,7 @@ for (const path of seen) {
   if (!path.includes('node_modules') || locked[path].link) continue
   const licence = locked[path].license ?? readJson(join(root, path, 'package.json')).license
   counts.set(licence, (counts.get(licence) ?? 0) + 1)
-  if (!allowed.has(licence)) refused.push(`${path}: ${licence ?? 'no licence'}`)
+  if (!isAllowed(licence)) refused.push(`${path}: ${licence ?? 'no licence'}`)
 }
 console.log([...counts].map(([licence, count]) => `${licence} ${count}`).join(', '))
 if (refused.length > 0) {
