@@ -27,8 +27,7 @@ describe('a behaviour that writes', () => {
     const MANY = 3000
     const written = new Gate()
     const over = new Gate()
-    let before = 0
-    let after = 0
+    const heap: number[] = []
     const writing = async (rpc: ServerRpc): Promise<void> => {
       const message = { text: 'x' }
       const write = async (count: number): Promise<number> => {
@@ -37,8 +36,7 @@ describe('a behaviour that writes', () => {
         collectGarbage()
         return process.memoryUsage().heapUsed
       }
-      before = await write(MANY)
-      after = await write(MANY)
+      for (let round = 0; round < 5; round++) heap.push(await write(MANY))
       written.open()
       await over.opened
       rpc.end()
@@ -47,7 +45,9 @@ describe('a behaviour that writes', () => {
     await written.opened
     over.open()
     await new Promise((resolve) => stream.on('end', resolve))
-    expect((after - before) / MANY).toBeLessThan(100) // bytes
+    // What messages leave behind grows in each round; what the process compiles meanwhile does not.
+    const growths = heap.slice(1).map((after, round) => (after - (heap[round] ?? 0)) / MANY)
+    expect(Math.min(...growths)).toBeLessThan(100) // bytes
   })
 
   it('is not held up by a client that has gone', async () => {
