@@ -62,7 +62,9 @@ export async function soak({ seed, ms, say }: SoakOptions): Promise<Section> {
         lanes.map(async ({ world, disturbed }) => {
           while (performance.now() < end) {
             const number = next++
-            await world.check(await play(disturbed ? disturbedScriptOf(number) : scriptOf(number), world))
+            const script = disturbed ? disturbedScriptOf(number) : scriptOf(number)
+            if (mayLoseItsReset(script)) continue
+            await world.check(await play(script, world))
             calls++
             if (disturbed) continue
             const { tookMs, client } = await play(PROBE, world)
@@ -103,6 +105,11 @@ export async function soak({ seed, ms, say }: SoakOptions): Promise<Section> {
     calls: calls + latency.count,
     faults: faults.length,
   }
+}
+
+/** A reset that arrives as something else is none: grpc-js keeps such an RPC, without interceptors too, and it would look like a leak. */
+function mayLoseItsReset({ steps }: Script): boolean {
+  return steps.some((step) => 'connection' in step && step.connection === 'corrupt')
 }
 
 function grown(samples: readonly Sample[]): string[] {

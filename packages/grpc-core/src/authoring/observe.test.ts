@@ -527,7 +527,7 @@ describe('set-up', () => {
     [['x', undefined], /an object with start\(\), got undefined/],
     [['x', { begin: () => undefined }], /an object with start\(\)/],
     [['x', { start: () => undefined }, { side: 'both' }], /"side" must be/],
-    [['x', { start: () => undefined }, { clocks: {} }], /unknown setting "clocks"/],
+    [['x', { start: () => undefined }, { clocks: {} }], /unknown option "clocks"; did you mean "clock"/],
   ])('refuses %s', (given, text) => {
     expect(() => observe(...(given as unknown as Parameters<typeof observe>))).toThrow(text)
   })

@@ -3,14 +3,13 @@ import { type NamedSettings, named } from '../compose/named.ts'
 import type { Call, CallAttempt, ClientCall, Interceptor, Next, StatusTap } from '../contract/call.ts'
 import type { CallRecord } from '../contract/call-record.ts'
 import type { Status } from '../contract/status.ts'
-import { isOptionsObject } from '../runtime/options-object.ts'
 import { isThenable } from '../runtime/thenable.ts'
 import { type MonotonicTime, monotonicTime, systemMonotonicClock } from './clock.ts'
 import { type Containment, contain } from './contain.ts'
 import { noteEnd, openRecord, recordOf } from './observe-record.ts'
 import { kindOf } from './option-error.ts'
-import { objectWith } from './option-kinds.ts'
-import { readValue } from './option-table.ts'
+import { anything, objectWith } from './option-kinds.ts'
+import { type OptionTable, readOptions } from './option-table.ts'
 
 /**
  * How one call is observed. Each hook is optional, and what is not there costs nothing: without `request` no request is looked at.
@@ -90,20 +89,19 @@ export function observe(name: string, observer: Observer, options: ObserveOption
       `observe: unknown function "${stray}" in the observer; known is start, which returns the other hooks`,
     )
   }
-  const given: unknown = options
-  if (!isOptionsObject(given)) throw new TypeError(`observe: options must be an object, got ${kindOf(given)}`)
-  const unknown = Object.keys(options).find((each) => !SETTINGS.includes(each))
-  if (unknown !== undefined) {
-    throw new TypeError(`observe: unknown setting "${unknown}"; known are ${SETTINGS.join(', ')}`)
-  }
-  const { clock = systemMonotonicClock, contained = contain<ObserverPlace>(name), ...settings } = options
-  readValue('observe', 'clock', clock, monotonicTime())
-  readValue('observe', 'contained', contained, objectWith('failed'))
+  const { clock, contained = contain<ObserverPlace>(name), side, instead } = readOptions('observe', options, table)
+  const settings = { ...(side !== undefined && { side }), ...(instead !== undefined && { instead }) }
   const watched = new Watch(observer, clock, contained)
-  return named(name, (call: Call, next: Next) => watched.run(call, next), settings)
+  // Whether these are right, `named` checks.
+  return named(name, (call: Call, next: Next) => watched.run(call, next), settings as NamedSettings)
 }
 
-const SETTINGS = ['clock', 'contained', 'side', 'instead']
+const table = {
+  clock: monotonicTime(),
+  contained: objectWith<Containment<ObserverPlace>>('failed').optional(),
+  side: anything().optional(),
+  instead: anything().optional(),
+} satisfies OptionTable<ObserveOptions>
 
 const HOOKS = ['request', 'response', 'headers', 'attempt', 'around', 'end']
 

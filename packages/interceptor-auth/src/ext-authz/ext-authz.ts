@@ -7,6 +7,7 @@ import {
   type MethodInfo,
   type Next,
   type ServerCall,
+  type ServiceClient,
   type Status,
 } from '@grpc-stack/grpc-core'
 import {
@@ -32,7 +33,7 @@ import { type CallFacts, checkRequest, factsOf, identityOf } from './call-facts.
 import { admit, allows, refusal } from './verdict.ts'
 
 export interface ExtAuthzOptions {
-  /** To the service. Interceptors on it run for each question: `circuitBreaker()`, metrics. Closed by whoever made it. */
+  /** To the service. Interceptors on it run for each question: `circuitBreaker()`, metrics. The application closes it. */
   readonly channel: Channel
   /** How long an answer may take, ms. Never longer than the call's own deadline. Default: 200, as Envoy's. */
   readonly timeoutMs?: number
@@ -110,6 +111,8 @@ export function extAuthz(options: ExtAuthzOptions): ExtAuthzInterceptor {
   })
 }
 
+const service = serviceDefinition(Authorization)
+
 interface Kept {
   readonly answer: CheckResponse
   readonly until: number
@@ -120,7 +123,7 @@ class Authorizer {
   readonly counters: ExtAuthzCounters = { admitted: 0, refused: 0, remembered: 0, failed: 0 }
   readonly #options: OptionsOf<typeof table>
   readonly #told: ReadonlySet<string> | undefined
-  readonly #service: { check(request: object, options: object): PromiseLike<CheckResponse> }
+  readonly #service: ServiceClient<typeof service>
   readonly #kept: LruMap<string, Kept>
   /** Whether the service has ever said that an answer may be used again. */
   #keeps = false
@@ -128,7 +131,7 @@ class Authorizer {
   constructor(options: OptionsOf<typeof table>) {
     this.#options = options
     this.#told = options.headers && new Set(options.headers.map((name) => name.toLowerCase()))
-    this.#service = createClient(serviceDefinition(Authorization), options.channel)
+    this.#service = createClient(service, options.channel)
     this.#kept = new LruMap(options.maxRemembered)
   }
 

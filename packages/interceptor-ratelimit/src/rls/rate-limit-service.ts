@@ -8,6 +8,7 @@ import {
   type Next,
   RpcError,
   type ServerCall,
+  type ServiceClient,
   type Status,
 } from '@grpc-stack/grpc-core'
 import {
@@ -40,7 +41,7 @@ import { type HeaderValue, type RateLimitResponse, RateLimitService } from './rl
 export type Descriptor = Readonly<Record<string, string | undefined>>
 
 export interface RateLimitServiceOptions {
-  /** To the service. Interceptors on it run for each question: `circuitBreaker()`, metrics. Closed by whoever made it. */
+  /** To the service. Interceptors on it run for each question: `circuitBreaker()`, metrics. The application closes it. */
   readonly channel: Channel
   /** The domain of the service's configuration. */
   readonly domain: string
@@ -154,17 +155,19 @@ interface Question {
   readonly identity: string
 }
 
+const service = serviceDefinition(RateLimitService)
+
 class ServicePolicy {
   readonly listeners: Listeners<RateLimitServiceEvents> = new Listeners(WHERE, ['refused', 'failed'])
   readonly counters: RateLimitServiceCounters = { admitted: 0, refused: 0, remembered: 0, failed: 0 }
   readonly #options: OptionsOf<typeof table>
-  readonly #service: { shouldRateLimit(request: object, options: object): PromiseLike<RateLimitResponse> }
+  readonly #service: ServiceClient<typeof service>
   /** Until when what is refused, by the clock. */
   readonly #refusedUntil: LruMap<string, number>
 
   constructor(options: OptionsOf<typeof table>) {
     this.#options = options
-    this.#service = createClient(serviceDefinition(RateLimitService), options.channel)
+    this.#service = createClient(service, options.channel)
     this.#refusedUntil = new LruMap(options.maxRemembered)
   }
 
