@@ -4,15 +4,22 @@ import { isMainThread, parentPort, Worker } from 'node:worker_threads'
 import { clusterStore } from '@grpc-stack/interceptor-ratelimit/cluster'
 
 const kind = process.env.KIND
-const store = clusterStore({ name: 'test' })
+// As two modules of an application would make them, each for itself.
+const stores = [clusterStore({ name: 'test' }), clusterStore({ name: 'test' })]
 const quota = { leakPerUs: 1, unitsPerCall: 1_000_000_000, capacity: 10_000_000_000 } // ten, then one in a thousand seconds
 const limits = [{ name: 'x', quota, sameKeyAsFirst: true }]
 const tries = 25
 
 async function takeAll() {
-  const limiter = store.open(limits)
+  if (process.env.CROSSED === 'yes') {
+    const [first, second] = stores.map((store) => store.open(limits))
+    // More than there ever is, and one of ten, at the same moment.
+    const [refused, admitted] = await Promise.all([first.take(['ann'], [11]), second.take(['bob'], [1])])
+    return (refused.admitted ? 100 : 0) + (admitted.admitted ? 1 : 0)
+  }
+  const limiters = stores.map((store) => store.open(limits))
   const keys = process.env.OWN_KEY === 'yes' ? [`w${cluster.worker?.id ?? 0}`] : ['ann']
-  const decisions = await Promise.all(Array.from({ length: tries }, () => limiter.take(keys, [1])))
+  const decisions = await Promise.all(Array.from({ length: tries }, (_, i) => limiters[i % 2].take(keys, [1])))
   return decisions.filter(({ admitted }) => admitted).length
 }
 

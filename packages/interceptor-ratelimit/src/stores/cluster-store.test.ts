@@ -30,6 +30,22 @@ describe('clusterStore', () => {
     expect(await run({ KIND: 'processes', OWN_KEY: 'yes' })).toEqual({ admitted: 40, workers: 4 })
   })
 
+  it.each(['processes', 'threads'])('gives each of several stores its own answers: %s', async (kind) => {
+    expect(await run({ KIND: kind, CROSSED: 'yes' })).toEqual({ admitted: 4, workers: 4 })
+  })
+
+  it('is one store for all that ask for it by its name', async () => {
+    const quota = { leakPerUs: 1, unitsPerCall: 1_000_000, capacity: 3_000_000 }
+    const clock = new FakeClock()
+    const limiters = [1, 2].map(() =>
+      clusterStore({ name: 'twice', clock }).open([{ name: 'x', quota, sameKeyAsFirst: true }]),
+    )
+    const admitted: boolean[] = []
+    for (let i = 0; i < 4; i++) admitted.push((await limiters[i % 2]?.take(['ann'], [1]))?.admitted === true)
+    expect(admitted).toEqual([true, true, true, false])
+    expect(() => clusterStore({ name: 'twice', maxKeys: 5 })).toThrow('one name is one store')
+  })
+
   it('counts in this process where that is no worker', async () => {
     const clock = new FakeClock()
     const store = clusterStore({ name: 'alone', clock })

@@ -43,12 +43,40 @@ const MAX_LIMITERS = 1000
  *     if (cluster.isPrimary) for (let i = 0; i < 4; i++) cluster.fork()
  *     else serve(rateLimit({ rate: 100, name: 'per-user', key: byPrincipal(principalVar), store }))
  *
- * A primary that does not answer, since it is busy or has no `clusterStore()`, is a store that failed: see `onStoreError`.
+ * A primary that does not answer, since it is busy or has no `clusterStore()`, is a store that failed: see `onStoreError`. Worker
+ * threads of a cluster's worker reach no primary; those of the primary do.
  *
- * @throws TypeError for an option that is unknown or out of range.
+ * @returns the same store for the same name.
+ * @throws TypeError for an option that is unknown or out of range, and for another `maxKeys` under a name that is taken.
  */
 export function clusterStore(options: ClusterStoreOptions = {}): ClusterStore {
   const { name, maxKeys, clock } = readOptions('clusterStore', options, table, { show: quoted })
+  const known = stores.get(name)
+  if (known === undefined) {
+    const store = open(name, maxKeys, clock)
+    stores.set(name, { store, maxKeys })
+    return store
+  }
+  if (known.maxKeys !== maxKeys) {
+    throw new TypeError(
+      `clusterStore: the store ${quoted(name)} was made with maxKeys ${known.maxKeys}, not ${maxKeys}: one name is one store`,
+    )
+  }
+  return known.store
+}
+
+interface Known {
+  readonly store: ClusterStore
+  readonly maxKeys: number
+}
+
+// All copies of this package in a process share them: they would hear each other's answers.
+const STORES: unique symbol = Symbol.for('@grpc-stack/interceptor-ratelimit.cluster-stores')
+const scope = globalThis as { [STORES]?: Map<string, Known> }
+scope[STORES] ??= new Map()
+const stores = scope[STORES]
+
+function open(name: string, maxKeys: number, clock: MonotonicClock): ClusterStore {
   const link = machineLink(name)
   if (!link.counts) return new AskingStore(link)
   const store = memoryStore({ maxKeys, clock })
