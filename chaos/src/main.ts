@@ -29,6 +29,11 @@ try {
 
 const { seed, quick, worlds, script, scripts, lanes, fuzzMs, soakMs } = options
 
+// In `~Http2Session`, of clients of grpc-js without interceptors too: in 2 of 20 runs.
+const abortsOnBrokenFrames = process.versions.node.startsWith('22.')
+const FRAMES_LEFT_OUT =
+  'A peer of frames of its own is left out: Node 22 aborts now and then where a session with such a peer is collected (node_http2.cc:640).'
+
 const parts: Readonly<Record<PartName, () => Promise<Section[]>>> = {
   rpcs: async () => [
     fuzzSection(
@@ -46,10 +51,9 @@ const parts: Readonly<Record<PartName, () => Promise<Section[]>>> = {
   connections: async () => [proxiedSection(await proxied({ seed, ms: quick ? 5_000 : 60_000, say }))],
   peers: async () => {
     const peer = { seed, all: !quick, say }
-    return [
-      rawPeerSection('on HTTP/2 of Node', await rawPeer({ ...peer, ms: quick ? 8_000 : 300_000 })),
-      rawPeerSection('of frames of its own', await framePeer({ ...peer, ms: quick ? 5_000 : 300_000 })),
-    ]
+    const onHttp2 = rawPeerSection('on HTTP/2 of Node', await rawPeer({ ...peer, ms: quick ? 8_000 : 300_000 }))
+    if (abortsOnBrokenFrames) return [{ ...onHttp2, notes: [FRAMES_LEFT_OUT] }]
+    return [onHttp2, rawPeerSection('of frames of its own', await framePeer({ ...peer, ms: quick ? 5_000 : 300_000 }))]
   },
   processes: async () => [await processes({ seed, quick, say })],
   clocks: async () => [await clockJumps({ seed, quick, say })],

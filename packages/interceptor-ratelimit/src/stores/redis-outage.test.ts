@@ -31,6 +31,7 @@ class Load {
   readonly #begin = performance.now()
   readonly #workers: Promise<void>[]
   #running = true
+  #waiting: (() => void)[] = []
 
   constructor(clients: readonly TestClient[], workersEach = 4) {
     this.#workers = clients.flatMap((client) => Array.from({ length: workersEach }, () => this.#work(client)))
@@ -45,12 +46,24 @@ class Load {
         tookMs: performance.now() - begin,
         metadata: new Map(Object.entries(status?.metadata.getMap() ?? {})),
       })
+      for (const look of this.#waiting.splice(0)) look()
       await settle(1)
     }
   }
 
   count(code: Code, from = 0): number {
     return this.answers.slice(from).filter((answer) => answer.code === code).length
+  }
+
+  /** Goes on until this holds, which is looked at after each answer. */
+  async until(done: () => boolean): Promise<void> {
+    while (!done()) await new Promise<void>((resolve) => this.#waiting.push(resolve))
+  }
+
+  /** Goes on for so many more answers. */
+  async more(count: number): Promise<void> {
+    const enough = this.answers.length + count
+    await this.until(() => this.answers.length >= enough)
   }
 
   /** Ends the load and returns how long it ran, in milliseconds. */
@@ -78,14 +91,13 @@ describe('several processes', () => {
         clients.map((client) => new Promise((resolve) => client.waitForReady(Date.now() + 5000, resolve))),
       )
       const load = new Load(clients)
-      await sleep(1500)
-      while (load.count(Code.RESOURCE_EXHAUSTED) < 50) await sleep(10)
+      await load.until(() => load.count(Code.OK) >= 45 && load.count(Code.RESOURCE_EXHAUSTED) >= 50)
       const spanMs = await load.stop()
       const admitted = load.count(Code.OK)
       expect(load.count(Code.RESOURCE_EXHAUSTED) + admitted).toBe(load.answers.length)
       expect(admitted).toBeLessThanOrEqual(20 + Math.floor((20 * spanMs) / 1000))
       // Not only not too many: of what there was, most was used.
-      expect(admitted).toBeGreaterThan(20 + (20 * 1500) / 1000 / 2)
+      expect(admitted).toBeGreaterThan((20 + (20 * spanMs) / 1000) / 2)
       for (const child of children) {
         child.send('counters')
         expect((await said<{ admitted: number }>(child)).admitted).toBeGreaterThan(0)
@@ -164,22 +176,24 @@ async function seen(changes: readonly string[], count: number): Promise<void> {
 const slowest = (load: Load): number => load.answers.reduce((worst, { tookMs }) => Math.max(worst, tookMs), 0)
 
 describe.each(clients)('with %s, a Redis that is stopped, hung and started again under load', (_name, connect) => {
-  const outages = async ({ redis, changes }: World, atDown = () => {}, atUp = () => {}): Promise<void> => {
-    await sleep(200)
+  /** Answers of a phase: enough for each of the eight workers to have made several calls in it. */
+  const PHASE = 60
+  const outages = async ({ redis, changes, load }: World, atDown = () => {}, atUp = () => {}): Promise<void> => {
+    await load.more(PHASE)
     await redis.stop()
     await seen(changes, 1)
     atDown()
-    await sleep(300)
+    await load.more(PHASE)
     atUp()
     await redis.start()
     await seen(changes, 2)
-    await sleep(200)
+    await load.more(PHASE)
     redis.hang()
     await seen(changes, 3)
-    await sleep(300)
+    await load.more(PHASE)
     redis.resume()
     await seen(changes, 4)
-    await sleep(200)
+    await load.more(PHASE)
   }
 
   it('leaves it to the insurance: no call fails, hangs or slips through', async () => {
