@@ -2,7 +2,6 @@ import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { runtimes } from '../../scripts/runtimes.mjs'
 import { publishablePackages, root } from '../../scripts/workspace.mjs'
 import { readmeOf } from './described-options.ts'
 
@@ -102,13 +101,16 @@ describe('the README of the repository', () => {
     expect(listed.sort()).toEqual(packages.map(({ name }) => name).sort())
   })
 
-  it('names the versions of Node that the tests of packages run on', () => {
-    const [, versions = ''] = /^Node (.*?)\. Apache/m.exec(rootReadme) ?? []
-    const majors = [...new Set(runtimes().map(({ version }) => String(version).replace(/^v/, '').split('.')[0]))]
-    const named = [...versions.matchAll(/\b(\d+)(?:\.\d+)?/g)].map(([, major]) => major)
-    expect(named.sort()).toEqual(majors.sort())
-    const { engines } = createRequire(join(root, 'package.json'))('./package.json') as { engines: { node: string } }
+  it('names the versions of Node that the tests run on', () => {
+    const require = createRequire(join(root, 'package.json'))
+    const { engines } = require('./package.json') as { engines: { node: string } }
+    const { optionalDependencies: others } = require('./runtimes/package.json') as {
+      optionalDependencies: Record<string, string>
+    }
     expect(engines.node).toContain('20.19')
+    const [, versions = ''] = /^Node (.*?)\. Apache/m.exec(rootReadme) ?? []
+    const named = [...versions.matchAll(/\b(\d+)(?:\.\d+)?/g)].map(([, major]) => `node-${major}`)
+    expect(named.sort()).toEqual(['node-20', ...Object.keys(others)].sort())
   })
 
   it('has the measurements of the results', () => {

@@ -13,8 +13,8 @@ export interface RetryFactory {
    * A client interceptor that tries a failed call again, for all four patterns, by the rules of gRFC A6. Whatever runs
    * inside it runs again with each attempt; whatever stands outside sees one call.
    *
-   * A call can be tried again until something of its response belongs to the application: its first response message or,
-   * where requests stream, the response headers. Streamed requests are kept for replay up to a bound; a stream that
+   * A call can be tried again until its response headers belong to the application; with `commit: 'message'`, until its first
+   * response message does. Streamed requests are kept for replay up to a bound; a stream that
    * outgrows it goes on without a second chance.
    *
    * The final error carries `attempts`, and the earlier failures as an `AggregateError` in `cause`.
