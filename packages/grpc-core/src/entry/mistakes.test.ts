@@ -189,7 +189,9 @@ describe('observe', () => {
   })
 
   it('refuses options that it does not have, and what is none', () => {
-    expect(() => observe('mine', { start }, { clok: 1 } as object)).toThrow('observe: unknown option "clok"; did you mean "clock"?')
+    expect(() => observe('mine', { start }, { clok: 1 } as object)).toThrow(
+      'observe: unknown option "clok"; did you mean "clock"?',
+    )
     expect(() => observe('mine', { start }, { clock: 5 } as object)).toThrow('observe: option "clock" must be')
     expect(() => observe('mine', { start }, { contained: {} } as object)).toThrow('observe: option "contained" must be')
     for (const [, wrong] of noOptions) {
