@@ -4,13 +4,14 @@ import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSyn
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { makeNextRelease } from '../../scripts/release-dry.mjs'
 import { installTools, toolPath } from '../../scripts/tools.mjs'
-import { publishablePackages, root } from '../../scripts/workspace.mjs'
+import { publishablePackages } from '../../scripts/workspace.mjs'
 import { freePort } from '../interop/free-port.ts'
 import { run, typeErrors } from './npm.ts'
 
-// A release, as far as it can be had without releasing: all packages go to a registry on this machine, and one of them is installed
-// from there in an empty project.
+// The next release, as far as it can be had without releasing: all packages go to a registry on this machine, and one of them is
+// installed from there in an empty project.
 
 const minute = 60_000
 const chosen = '@grpc-stack/interceptor-retry'
@@ -52,7 +53,9 @@ beforeAll(async () => {
   // What npm reads on its way: the registry, and a token, which it wants to see before it publishes anywhere.
   writeFileSync(join(scratch, 'npmrc'), `registry=${registry}\n//127.0.0.1:${port}/:_authToken=anyone\n`)
   const selection = publishablePackages().flatMap(({ dir }) => ['--workspace', dir])
-  run('npm', ['publish', '--ignore-scripts', ...asConfigured(), ...selection], root)
+  const next = join(scratch, 'next')
+  makeNextRelease(next)
+  run('npm', ['publish', '--ignore-scripts', ...asConfigured(), ...selection], next)
   writeFileSync(join(app, 'package.json'), '{ "private": true }')
   run('npm', ['install', chosen, '--no-audit', '--no-fund', '--ignore-scripts', ...asConfigured()], app)
 }, 5 * minute)

@@ -19,6 +19,10 @@ const details = '@grpc-stack/error-details'
 const served = { principal: 'ada', requestId: 'request-1' }
 const failed = '9 sold out'
 
+const ownVersion = installedVersion(core)
+/** What a range of the manifests allows beside it. */
+const laterPatch = ownVersion.replace(/\d+$/, (patch) => String(Number(patch) + 1))
+
 let scratch: string
 let app: string
 let packed: Map<string, Packed>
@@ -30,7 +34,7 @@ beforeAll(() => {
     scratch,
     publishablePackages().filter(({ name }) => name === details || names.includes(name)),
   )
-  const later = Object.fromEntries(names.map((name) => [name, `file:${asVersion(name, '1.0.1')}`]))
+  const later = Object.fromEntries(names.map((name) => [name, `file:${asVersion(name, laterPatch)}`]))
   const next = { [core]: `file:${asVersion(core, '2.0.0', 2)}` }
   const exported = `export * as core from '${core}'\n`
   const acme = `${exported}export * as auth from '@grpc-stack/interceptor-auth'
@@ -62,10 +66,8 @@ describe('an application with two versions of the packages', () => {
   it('has them in its tree', () => {
     const versionIn = (folder: string): string =>
       JSON.parse(readFileSync(join(app, folder, 'node_modules', core, 'package.json'), 'utf8')).version
-    expect(versionIn('')).toBe(
-      JSON.parse(readFileSync(join(app, 'node_modules', core, 'package.json'), 'utf8')).version,
-    )
-    expect([versionIn('node_modules/acme'), versionIn('node_modules/acme-next')]).toEqual(['1.0.1', '2.0.0'])
+    expect(versionIn('')).toBe(ownVersion)
+    expect([versionIn('node_modules/acme'), versionIn('node_modules/acme-next')]).toEqual([laterPatch, '2.0.0'])
   })
 
   for (const { name, path } of runtimes()) {
@@ -82,7 +84,7 @@ describe('an application with two versions of the packages', () => {
         for (const text of happened.incompatible) {
           expect(text).toMatch(/^TypeError: /)
           expect(text).toMatch(/2\.0\.0 \(protocol 2\)/)
-          expect(text).toMatch(/1\.\d+\.\d+ \(protocol 1\)/)
+          expect(text).toContain(`grpc-core ${ownVersion} (protocol 1)`)
           expect(text).toContain('npm ls @grpc-stack/grpc-core')
         }
       },

@@ -1,2 +1,2 @@
 /** The version of this package, which spans name. `scripts/write-version.mjs` writes it, as part of `npm run version`. */
-export const VERSION: string = '1.0.0'
+export const VERSION: string = '0.9.0'

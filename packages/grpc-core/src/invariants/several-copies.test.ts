@@ -359,7 +359,7 @@ describe('with a copy of another protocol', () => {
     stranger = await otherCopy(2)
   })
 
-  const both = /2\.3\.4 \(protocol 2\).*1\.\d+\.\d+ \(protocol 1\).*install one version/
+  const both = /2\.3\.4 \(protocol 2\).*\d+\.\d+\.\d+ \(protocol 1\).*install one version/
 
   it('composition refuses what it made, naming both versions and what to do', async () => {
     const pass: here.Interceptor = (_call, next) => next()

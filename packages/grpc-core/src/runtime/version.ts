@@ -1,5 +1,5 @@
 /** The version of this package. `scripts/write-version.mjs` writes it, as part of `npm run version`. */
-export const VERSION: string = '1.0.0'
+export const VERSION: string = '0.9.0'
 
 /**
  * What copies of this package have to agree on to work together in one process; docs/decisions/0013-several-copies-as-one.md lists
