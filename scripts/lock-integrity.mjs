@@ -7,7 +7,7 @@ import { join } from 'node:path'
 import { readJson, root } from './workspace.mjs'
 
 let missing = 0
-for (const folder of ['', 'runtimes', 'tools']) {
+for (const folder of ['', 'runtimes', 'tools', 'site']) {
   const file = join(root, folder, 'package-lock.json')
   const lock = readJson(file)
   let changed = false

@@ -18,12 +18,14 @@ const runInCi = [
   'npm run chaos -- --quick',
   'npm run simulate',
   'npm run hygiene',
+  'npm run docs:build',
 ]
 /** Would change the checkout the tests run in, or wait for changes. */
 const notRun = [
   'npm run format',
   'npm run clean',
   'npm run api',
+  'npm run docs:dev',
   'npx vitest packages/interceptor-retry',
   'npx changeset',
   'npm run release:dry',

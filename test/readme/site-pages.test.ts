@@ -1,0 +1,137 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { dirname, join } from 'node:path'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { root } from '../../scripts/workspace.mjs'
+import { pages } from '../../site/pages.mjs'
+
+// Every TypeScript block of the site's own pages is a whole program, and compiles as it stands. A block that begins with the name of a
+// file, `// server.ts`, is that file, for other blocks of its page and of the pages it goes on from.
+
+interface Run {
+  readonly page: string
+  /** The files to run, in order: those before the last are servers, and go on until the last has ended. */
+  readonly files: readonly string[]
+  readonly args?: readonly string[]
+  readonly prints: readonly RegExp[]
+}
+
+const runs: readonly Run[] = [
+  {
+    page: 'docs/start/first-client.md',
+    files: ['server', 'client'],
+    prints: [/^Hello world\n1\n2\n3\n\{ value: 42 \}\n4 Deadline exceeded/],
+  },
+  {
+    page: 'docs/start/first-interceptor.md',
+    files: ['try-it'],
+    prints: [
+      /^server .*SayHello: OK/m,
+      /^client .*SayHello: OK/m,
+      /^server .*: UNAUTHENTICATED/m,
+      /^x-caller is missing/m,
+    ],
+  },
+  {
+    page: 'docs/start/first-interceptor.md',
+    files: ['interceptors.test'],
+    args: ['--expose-gc', '--test'],
+    prints: [/^# fail 0$/m, /^# pass [1-9]\d\d$/m],
+  },
+]
+
+/** Pages whose files others go on with. */
+const before: Record<string, readonly string[]> = {
+  'docs/start/first-client.md': ['docs/start/first-server.md'],
+}
+
+const own = pages.filter((page) => page.startsWith('docs/'))
+const read = (file: string): string => readFileSync(join(root, file), 'utf8')
+
+interface Block {
+  readonly file: string
+  readonly code: string
+}
+
+function blocksOf(page: string): Block[] {
+  return [...read(page).matchAll(/^```ts\n(.*?)^```/gms)].map(([, code = ''], index) => {
+    const [, name] = /^\/\/ (\S+\.ts)\n/.exec(code) ?? []
+    return { file: name ?? `block-${index}.ts`, code }
+  })
+}
+
+const folderOf = (page: string): string => page.replace('docs/', '').replace('.md', '').replaceAll('/', '-')
+
+async function freePort(): Promise<number> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const { port } = server.address() as { port: number }
+  await new Promise((resolve) => server.close(resolve))
+  return port
+}
+
+let directory: string
+const started: ChildProcess[] = []
+
+beforeAll(async () => {
+  // Inside the checkout, so that the packages resolve as they do for a user who installed them.
+  directory = mkdtempSync(join(root, 'test/readme/compiled-'))
+  writeFileSync(join(directory, 'package.json'), '{ "type": "module" }')
+  const options = {
+    extends: '../../../tsconfig.base.json',
+    compilerOptions: { outDir: 'out', isolatedDeclarations: false, declaration: false, noUnusedLocals: false },
+    include: ['**/*.ts'],
+  }
+  writeFileSync(join(directory, 'tsconfig.json'), JSON.stringify(options))
+  for (const page of own) {
+    const port = String(await freePort())
+    const folder = join(directory, folderOf(page))
+    cpSync(join(root, 'test/readme/greeter/generated'), join(folder, 'gen'), { recursive: true })
+    for (const { file, code } of [...(before[page] ?? []), page].flatMap(blocksOf)) {
+      mkdirSync(dirname(join(folder, file)), { recursive: true })
+      writeFileSync(join(folder, file), `${code.replaceAll('50051', port)}\nexport {}\n`)
+    }
+  }
+})
+
+afterAll(() => {
+  for (const child of started) child.kill('SIGKILL')
+  rmSync(directory, { recursive: true, force: true })
+})
+
+/** Runs a server and resolves once it has printed something. */
+async function serve(file: string): Promise<void> {
+  const child = spawn(process.execPath, [file], { stdio: ['ignore', 'pipe', 'inherit'] })
+  started.push(child)
+  await new Promise((resolve, reject) => {
+    child.stdout.once('data', resolve)
+    child.once('exit', (code) => reject(new Error(`${file} ended with ${code}`)))
+  })
+}
+
+describe('the pages of the site', () => {
+  it('have code that compiles', () => {
+    const tsc = spawnSync(process.execPath, [join(root, 'node_modules/typescript/bin/tsc'), '-p', directory], {
+      encoding: 'utf8',
+    })
+    expect(tsc.stdout + tsc.stderr).toBe('')
+  }, 60_000)
+
+  it.each(runs)(
+    'run: $page, $files',
+    async ({ page, files, args = [], prints }) => {
+      const compiled = files.map((file) => join(directory, 'out', folderOf(page), `${file}.js`))
+      const last = compiled.pop() as string
+      for (const file of compiled) await serve(file)
+      const run = spawnSync(process.execPath, [...args, last], { encoding: 'utf8', timeout: 50_000 })
+      expect(run.status, run.stderr + run.stdout).toBe(0)
+      for (const expected of prints) expect(run.stdout).toMatch(expected)
+    },
+    60_000,
+  )
+
+  it('show the service that their code was generated from', () => {
+    expect(read('docs/start/install.md')).toContain(`\`\`\`proto\n${read('test/readme/greeter/greeter.proto')}\`\`\``)
+  })
+})
