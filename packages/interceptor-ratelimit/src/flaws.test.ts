@@ -236,6 +236,11 @@ describe('flaws of the reference', () => {
       shadowed: 2,
       messagesRefused: 0,
       insured: 0,
+      storeAnswers: 0,
+      storeAnswersMs: 0,
+      storeLate: 0,
+      storeErrors: 0,
+      storeLeftAlone: 0,
     })
     stop()
     await runRpc(client, 'unary')

@@ -27,6 +27,7 @@ export {
   peerAddress,
   unlimited,
 } from './keys/keys.ts'
+export type { StoreCounters } from './limit/guarded-limiter.ts'
 export type { LimitOptions } from './limit/limit-options.ts'
 export type { PerMessageOptions } from './limit/message-limit.ts'
 export {
@@ -37,6 +38,8 @@ export {
   rateLimit,
 } from './limit/rate-limit.ts'
 export type { RateLimitOptions } from './limit/rate-limit-options.ts'
+export type { StoreState } from './limit/store-health.ts'
+export type { StorePartitionState } from './limit/store-partition.ts'
 export type { Quota } from './quota/gcra.ts'
 export type { QuotaOptions } from './quota/quota-options.ts'
 export { type MemoryStore, type MemoryStoreOptions, memoryStore } from './stores/memory-store.ts'

@@ -6,13 +6,15 @@ import { resolveKey } from '../keys/resolve-key.ts'
 import { quotaOf } from '../quota/gcra.ts'
 import { memoryStore } from '../stores/memory-store.ts'
 import type { Decision, StoredLimit, SyncLimiter } from '../stores/store.ts'
-import { GuardedLimiter, StoreFailure } from './guarded-limiter.ts'
+import { GuardedLimiter, type StoreCounters, StoreFailure } from './guarded-limiter.ts'
 import type { Limit } from './limit-options.ts'
 import type { RateLimitSettings } from './rate-limit-options.ts'
+import type { StoreHealth } from './store-health.ts'
 
-export interface DeciderHooks {
-  onStoreChange(up: boolean, error: unknown): void
-  onInsured(): void
+/** What the deciders of one `rateLimit()` share. */
+export interface Decided {
+  readonly health: StoreHealth
+  readonly counters: StoreCounters & { insured: number }
 }
 
 /** Asks the store about calls under some limits, or the insurance in its place. */
@@ -20,19 +22,19 @@ export class Decider {
   readonly #limits: readonly Limit[]
   readonly #guarded: GuardedLimiter
   readonly #insurance: SyncLimiter | undefined
-  readonly #hooks: DeciderHooks
+  readonly #counters: Decided['counters']
   /** The costs, where they are the same for every call. */
   readonly #fixedCosts: readonly number[] | undefined
 
-  constructor(limits: readonly Limit[], settings: RateLimitSettings, hooks: DeciderHooks) {
+  constructor(limits: readonly Limit[], settings: RateLimitSettings, { health, counters }: Decided) {
     const { store, clock, onStoreError, insuranceShare } = settings
     this.#limits = limits
-    this.#hooks = hooks
+    this.#counters = counters
     this.#guarded = new GuardedLimiter(store.open(limits.map(stored)), {
       timeoutMs: settings.storeTimeoutMs,
-      retryMs: settings.storeRetryMs,
       clock,
-      onChange: hooks.onStoreChange,
+      health,
+      counters,
     })
     if (onStoreError === 'insurance') {
       this.#insurance = memoryStore({ clock }).open(
@@ -80,7 +82,7 @@ export class Decider {
     costs: readonly number[],
   ): Decision | StoreFailure {
     if (this.#insurance === undefined) return failure
-    this.#hooks.onInsured()
+    this.#counters.insured++
     const decision = this.#insurance.take(keys, costs)
     // What is too much for a share of the limit may fit the whole one, when the store is back.
     const limits = decision.limits.map((state) =>

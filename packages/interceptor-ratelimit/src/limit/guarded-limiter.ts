@@ -1,18 +1,33 @@
 import { isThenable, type MonotonicClock } from '@grpc-stack/grpc-core/authoring'
 import type { Decision, Limiter } from '../stores/store.ts'
+import type { StoreHealth } from './store-health.ts'
+import type { StorePartition } from './store-partition.ts'
 
 export interface GuardOptions {
   readonly timeoutMs: number
-  /** The longest that a store that failed is left alone. */
-  readonly retryMs: number
   readonly clock: MonotonicClock
-  /** The store stopped answering, does not answer for another reason than before, or answers again. */
-  onChange(up: boolean, error: unknown): void
+  /** Shared by all limiters on the same store. */
+  readonly health: StoreHealth
+  readonly counters: StoreCounters
+}
+
+/** What a store outside of this process did, since construction. */
+export interface StoreCounters {
+  /** Answers in time. */
+  storeAnswers: number
+  /** Milliseconds that these took, together. */
+  storeAnswersMs: number
+  /** Questions without an answer in time. */
+  storeLate: number
+  /** Questions answered by an error. */
+  storeErrors: number
+  /** Questions not put, since that part of the store was down. */
+  storeLeftAlone: number
 }
 
 /** The store did not decide. */
 export class StoreFailure {
-  /** Milliseconds until the store is asked again. */
+  /** Milliseconds until it makes sense to ask the store again. */
   readonly retryMs: number
   readonly cause: unknown
 
@@ -22,27 +37,20 @@ export class StoreFailure {
   }
 }
 
-/** How long a store is left alone after its first failure: a connection that was lost is often back by then. */
-const FIRST_RETRY_MS = 50
+/** One question to the store. */
+interface Asked {
+  readonly keys: readonly (string | undefined)[]
+  readonly partition: StorePartition
+  readonly probe: boolean
+}
 
 /**
- * Bounds what a store can do to an RPC: no answer takes longer than the timeout, no error escapes, and a store that
- * fails is left alone for a while, so that a dead one costs one call in `retryMs` its time and piles up nothing. The
- * while is 50 ms at first, so that a blip is no outage, and doubles with each probe that fails, up to `retryMs`.
- *
- *     state    a call asks                      answered in time    failed or late
- *     up       the store                        up                  down, for 50 ms
- *     down     during the while: not the store
- *              after it: the store, → probing
- *     probing  not the store                    up                  down, for twice as long
+ * Bounds what a store can do to an RPC: no answer takes longer than the timeout, no error escapes, and a part of the store
+ * that is down is left alone for a while (`StorePartition`).
  */
 export class GuardedLimiter {
   readonly #limiter: Limiter
   readonly #options: GuardOptions
-  #state: 'up' | 'down' | 'probing' = 'up'
-  #downUntil = 0
-  #downForMs = 0
-  #cause: unknown
 
   constructor(limiter: Limiter, options: GuardOptions) {
     this.#limiter = limiter
@@ -53,24 +61,26 @@ export class GuardedLimiter {
     keys: readonly (string | undefined)[],
     costs: readonly number[],
   ): Decision | StoreFailure | Promise<Decision | StoreFailure> {
-    const probing = this.#state !== 'up'
-    if (probing) {
-      const left = this.#downUntil - this.#options.clock.now()
-      if (this.#state === 'probing' || left > 0) return new StoreFailure(Math.max(1, Math.ceil(left)), this.#cause)
-      this.#state = 'probing'
+    const { health, counters } = this.#options
+    const partition = health.partitionFor(this.#limiter, keys)
+    const admitted = partition.admit()
+    if (admitted === 'leave') {
+      counters.storeLeftAlone++
+      return new StoreFailure(partition.retryMs(), partition.lastError)
     }
+    const asked: Asked = { keys, partition, probe: admitted === 'probe' }
     let answer: Decision | Promise<Decision>
     try {
       answer = this.#limiter.take(keys, costs)
     } catch (error) {
-      return this.#failed(error, probing)
+      return this.#erred(asked, error)
     }
-    if (!isThenable(answer)) return this.#judge(answer, keys.length, probing)
-    return this.#bounded(answer, keys.length, probing)
+    return isThenable(answer) ? this.#bounded(asked, answer) : this.#judge(asked, answer)
   }
 
-  #bounded(answer: PromiseLike<Decision>, count: number, probing: boolean): Promise<Decision | StoreFailure> {
-    const { clock, timeoutMs } = this.#options
+  #bounded(asked: Asked, answer: PromiseLike<Decision>): Promise<Decision | StoreFailure> {
+    const { clock, timeoutMs, counters } = this.#options
+    const begin = clock.now()
     return new Promise((resolve) => {
       let settled = false
       const settle = (outcome: () => Decision | StoreFailure): void => {
@@ -81,42 +91,44 @@ export class GuardedLimiter {
       }
       const timer = clock.setTimeout(() => {
         // An answer that waits in the socket while this process was busy is in time: let it be read first.
-        setImmediate(() => settle(() => this.#failed(this.#late(), probing)))
+        setImmediate(() => settle(() => this.#late(asked)))
       }, timeoutMs)
       answer.then(
-        (decision) => settle(() => this.#judge(decision, count, probing)),
-        (error: unknown) => settle(() => this.#failed(error, probing)),
+        (decision) =>
+          settle(() => {
+            counters.storeAnswers++
+            counters.storeAnswersMs += clock.now() - begin
+            return this.#judge(asked, decision)
+          }),
+        (error: unknown) => settle(() => this.#erred(asked, error)),
       )
     })
   }
 
-  #late(): Error {
-    const why = this.#limiter.whyLate?.()
-    return new Error(`no answer within ${this.#options.timeoutMs} ms${why === undefined ? '' : `: ${why}`}`)
-  }
-
-  #judge(answer: unknown, count: number, probing: boolean): Decision | StoreFailure {
-    if (!isDecision(answer, count)) return this.#failed(new Error('the answer is no decision'), probing)
-    if (probing && this.#state === 'probing') {
-      this.#state = 'up'
-      this.#cause = undefined
-      this.#options.onChange(true, undefined)
-    }
+  #judge(asked: Asked, answer: unknown): Decision | StoreFailure {
+    if (!isDecision(answer, asked.keys.length)) return this.#erred(asked, new Error('the answer is no decision'))
+    this.#options.health.answered(asked.partition, asked.probe)
     return answer
   }
 
-  #failed(error: unknown, probing: boolean): StoreFailure {
-    const { clock, retryMs, onChange } = this.#options
-    // Calls that were under way when the store went down say nothing new.
-    if (this.#state === (probing ? 'probing' : 'up')) {
-      this.#state = 'down'
-      this.#downForMs = Math.min(retryMs, probing ? this.#downForMs * 2 : FIRST_RETRY_MS)
-      this.#downUntil = clock.now() + this.#downForMs
-      const news = !probing || String(error) !== String(this.#cause)
-      this.#cause = error
-      if (news) onChange(false, error)
-    }
-    return new StoreFailure(Math.max(1, Math.ceil(this.#downUntil - clock.now())), error)
+  #late(asked: Asked): StoreFailure {
+    this.#options.counters.storeLate++
+    const why = this.#limiter.whyLate?.(asked.keys)
+    const text = `no answer within ${this.#options.timeoutMs} ms${why === undefined ? '' : `: ${why}`}`
+    return this.#failed(asked, new Error(text))
+  }
+
+  #erred(asked: Asked, error: unknown): StoreFailure {
+    const { counters, health } = this.#options
+    counters.storeErrors++
+    if (this.#limiter.concernsKeyOnly?.(error) !== true) return this.#failed(asked, error)
+    health.answered(asked.partition, asked.probe)
+    return new StoreFailure(asked.partition.retryMs(), error)
+  }
+
+  #failed({ keys, partition, probe }: Asked, error: unknown): StoreFailure {
+    this.#options.health.failed(partition, probe, error, this.#limiter, keys)
+    return new StoreFailure(partition.retryMs(), error)
   }
 }
 

@@ -37,8 +37,9 @@ export interface RateLimitOptions extends Partial<LimitOptions> {
   /** How long a decision may take, in milliseconds. Default: 50, many times what Redis needs in the same network. */
   readonly storeTimeoutMs?: number
   /**
-   * The longest that a store that failed is left alone before one call tries it again, in milliseconds. It is 50 at first,
-   * since a lost connection is often back by then, and doubles with each failure. Default: 1000: short beside an outage,
+   * The longest that a store that is down is left alone before one call tries it again, in milliseconds. A store, or the part
+   * of a store that a key leads to, is down after 5 failures in a row over at least 200 ms. It is left alone for 50 ms at first,
+   * since a lost connection is often back by then, and twice as long after each failure. Default: 1000: short beside an outage,
    * and a dead store costs one call per second its time.
    */
   readonly storeRetryMs?: number

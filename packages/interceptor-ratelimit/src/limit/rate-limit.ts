@@ -2,12 +2,13 @@ import type { Call, Interceptor, MethodInfo, Next, ServerCall, Status } from '@g
 import { Listeners, named } from '@grpc-stack/grpc-core/authoring'
 import type { Decision } from '../stores/store.ts'
 import { checkedCost, Decider } from './decider.ts'
-import { StoreFailure } from './guarded-limiter.ts'
+import { type StoreCounters, StoreFailure } from './guarded-limiter.ts'
 import type { Limit } from './limit-options.ts'
 import { limitMessages, type MessageLimit } from './message-limit.ts'
 import { type RateLimitOptions, type RateLimitSettings, resolveRateLimit } from './rate-limit-options.ts'
 import { setRatelimitHeaders } from './ratelimit-headers.ts'
 import { type Broken, brokenLimits, limitRefusal, longestWait, storeRefusal } from './refusal.ts'
+import { StoreHealth, type StoreState } from './store-health.ts'
 
 /** A call, or a message of a stream, that was refused; in shadow mode: would have been. */
 export interface RefusedEvent {
@@ -20,6 +21,8 @@ export interface RefusedEvent {
   readonly keys: readonly string[]
   /** Milliseconds until a retry can help; `Infinity` if none will. */
   readonly waitMs: number
+  /** Why the store did not decide, where `reason` is `store`. */
+  readonly error?: unknown
   /** It was a message of a stream. */
   readonly message: boolean
   readonly shadow: boolean
@@ -27,13 +30,18 @@ export interface RefusedEvent {
 
 export interface RateLimitEvents {
   readonly refused: RefusedEvent
-  /** The store stopped answering. Emitted once until it answers again, and whenever the error becomes another. */
-  readonly storeDown: { readonly error: unknown }
-  readonly storeUp: { readonly error?: undefined }
+  /** The store, or a part of it, is down. Emitted once until it answers again, and whenever the error becomes another. */
+  readonly storeDown: {
+    readonly error: unknown
+    /** The part: the address of a master in a Redis Cluster. Empty for a store that is one whole. */
+    readonly partition: string
+  }
+  /** It answers again, or no key leads to that part any more. */
+  readonly storeUp: { readonly partition: string; readonly error?: undefined }
 }
 
 /** Totals since construction. */
-export interface RateLimitCounters {
+export interface RateLimitCounters extends StoreCounters {
   /** Calls let through within their limits. */
   admitted: number
   /** Calls refused for a limit, or for their cost. */
@@ -54,6 +62,8 @@ export interface RateLimitInterceptor extends Interceptor<ServerCall> {
   on<Name extends keyof RateLimitEvents>(name: Name, listener: (event: RateLimitEvents[Name]) => void): () => void
   /** Totals since construction, for metrics. */
   counters(): Readonly<RateLimitCounters>
+  /** How the store is, for health checks. */
+  state(): StoreState
 }
 
 /**
@@ -82,6 +92,7 @@ export function rateLimit(options: RateLimitOptions): RateLimitInterceptor {
     {
       on: policy.listeners.on.bind(policy.listeners) as RateLimitInterceptor['on'],
       counters: () => ({ ...policy.counters }),
+      state: () => policy.health.state(),
     },
   )
 }
@@ -95,24 +106,27 @@ class RateLimit {
     shadowed: 0,
     messagesRefused: 0,
     insured: 0,
+    storeAnswers: 0,
+    storeAnswersMs: 0,
+    storeLate: 0,
+    storeErrors: 0,
+    storeLeftAlone: 0,
   }
+  readonly health: StoreHealth
   readonly #settings: RateLimitSettings
   readonly #calls: Decider
   readonly #messages: Decider | undefined
 
   constructor(settings: RateLimitSettings) {
     this.#settings = settings
-    const hooks = {
-      onStoreChange: (up: boolean, error: unknown): void => {
-        if (up) this.listeners.emit('storeUp', {})
-        else this.listeners.emit('storeDown', { error })
-      },
-      onInsured: (): void => {
-        this.counters.insured++
-      },
-    }
-    this.#calls = new Decider(settings.limits, settings, hooks)
-    this.#messages = settings.perMessage && new Decider([settings.perMessage.limit], settings, hooks)
+    this.health = new StoreHealth({
+      clock: settings.clock,
+      retryMs: settings.storeRetryMs,
+      onDown: (partition, error) => this.listeners.emit('storeDown', { error, partition }),
+      onUp: (partition) => this.listeners.emit('storeUp', { partition }),
+    })
+    this.#calls = new Decider(settings.limits, settings, this)
+    this.#messages = settings.perMessage && new Decider([settings.perMessage.limit], settings, this)
   }
 
   intercept(call: Call, next: Next): Status | Promise<Status> {
@@ -213,6 +227,7 @@ class RateLimit {
         limits: broken.map(({ limit }) => limit.name),
         keys: broken.map(({ key }) => key),
         waitMs,
+        ...(outcome instanceof StoreFailure && { error: outcome.cause }),
         message,
         shadow,
       })

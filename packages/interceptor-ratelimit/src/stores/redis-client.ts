@@ -1,4 +1,5 @@
 import { invalidOption } from '@grpc-stack/grpc-core/authoring'
+import { clientErrors, messageOf } from './redis-errors.ts'
 
 /** What is used of an ioredis client (`Redis` or `Cluster`). */
 export interface IoredisClient {
@@ -17,40 +18,31 @@ export type RedisClient = IoredisClient | NodeRedisClient
 type RunScript = (keys: string[], args: string[]) => Promise<unknown>
 
 export interface ScriptRunner {
-  /** Runs the script by its digest, in one round trip unless the server does not know it yet. */
-  readonly run: RunScript
-  /** The message of the last error the client reported, if no run has succeeded since. */
-  lastError(): string | undefined
+  /**
+   * Runs the script by its digest, in one round trip unless the server does not know it yet.
+   * @param node which node of a cluster has the keys
+   */
+  run(node: string | undefined, keys: string[], args: string[]): Promise<unknown>
+  /** The message of the last error that the client reported, of this node if it told, and if no run has succeeded since. */
+  lastError(node: string | undefined): string | undefined
 }
 
 /** @throws TypeError for what is no client. */
 export function scriptRunner(client: RedisClient, script: string, sha: string): ScriptRunner {
   const run = byDigest(client, script, sha)
-  let lastError: string | undefined
-  // Also where the application listens for no errors: node-redis ends the process over an 'error' event without a listener.
-  const emitter = client as { on?: (event: 'error', listener: (error: unknown) => void) => unknown }
-  emitter.on?.('error', (error) => {
-    lastError = messageOf(error)
-  })
+  const errors = clientErrors(client)
   return {
-    run: async (keys, args) => {
+    run: async (node, keys, args) => {
       try {
         const reply = await run(keys, args)
-        lastError = undefined
+        errors.answered(node)
         return reply
       } catch (error) {
-        throw explained(error, lastError)
+        throw explained(error, errors.last(node))
       }
     },
-    lastError: () => lastError,
+    lastError: errors.last,
   }
-}
-
-/** The message alone: the errors of ioredis carry the command that failed, and for AUTH that is the password. */
-function messageOf(error: unknown): string | undefined {
-  const { message, code } = (error ?? {}) as { message?: unknown; code?: unknown }
-  // An AggregateError of Node, for a name with several addresses, has no message.
-  return [message, code].find((text): text is string => typeof text === 'string' && text !== '')
 }
 
 /**

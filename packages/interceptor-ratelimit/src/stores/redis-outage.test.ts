@@ -1,6 +1,6 @@
 // A shared limit while processes compete for it, and while its Redis is stopped, hung and started again under load.
 import { type ChildProcess, fork } from 'node:child_process'
-import { once } from 'node:events'
+import { type EventEmitter, once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
@@ -236,6 +236,35 @@ describe.each(clients)('with %s, a Redis that is stopped, hung and started again
     expect(load.count(Code.OK)).toBeLessThanOrEqual(2 * 20 + Math.floor((100 * spanMs) / 1000))
   }, 30_000)
 
+  it('takes a pause and lost connections for no outage', async () => {
+    await using redis = await RedisServer.start()
+    const admin = new Redis(redis.port)
+    const { client, close } = connect(redis)
+    try {
+      const limit = rateLimit({ rate: 1e6, store: redisStore(client) })
+      const changes: unknown[] = []
+      limit.on('storeDown', ({ error }) => changes.push(error))
+      await using server = await startTestServer({ interceptors: [limit] })
+      const stub = server.client()
+      while ((await runRpc(stub, 'unary')).status?.code !== Code.OK) await sleep(5)
+      const load = new Load([stub, server.client()])
+      for (let i = 0; i < 3; i++) {
+        await admin.client('PAUSE', 90, 'ALL')
+        await load.more(PHASE)
+        await admin.call('CLIENT', 'KILL', 'TYPE', 'normal', 'SKIPME', 'yes')
+        // An answer begins the count anew.
+        const soFar = load.answers.length
+        await load.until(() => load.count(Code.OK, soFar) > 8)
+      }
+      await load.stop()
+      expect(changes).toEqual([])
+      expect(limit.counters().storeLeftAlone).toBe(0)
+    } finally {
+      close()
+      admin.disconnect()
+    }
+  }, 30_000)
+
   it('is back soon after a connection was lost, however long a dead Redis is left alone', async () => {
     await using redis = await RedisServer.start()
     const { client, close } = connect(redis)
@@ -272,6 +301,37 @@ describe.each(clients)('with %s, a Redis that is stopped, hung and started again
       close()
     }
   }, 30_000)
+})
+
+describe.each(clients)('with %s, the errors of a client', (_name, connect) => {
+  it.each([
+    ['without', 1],
+    ['with', 0],
+  ])('are said once %s a listener of the application: %d warning', async (listener, count) => {
+    const warnings: string[] = []
+    const hear = (warning: NodeJS.ErrnoException): void => {
+      if (warning.code === 'GRPC_STACK_REDIS_ERROR') warnings.push(warning.message)
+    }
+    process.on('warning', hear)
+    await using redis = await RedisServer.start()
+    await redis.stop()
+    const { client, close } = connect(redis)
+    try {
+      const emitter = client as unknown as EventEmitter
+      let heard = 0
+      if (listener === 'with') emitter.on('error', () => heard++)
+      redisStore(client)
+      redisStore(client)
+      let attempts = 0
+      // Not `once`, which listens for errors, too.
+      await new Promise<void>((resolve) => emitter.on('reconnecting', () => ++attempts === 3 && resolve()))
+      expect(warnings.filter((text) => text.includes(`ECONNREFUSED 127.0.0.1:${redis.port}`))).toHaveLength(count)
+      expect(heard > 0).toBe(listener === 'with')
+    } finally {
+      close()
+      process.off('warning', hear)
+    }
+  })
 })
 
 describe.each(clients)('with %s, a Redis that cannot be used', (_name, connect) => {

@@ -1,10 +1,14 @@
 import { randomUUID } from 'node:crypto'
+import { status as Code } from '@grpc/grpc-js'
+import { metadataOf, runRpc, startTestServer } from '@grpc-stack/grpc-testing'
 import { array, assert, asyncProperty, constantFrom, integer, record, string } from 'fast-check'
 import { Cluster, Redis } from 'ioredis'
 import { createClient, createCluster } from 'redis'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { ExactGcra } from '../../test/exact-gcra.ts'
 import { RedisServer, redisMissing } from '../../test/redis-server.ts'
+import { byMetadata } from '../keys/keys.ts'
+import { rateLimit } from '../limit/rate-limit.ts'
 import { quotaOf } from '../quota/gcra.ts'
 import type { RedisClient } from './redis-client.ts'
 import { TAKE_SCRIPT } from './redis-script.ts'
@@ -198,6 +202,34 @@ describe.each(clients)('with %s', (_name, connect) => {
       expect(await commandsDuring(watcher, () => limiter.take(['k', 'k', 'k'], [1, 1, 1]))).toEqual(['evalsha'])
     } finally {
       watcher.disconnect()
+      close()
+    }
+  })
+
+  it('takes a key that holds something else for no failure of Redis', async () => {
+    const { client, close } = await connect()
+    try {
+      const name = randomUUID()
+      await redis.lpush(`ratelimit:1:{x-tenant=bad}${name}`, 'a list')
+      const key = byMetadata('x-tenant', { secret: false })
+      const limit = rateLimit({ rate: 1e6, name, key, store: redisStore(client), storeTimeoutMs: 5000 })
+      const causes: unknown[] = []
+      limit.on('refused', ({ reason, error }) => causes.push(`${reason}: ${error}`))
+      limit.on('storeDown', ({ error }) => causes.push(error))
+      await using server = await startTestServer({ interceptors: [limit] })
+      const stub = server.client()
+      const call = async (tenant: string) =>
+        (await runRpc(stub, 'unary', { metadata: metadataOf({ 'x-tenant': tenant }) })).status?.code
+      const begin = performance.now()
+      let bad = 0
+      for (; bad < 5 || performance.now() - begin < 300; bad++) expect(await call('bad')).toBe(Code.UNAVAILABLE)
+      expect(await call('good')).toBe(Code.OK)
+      expect(causes).toHaveLength(bad)
+      expect(causes[0]).toContain('store: ')
+      expect(causes[0]).toContain('WRONGTYPE')
+      expect(limit.state().up).toBe(true)
+      expect(limit.counters()).toMatchObject({ storeErrors: bad, storeAnswers: 1, refusedByStore: bad, admitted: 1 })
+    } finally {
       close()
     }
   })

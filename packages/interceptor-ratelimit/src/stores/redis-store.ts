@@ -1,6 +1,8 @@
 import { accepts, flag, type OptionTable, quoted, readOptions } from '@grpc-stack/grpc-core/authoring'
 import { type Quota, remaining, resetMs, unitsOf, waitMs } from '../quota/gcra.ts'
 import { isCluster, type RedisClient, type ScriptRunner, scriptRunner } from './redis-client.ts'
+import { nodeOf } from './redis-cluster.ts'
+import { messageOf } from './redis-errors.ts'
 import { TAKE_SCRIPT, TAKE_SHA } from './redis-script.ts'
 import type { Decision, Limiter, LimitState, Store, StoredLimit } from './store.ts'
 
@@ -46,7 +48,8 @@ const table = {
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): Store {
   const { prefix, cluster } = readOptions('redisStore', options, table, { show: quoted })
   const runner = scriptRunner(client, TAKE_SCRIPT, TAKE_SHA)
-  return { open: (limits) => new RedisLimiter(runner, limits, prefix, cluster ?? isCluster(client)) }
+  const node = (cluster ?? isCluster(client)) ? (key: string) => nodeOf(client, key) : undefined
+  return { open: (limits) => new RedisLimiter(runner, limits, prefix, node) }
 }
 
 /** Another version of this package that keeps something else under a key has another number. */
@@ -56,11 +59,19 @@ class RedisLimiter implements Limiter {
   readonly #runner: ScriptRunner
   readonly #limits: readonly StoredLimit[]
   readonly #keyFor: (limit: StoredLimit, key: string) => string
+  /** Of a cluster: which node has a key. */
+  readonly #nodeOf: ((redisKey: string) => string) | undefined
 
-  constructor(runner: ScriptRunner, limits: readonly StoredLimit[], prefix: string, cluster: boolean) {
+  constructor(
+    runner: ScriptRunner,
+    limits: readonly StoredLimit[],
+    prefix: string,
+    node: ((redisKey: string) => string) | undefined,
+  ) {
     this.#runner = runner
     this.#limits = limits
-    const oneNode = cluster && !limits.every(({ sameKeyAsFirst }) => sameKeyAsFirst)
+    this.#nodeOf = node
+    const oneNode = node !== undefined && !limits.every(({ sameKeyAsFirst }) => sameKeyAsFirst)
     // What is in braces decides about the node. A name is one limit whatever stands beside it, so neither form names others.
     this.#keyFor = oneNode
       ? ({ name }, key) => `${prefix}${LAYOUT}:one-node:{${prefix}}${name}:${escaped(key)}`
@@ -77,7 +88,7 @@ class RedisLimiter implements Limiter {
       redisKeys.push(this.#keyFor(limit, key))
       args.push(String(quota.leakPerUs), String(quota.capacity), String(unitsOf(quota, costs[i] as number)))
     }
-    const reply: unknown = await this.#runner.run(redisKeys, args)
+    const reply: unknown = await this.#runner.run(this.partitionOf(keys), redisKeys, args)
     const [admitted, , ...debts] = numbersOf(reply, redisKeys.length + 2)
     let next = 0
     const limits = this.#limits.map(({ quota }, i) =>
@@ -86,8 +97,18 @@ class RedisLimiter implements Limiter {
     return { admitted: admitted === 1, limits }
   }
 
-  whyLate(): string | undefined {
-    return this.#runner.lastError()
+  partitionOf(keys: readonly (string | undefined)[]): string | undefined {
+    if (this.#nodeOf === undefined) return undefined
+    const i = keys.findIndex((key) => key !== undefined)
+    return i < 0 ? undefined : this.#nodeOf(this.#keyFor(this.#limits[i] as StoredLimit, keys[i] as string))
+  }
+
+  concernsKeyOnly(error: unknown): boolean {
+    return /^(WRONGTYPE|TRYAGAIN|CROSSSLOT)\b/.test(messageOf(error) ?? '')
+  }
+
+  whyLate(keys: readonly (string | undefined)[]): string | undefined {
+    return this.#runner.lastError(this.partitionOf(keys))
   }
 }
 

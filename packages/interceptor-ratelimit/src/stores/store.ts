@@ -34,8 +34,15 @@ export interface Limiter {
    * @param costs how much, in calls; ≥ 0
    */
   take(keys: readonly (string | undefined)[], costs: readonly number[]): Decision | Promise<Decision>
+  /**
+   * Which part of the store decides about these keys, such as a node of a Redis Cluster. A part that fails is left alone by
+   * itself, the others are still asked. Default, and undefined: the store is one whole.
+   */
+  partitionOf?(keys: readonly (string | undefined)[]): string | undefined
+  /** Whether an error of `take` is about its keys only and says nothing about the store. Default: none is. */
+  concernsKeyOnly?(error: unknown): boolean
   /** Why an answer may not have come in time, if something is known: the last error of a connection. Without secrets. */
-  whyLate?(): string | undefined
+  whyLate?(keys: readonly (string | undefined)[]): string | undefined
 }
 
 /** One that never needs a promise. */
