@@ -157,7 +157,7 @@ const NEEDS_THE_DEAD: readonly ClientName[] = ['node-redis 5']
 const SPENT = { ...PER_DAY, burst: 20, key: byCaller, name: 'day', ...PATIENT } as const
 
 describe('a master that dies', () => {
-  it('closes the limiter until its replica, which has all counts, has taken over', async () => {
+  it('closes the limiter for its own callers only, until its replica, which has all counts, has taken over', async () => {
     const [victim, ...healthy] = await cluster.masters()
     const [spender, ...dead] = await callersOn(victim!, 3)
     const alive = (await Promise.all(healthy.map((master) => callersOn(master, 2)))).flat()
@@ -186,6 +186,7 @@ describe('a master that dies', () => {
           const refused = share(meanwhile, ({ code }) => code !== Code.OK)
           figures.set('dead master: calls of other callers refused', client, refused.text)
           expect.soft(meanwhile.length, client).toBeGreaterThan(10)
+          expect.soft(refused.part, client).toBeLessThan(0.01)
         }
         await each(spent, async (server, client) => {
           const more = await moreAdmitted(server, spender!)
