@@ -61,7 +61,7 @@ export class GuardedLimiter {
     keys: readonly (string | undefined)[],
     costs: readonly number[],
   ): Decision | StoreFailure | Promise<Decision | StoreFailure> {
-    const { health, counters } = this.#options
+    const { health, counters, timeoutMs } = this.#options
     const partition = health.partitionFor(this.#limiter, keys)
     const admitted = partition.admit()
     if (admitted === 'leave') {
@@ -71,7 +71,7 @@ export class GuardedLimiter {
     const asked: Asked = { keys, partition, probe: admitted === 'probe' }
     let answer: Decision | Promise<Decision>
     try {
-      answer = this.#limiter.take(keys, costs)
+      answer = this.#limiter.take(keys, costs, timeoutMs)
     } catch (error) {
       return this.#erred(asked, error)
     }

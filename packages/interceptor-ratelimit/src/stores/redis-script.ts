@@ -1,53 +1,78 @@
 import { createHash } from 'node:crypto'
 
+/** Elements of ARGV per limit. */
+export const ARGS_PER_LIMIT = 5
+
+/** The first number of a reply. */
+export const REFUSED = 0
+export const ADMITTED = 1
+/** The script ran after the deadline: nothing was decided and nothing charged. */
+export const LATE = 2
+
 /**
  * One decision, atomically, by the clock of the server: the same arithmetic as `gcra.ts`, in the same whole numbers.
  *
- *     KEYS     one per limit
- *     ARGV     per limit: leakPerUs, capacity, cost in units
- *     returns  { 1 if admitted, now in µs, then per limit the debt before this call }
+ *     KEYS     one per caller
+ *     ARGV     the deadline in µs by the clock of the server, or 0; then per limit: index of its caller in KEYS, name,
+ *              leakPerUs, capacity, cost in units
+ *     returns  { ADMITTED, REFUSED or LATE, now in µs, then per limit the debt before this call }
  *
- * A key holds `lastUs debt leakPerUs` and expires when the debt is gone. The leak is there for a limit whose numbers
- * change while it is in use: what a key owes is carried over by the time it takes to leak away. After the clock of the
+ * A key holds all that a caller owes: the time in µs, then ` name debt leakPerUs` for each limit that is owed something. It
+ * expires when nothing is owed. The leak is there for a limit whose numbers change while it is in use: what a caller owes is
+ * carried over by the time it takes to leak away, and for the limits that are not part of this decision. After the clock of the
  * server stepped back the debt leaks from then on, not once the clock has caught up.
  */
 export const TAKE_SCRIPT: string = `
 local time = redis.call('TIME')
 local now = time[1] * 1000000 + time[2]
-local reply = { 1, now }
-local debts = {}
+local deadline = tonumber(ARGV[1])
+if deadline > 0 and now > deadline then return { ${LATE}, now } end
 
-local function remember(key, debt, leak)
-  local ttl = math.ceil(debt / leak / 1000) + 1
-  redis.call('SET', key, string.format('%.0f %.0f %.0f', now, debt, leak), 'PX', string.format('%.0f', ttl))
-end
-
+local reply = { ${ADMITTED}, now }
+local debts, leaks, changed = {}, {}, {}
 for i, key in ipairs(KEYS) do
-  local leak, capacity, cost = tonumber(ARGV[3 * i - 2]), tonumber(ARGV[3 * i - 1]), tonumber(ARGV[3 * i])
-  local debt = 0
+  debts[i], leaks[i] = {}, {}
   local state = redis.call('GET', key)
-  local last, owed, was
-  if state then last, owed, was = string.match(state, '^(%d+) (%d+) (%d+)$') end
+  local last = state and tonumber(string.match(state, '^(%d+) '))
   if last then
-    debt = tonumber(owed)
-    was = tonumber(was)
-    if was ~= leak then debt = math.min(capacity, math.ceil(debt / was * leak)) end
-    if now < tonumber(last) then
-      remember(key, debt, leak)
-    else
-      local leaked = (now - last) * leak
-      debt = leaked >= debt and 0 or debt - leaked
+    local elapsed = now - last
+    if elapsed < 0 then elapsed, changed[i] = 0, true end
+    for name, debt, leak in string.gmatch(state, ' (%S+) (%d+) (%d+)') do
+      debt, leak = tonumber(debt), tonumber(leak)
+      local leaked = elapsed * leak
+      if leaked < debt then debts[i][name], leaks[i][name] = debt - leaked, leak end
     end
   end
-  if debt + cost > capacity then reply[1] = 0 end
-  debts[i] = debt
-  reply[i + 2] = debt
 end
-if reply[1] == 1 then
-  for i, key in ipairs(KEYS) do
-    local leak, cost = tonumber(ARGV[3 * i - 2]), tonumber(ARGV[3 * i])
-    if cost > 0 then remember(key, debts[i] + cost, leak) end
+
+for i = 2, #ARGV, ${ARGS_PER_LIMIT} do
+  local caller, name = tonumber(ARGV[i]), ARGV[i + 1]
+  local leak, capacity, cost = tonumber(ARGV[i + 2]), tonumber(ARGV[i + 3]), tonumber(ARGV[i + 4])
+  local debt = debts[caller][name] or 0
+  local was = leaks[caller][name]
+  if was and was ~= leak then debt = math.min(capacity, math.ceil(debt / was * leak)) end
+  if debt + cost > capacity then reply[1] = ${REFUSED} end
+  reply[#reply + 1] = debt
+end
+
+if reply[1] == ${ADMITTED} then
+  for i = 2, #ARGV, ${ARGS_PER_LIMIT} do
+    local caller, name, cost = tonumber(ARGV[i]), ARGV[i + 1], tonumber(ARGV[i + 4])
+    if cost > 0 then
+      debts[caller][name], leaks[caller][name] = reply[(i - 2) / ${ARGS_PER_LIMIT} + 3] + cost, tonumber(ARGV[i + 2])
+      changed[caller] = true
+    end
   end
+end
+
+for i in pairs(changed) do
+  local parts, longest = { string.format('%.0f', now) }, 0
+  for name, debt in pairs(debts[i]) do
+    local leak = leaks[i][name]
+    parts[#parts + 1] = string.format('%s %.0f %.0f', name, debt, leak)
+    longest = math.max(longest, debt / leak)
+  end
+  redis.call('SET', KEYS[i], table.concat(parts, ' '), 'PX', string.format('%.0f', math.ceil(longest / 1000) + 1))
 end
 return reply
 `

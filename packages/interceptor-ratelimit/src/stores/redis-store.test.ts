@@ -52,7 +52,7 @@ describe('the script', () => {
         const model = new ExactGcra(rate, perMs * 1000, burst)
         const id = randomUUID()
         for (const { key, cost } of plan) {
-          const args = [leakPerUs, capacity, cost * unitsPerCall]
+          const args = [0, 1, 'name', leakPerUs, capacity, cost * unitsPerCall]
           const reply = (await redis.eval(TAKE_SCRIPT, 1, `${id}${key}`, ...args)) as [number, number, number]
           const [admitted, nowUs] = reply
           expect(admitted === 1).toBe(model.take(key, cost, nowUs))
@@ -64,7 +64,7 @@ describe('the script', () => {
 
   it('admits up to the capacity and not a unit more', async () => {
     const take = async (cost: number) => {
-      return ((await redis.eval(TAKE_SCRIPT, 1, randomUUID(), 1, 1000, cost)) as number[])[0]
+      return ((await redis.eval(TAKE_SCRIPT, 1, randomUUID(), 0, 1, 'name', 1, 1000, cost)) as number[])[0]
     }
     expect([await take(999), await take(1000), await take(1001)]).toEqual([1, 1, 0])
   })
@@ -78,14 +78,34 @@ describe('the script', () => {
   })
 
   it('lets keys expire when nothing is owed any more', async () => {
-    const name = randomUUID()
-    const limiter = redisStore(redis).open([limit(name, 10, 1000, 10)])
-    await limiter.take(['k'], [3])
-    const ttl = await redis.pttl(`ratelimit:1:{k}${name}`)
+    const [caller, other, free] = [randomUUID(), randomUUID(), randomUUID()]
+    const limiter = redisStore(redis).open([limit('short', 10, 1000, 10)])
+    await limiter.take([caller], [3])
+    const ttl = await redis.pttl(`ratelimit:1:{${caller}}`)
     expect(ttl).toBeGreaterThan(250)
     expect(ttl).toBeLessThanOrEqual(301)
-    await limiter.take(['free'], [0])
-    expect(await redis.exists(`ratelimit:1:{free}${name}`)).toBe(0)
+    await limiter.take([free], [0])
+    expect(await redis.exists(`ratelimit:1:{${free}}`)).toBe(0)
+    // With the last of the limits, whichever was charged last.
+    const long = redisStore(redis).open([limit('long', 10, 10_000, 10)])
+    for (const each of [long, limiter]) await each.take([other], [3])
+    const both = await redis.pttl(`ratelimit:1:{${other}}`)
+    expect(both).toBeGreaterThan(2500)
+    expect(both).toBeLessThanOrEqual(3001)
+  })
+
+  it('forgets a limit whose debt is gone beside one that is still owed something', async () => {
+    const caller = randomUUID()
+    const store = redisStore(redis)
+    const [day, instant] = [store.open([limit('day', 10, 86_400_000, 10)]), store.open([limit('instant', 1e6, 1, 1)])]
+    await instant.take([caller], [1])
+    await day.take([caller], [1])
+    expect((await redis.get(`ratelimit:1:{${caller}}`))?.split(' ')).toEqual([
+      expect.stringMatching(/^\d+$/),
+      'day',
+      expect.any(String),
+      expect.any(String),
+    ])
   })
 
   it('carries a debt over when the numbers of a limit change', async () => {
@@ -101,25 +121,25 @@ describe('the script', () => {
 
   // reference: flaw 69
   it('a server clock that stepped back neither opens nor blocks', async () => {
-    const name = randomUUID()
-    const limiter = redisStore(redis).open([limit(name, 1, 1000, 1)])
-    await limiter.take(['k'], [1])
-    const key = `ratelimit:1:{k}${name}`
+    const caller = randomUUID()
+    const limiter = redisStore(redis).open([limit('name', 1, 1000, 1)])
+    await limiter.take([caller], [1])
+    const key = `ratelimit:1:{${caller}}`
     const [last = '', ...rest] = (await redis.get(key))?.split(' ') ?? []
     await redis.set(key, [String(Number(last) + 3_600_000_000), ...rest].join(' '), 'PX', 60_000)
-    const refused = await limiter.take(['k'], [1])
+    const refused = await limiter.take([caller], [1])
     expect(refused.admitted).toBe(false)
     expect(refused.limits[0]?.waitMs).toBeLessThanOrEqual(1000)
     expect(Number((await redis.get(key))?.split(' ')[0])).toBeLessThan(Number(last) + 3_600_000_000)
   })
 
   it('takes a key that another program wrote to for one that owes nothing', async () => {
-    const name = randomUUID()
-    await redis.set(`ratelimit:1:{k}${name}`, 'not a debt')
+    const caller = randomUUID()
+    await redis.set(`ratelimit:1:{${caller}}`, 'not a debt')
     expect(
       await redisStore(redis)
-        .open([limit(name, 1, 1000, 1)])
-        .take(['k'], [1]),
+        .open([limit('name', 1, 1000, 1)])
+        .take([caller], [1]),
     ).toMatchObject({ admitted: true })
   })
 
@@ -209,10 +229,10 @@ describe.each(clients)('with %s', (_name, connect) => {
   it('takes a key that holds something else for no failure of Redis', async () => {
     const { client, close } = await connect()
     try {
-      const name = randomUUID()
-      await redis.lpush(`ratelimit:1:{x-tenant=bad}${name}`, 'a list')
+      const bad = `bad-${randomUUID()}`
+      await redis.lpush(`ratelimit:1:{x-tenant=${bad}}`, 'a list')
       const key = byMetadata('x-tenant', { secret: false })
-      const limit = rateLimit({ rate: 1e6, name, key, store: redisStore(client), storeTimeoutMs: 5000 })
+      const limit = rateLimit({ rate: 1e6, name: 'calls', key, store: redisStore(client), storeTimeoutMs: 5000 })
       const causes: unknown[] = []
       limit.on('refused', ({ reason, error }) => causes.push(`${reason}: ${error}`))
       limit.on('storeDown', ({ error }) => causes.push(error))
@@ -221,14 +241,19 @@ describe.each(clients)('with %s', (_name, connect) => {
       const call = async (tenant: string) =>
         (await runRpc(stub, 'unary', { metadata: metadataOf({ 'x-tenant': tenant }) })).status?.code
       const begin = performance.now()
-      let bad = 0
-      for (; bad < 5 || performance.now() - begin < 300; bad++) expect(await call('bad')).toBe(Code.UNAVAILABLE)
+      let calls = 0
+      for (; calls < 5 || performance.now() - begin < 300; calls++) expect(await call(bad)).toBe(Code.UNAVAILABLE)
       expect(await call('good')).toBe(Code.OK)
-      expect(causes).toHaveLength(bad)
+      expect(causes).toHaveLength(calls)
       expect(causes[0]).toContain('store: ')
       expect(causes[0]).toContain('WRONGTYPE')
       expect(limit.state().up).toBe(true)
-      expect(limit.counters()).toMatchObject({ storeErrors: bad, storeAnswers: 1, refusedByStore: bad, admitted: 1 })
+      expect(limit.counters()).toMatchObject({
+        storeErrors: calls,
+        storeAnswers: 1,
+        refusedByStore: calls,
+        admitted: 1,
+      })
     } finally {
       close()
     }
@@ -237,12 +262,12 @@ describe.each(clients)('with %s', (_name, connect) => {
   it('rejects, and ends nothing, when the server says no', async () => {
     const { client, close } = await connect()
     try {
-      const name = randomUUID()
-      await redis.lpush(`ratelimit:1:{k}${name}`, 'a list')
+      const caller = randomUUID()
+      await redis.lpush(`ratelimit:1:{${caller}}`, 'a list')
       await expect(
         redisStore(client)
-          .open([limit(name, 1, 1000, 1)])
-          .take(['k'], [1]),
+          .open([limit('name', 1, 1000, 1)])
+          .take([caller], [1]),
       ).rejects.toThrow('WRONGTYPE')
     } finally {
       close()
@@ -267,6 +292,78 @@ async function commandsDuring(watcher: Redis, work: () => unknown): Promise<stri
   monitor.disconnect()
   return seen
 }
+
+describe('a deadline', () => {
+  const burst = 100
+  const open = (client: RedisClient): Limiter => redisStore(client).open([limit('name', 1, 86_400_000, burst)])
+  const left = async (caller: string): Promise<number | undefined> =>
+    (await open(redis).take([caller], [0])).limits[0]?.remaining
+
+  it('keeps what is decided too late from being charged: a pause', async () => {
+    const [caller, warm] = [randomUUID(), randomUUID()]
+    const limiter = open(redis)
+    await limiter.take([warm], [1], 1000)
+    const admin = new Redis(server.port)
+    try {
+      await admin.client('PAUSE', 150, 'ALL')
+      const late = await Promise.allSettled(Array.from({ length: 20 }, () => limiter.take([caller], [1], 50)))
+      expect(new Set(late.map(({ status }) => status))).toEqual(new Set(['rejected']))
+      expect(await left(caller)).toBe(burst)
+      expect(await limiter.take([caller], [1], 1000)).toMatchObject({ admitted: true })
+      expect(await left(caller)).toBe(burst - 1)
+    } finally {
+      admin.disconnect()
+    }
+  })
+
+  it('holds for calls that are refused meanwhile, all of them', async () => {
+    const limit = rateLimit({
+      rate: 1,
+      perMs: 86_400_000,
+      burst,
+      name: 'name',
+      key: (call) => String(call.metadata.get('caller')[0]),
+      store: redisStore(redis),
+    })
+    await using server2 = await startTestServer({ interceptors: [limit] })
+    const stub = server2.client()
+    const [caller, warm] = [randomUUID(), randomUUID()]
+    const call = async (who: string) =>
+      (await runRpc(stub, 'unary', { metadata: metadataOf({ caller: who }) })).status?.code
+    expect(await call(warm)).toBe(Code.OK)
+    const admin = new Redis(server.port)
+    try {
+      await admin.client('PAUSE', 200, 'ALL')
+      const codes = await Promise.all(Array.from({ length: 20 }, () => call(caller)))
+      expect(new Set(codes)).toEqual(new Set([Code.UNAVAILABLE]))
+      // Answered after the pause, and after all that waited before it.
+      expect(await left(caller)).toBe(burst)
+    } finally {
+      admin.disconnect()
+    }
+  })
+
+  it('is asked for again where the clock of the server was set forward', async () => {
+    const seen: string[] = []
+    const client = {
+      evalsha: (sha: string, count: number, ...[key = '', deadline = '', ...rest]: string[]) => {
+        seen.push(deadline)
+        // As if the clock had been another when the deadline was made.
+        const wrong = seen.length === 2 ? String(Number(deadline) - 3_600_000_000) : deadline
+        return redis.evalsha(sha, count, key, wrong, ...rest)
+      },
+      eval: (script: string, count: number, ...rest: string[]) => redis.eval(script, count, ...rest),
+    }
+    const limiter = open(client)
+    const caller = randomUUID()
+    await limiter.take([caller], [1], 5000)
+    expect(await limiter.take([caller], [1], 5000)).toMatchObject({ admitted: true })
+    expect(seen).toHaveLength(3)
+    expect(seen[0]).toBe('0')
+    expect(Number(seen[2])).toBeGreaterThan(Date.now() * 1000)
+    expect(await left(caller)).toBe(burst - 2)
+  })
+})
 
 describe('on a cluster', () => {
   const clusters: [string, (node: RedisServer) => Promise<{ client: RedisClient; close(): unknown }>][] = [
@@ -334,7 +431,7 @@ describe('a key in Redis', () => {
       isCluster,
       evalsha: (_sha: string, count: number, ...rest: string[]) => {
         asked = rest.slice(0, count)
-        return Promise.resolve([1, 0, ...asked.map(() => 0)])
+        return Promise.resolve([1, 0, ...limits.map(() => 0)])
       },
       eval: () => Promise.reject(new Error('not asked for')),
     }
@@ -347,23 +444,33 @@ describe('a key in Redis', () => {
     return asked
   }
   const tagOf = (key: string): string | undefined => /^[^{]*\{([^}]+)\}/.exec(key)?.[1]
+  const anything = string({ unit: 'binary', minLength: 1 })
 
-  it('belongs to one caller, and to the node of that caller', async () => {
+  it('is one per caller, whatever limits there are, and belongs to the node of that caller', async () => {
     const [one, two] = [limit('one', 1, 1000, 1), limit('two', 1, 60_000, 1)]
-    const anything = string({ unit: 'binary-ascii', minLength: 1 })
     await assert(
       asyncProperty(anything, anything, async (a, b) => {
-        const [first = '', second = ''] = await keysFor([one, two], [a, a])
+        const first = await keysFor([one], [a])
+        expect(first).toHaveLength(1)
+        expect(await keysFor([two, one], [a, a])).toEqual(first)
+        const [key = ''] = first
         const [other] = await keysFor([one, two], [b, b])
-        expect(tagOf(first)).toBeDefined()
-        expect(tagOf(first)).toBe(tagOf(second))
-        expect(first).not.toBe(second)
-        expect(first === other).toBe(a === b)
+        expect(tagOf(key)).toBeDefined()
+        expect(key).toBe(`ratelimit:1:{${tagOf(key)}}`)
+        expect(key === other).toBe(a === b)
         const mixed = await keysFor([one, { ...two, sameKeyAsFirst: false }], [a, b])
-        expect(mixed.map(tagOf)).toEqual(['ratelimit:', 'ratelimit:'])
-        expect(new Set([...mixed, first, second]).size).toBe(4)
+        expect(new Set(mixed.map(tagOf))).toEqual(new Set(['ratelimit:1']))
+        expect(new Set([...mixed, key]).size).toBe(a === b ? 2 : 3)
+        const noCluster = await keysFor([one, { ...two, sameKeyAsFirst: false }], [a, b], false)
+        expect(noCluster).toEqual(a === b ? [key] : [key, other])
       }),
     )
+  })
+
+  it('tells callers apart that are no Unicode', async () => {
+    const one = [limit('one', 1, 1000, 1)]
+    const keys = await Promise.all(['\ud800', '\ud801', '\ufffd'].map((caller) => keysFor(one, [caller])))
+    expect(new Set(keys.map(([key = '']) => Buffer.from(key).toString())).size).toBe(3)
   })
 })
 
@@ -383,7 +490,7 @@ describe('options', () => {
     const limits = [limit('one', 1, 1000, 1), limit('two', 1, 1000, 1, false)]
     await redisStore(client, { cluster }).open(limits).take(['a', 'b'], [1, 1])
     expect(asked.map((key) => /[{](.*)[}]/.exec(key)?.[1])).toEqual(
-      perCaller ? ['a', 'b'] : ['ratelimit:', 'ratelimit:'],
+      perCaller ? ['a', 'b'] : ['ratelimit:1', 'ratelimit:1'],
     )
   })
 

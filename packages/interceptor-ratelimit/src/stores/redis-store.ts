@@ -1,9 +1,11 @@
-import { accepts, flag, type OptionTable, quoted, readOptions } from '@grpc-stack/grpc-core/authoring'
+import { accepts, flag, LruMap, type OptionTable, quoted, readOptions } from '@grpc-stack/grpc-core/authoring'
+import { digest } from '../keys/digest.ts'
 import { type Quota, remaining, resetMs, unitsOf, waitMs } from '../quota/gcra.ts'
 import { isCluster, type RedisClient, type ScriptRunner, scriptRunner } from './redis-client.ts'
 import { nodeOf } from './redis-cluster.ts'
 import { messageOf } from './redis-errors.ts'
-import { TAKE_SCRIPT, TAKE_SHA } from './redis-script.ts'
+import { ADMITTED, ARGS_PER_LIMIT, LATE, TAKE_SCRIPT, TAKE_SHA } from './redis-script.ts'
+import { ServerClock } from './server-clock.ts'
 import type { Decision, Limiter, LimitState, Store, StoredLimit } from './store.ts'
 
 export interface RedisStoreOptions {
@@ -36,12 +38,14 @@ const table = {
  * The client stays yours: connect it, configure its reconnecting, close it. It may be a cluster client. The store listens for
  * its 'error' events: a lost connection cannot end the process, and the last error stands in `storeDown` events.
  *
- * Limits of one name, on one server and with one prefix, are one limit, alone or beside others.
+ * All that a caller owes stands in one key, `{prefix}1:{<caller>}`, by the name of the limit. So a limit is the same alone and
+ * beside others, before and after another is added or renamed, and callers spread over the nodes of a cluster.
  *
- * On a cluster the keys of one decision must live on one node. Limits that count by the same spread over the nodes by key. A
- * `rateLimit()` whose limits count by different keys keeps its counters on the node of the prefix, apart from those of limits
- * that spread: there, give the limits of such a `rateLimit()` names of their own. Two `rateLimit()`s, one after the other,
- * spread, but charge the first when the second refuses.
+ * A decision that the server gets to too late for its answer to matter charges nothing.
+ *
+ * On a cluster one decision must be about one node. A `rateLimit()` whose limits count by different keys, such as one by peer
+ * and one by principal, keeps all its counters on the node of the prefix, apart from those of limits that spread. Two
+ * `rateLimit()`s, one after the other, spread, but charge the first when the second refuses.
  *
  * @throws TypeError if `client` is neither an ioredis nor a node-redis client.
  */
@@ -49,58 +53,89 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   const { prefix, cluster } = readOptions('redisStore', options, table, { show: quoted })
   const runner = scriptRunner(client, TAKE_SCRIPT, TAKE_SHA)
   const node = (cluster ?? isCluster(client)) ? (key: string) => nodeOf(client, key) : undefined
-  return { open: (limits) => new RedisLimiter(runner, limits, prefix, node) }
+  const clocks = new LruMap<string, ServerClock>(MAX_NODES)
+  return { open: (limits) => new RedisLimiter(runner, limits, prefix, node, clocks) }
 }
 
 /** Another version of this package that keeps something else under a key has another number. */
 const LAYOUT = 1
+/** Nodes whose clocks are remembered. */
+const MAX_NODES = 1024
 
 class RedisLimiter implements Limiter {
   readonly #runner: ScriptRunner
   readonly #limits: readonly StoredLimit[]
-  readonly #keyFor: (limit: StoredLimit, key: string) => string
+  readonly #names: readonly string[]
+  readonly #keyFor: (key: string) => string
   /** Of a cluster: which node has a key. */
   readonly #nodeOf: ((redisKey: string) => string) | undefined
+  readonly #clocks: LruMap<string, ServerClock>
 
   constructor(
     runner: ScriptRunner,
     limits: readonly StoredLimit[],
     prefix: string,
     node: ((redisKey: string) => string) | undefined,
+    clocks: LruMap<string, ServerClock>,
   ) {
     this.#runner = runner
     this.#limits = limits
+    this.#names = limits.map(({ name }) => escaped(name))
     this.#nodeOf = node
+    this.#clocks = clocks
     const oneNode = node !== undefined && !limits.every(({ sameKeyAsFirst }) => sameKeyAsFirst)
-    // What is in braces decides about the node. A name is one limit whatever stands beside it, so neither form names others.
-    this.#keyFor = oneNode
-      ? ({ name }, key) => `${prefix}${LAYOUT}:one-node:{${prefix}}${name}:${escaped(key)}`
-      : ({ name }, key) => `${prefix}${LAYOUT}:{${escaped(key)}}${name}`
+    const start = `${prefix}${LAYOUT}`
+    // What is in braces decides about the node. Neither form names the keys of the other.
+    this.#keyFor = oneNode ? (key) => `${start}:{${start}}${escaped(key)}` : (key) => `${start}:{${escaped(key)}}`
   }
 
-  async take(keys: readonly (string | undefined)[], costs: readonly number[]): Promise<Decision> {
+  async take(keys: readonly (string | undefined)[], costs: readonly number[], withinMs?: number): Promise<Decision> {
     const redisKeys: string[] = []
-    const args: string[] = []
-    for (const [i, limit] of this.#limits.entries()) {
+    const args: string[] = ['0']
+    for (const [i, { quota }] of this.#limits.entries()) {
       const key = keys[i]
       if (key === undefined) continue
-      const { quota } = limit
-      redisKeys.push(this.#keyFor(limit, key))
+      const redisKey = this.#keyFor(key)
+      if (!redisKeys.includes(redisKey)) redisKeys.push(redisKey)
+      args.push(String(redisKeys.indexOf(redisKey) + 1), this.#names[i] as string)
       args.push(String(quota.leakPerUs), String(quota.capacity), String(unitsOf(quota, costs[i] as number)))
     }
-    const reply: unknown = await this.#runner.run(this.partitionOf(keys), redisKeys, args)
-    const [admitted, , ...debts] = numbersOf(reply, redisKeys.length + 2)
+    const untilMs = withinMs === undefined ? undefined : performance.now() + withinMs
+    let reply = await this.#run(redisKeys, args, untilMs)
+    // The clock of the server may have been set forward. Its answer has told the time, so a second question settles it.
+    if (reply[0] === LATE && performance.now() < (untilMs ?? 0)) reply = await this.#run(redisKeys, args, untilMs)
+    const [verdict, , ...debts] = reply
+    if (verdict === LATE) throw new Error('Redis got to the question too late, and charged nothing')
+    const admitted = verdict === ADMITTED
     let next = 0
     const limits = this.#limits.map(({ quota }, i) =>
-      keys[i] === undefined ? undefined : stateOf(quota, debts[next++] as number, costs[i] as number, admitted === 1),
+      keys[i] === undefined ? undefined : stateOf(quota, debts[next++] as number, costs[i] as number, admitted),
     )
-    return { admitted: admitted === 1, limits }
+    return { admitted, limits }
+  }
+
+  async #run(keys: string[], args: string[], untilMs: number | undefined): Promise<readonly number[]> {
+    const node = this.#nodeOf?.(keys[0] as string)
+    const clock = this.#clockOf(node)
+    if (untilMs !== undefined) args[0] = String(clock.deadlineUs(untilMs))
+    const reply = numbersOf(await this.#runner.run(node, keys, args), (args.length - 1) / ARGS_PER_LIMIT)
+    clock.heard(reply[1] as number, performance.now())
+    return reply
+  }
+
+  #clockOf(node = ''): ServerClock {
+    let clock = this.#clocks.get(node)
+    if (clock === undefined) {
+      clock = new ServerClock()
+      this.#clocks.set(node, clock)
+    }
+    return clock
   }
 
   partitionOf(keys: readonly (string | undefined)[]): string | undefined {
     if (this.#nodeOf === undefined) return undefined
     const i = keys.findIndex((key) => key !== undefined)
-    return i < 0 ? undefined : this.#nodeOf(this.#keyFor(this.#limits[i] as StoredLimit, keys[i] as string))
+    return i < 0 ? undefined : this.#nodeOf(this.#keyFor(keys[i] as string))
   }
 
   concernsKeyOnly(error: unknown): boolean {
@@ -123,13 +158,16 @@ function stateOf(quota: Quota, debt: number, cost: number, admitted: boolean): L
 }
 
 /** The integers of a reply, whatever types the client gives them. */
-function numbersOf(reply: unknown, count: number): readonly number[] {
+function numbersOf(reply: unknown, limits: number): readonly number[] {
   const numbers = Array.isArray(reply) ? reply.map(Number) : []
-  if (numbers.length === count && numbers.every(Number.isSafeInteger)) return numbers
-  throw new Error(`redisStore: expected ${count} integers from the script`)
+  const expected = numbers[0] === LATE ? 2 : limits + 2
+  if (numbers.length === expected && numbers.every(Number.isSafeInteger)) return numbers
+  throw new Error(`redisStore: expected ${expected} integers from the script`)
 }
 
 /** Callers choose what is in a key: braces would choose the node, too. */
-function escaped(key: string): string {
-  return key.replace(/[{}%\0-\x20]/g, (character) => `%${character.charCodeAt(0).toString(16).padStart(2, '0')}`)
+function escaped(text: string): string {
+  // What is no Unicode would look the same as another such text in UTF-8.
+  if (!text.isWellFormed()) return digest(text)
+  return text.replace(/[{}%\0-\x20]/g, (character) => `%${character.charCodeAt(0).toString(16).padStart(2, '0')}`)
 }

@@ -32,8 +32,9 @@ export interface Limiter {
    * Charges every limit or none.
    * @param keys whom to charge, in the order of the limits; undefined where a limit does not apply
    * @param costs how much, in calls; ≥ 0
+   * @param withinMs after so many milliseconds nobody waits for the answer any more: a decision made later should charge nothing
    */
-  take(keys: readonly (string | undefined)[], costs: readonly number[]): Decision | Promise<Decision>
+  take(keys: readonly (string | undefined)[], costs: readonly number[], withinMs?: number): Decision | Promise<Decision>
   /**
    * Which part of the store decides about these keys, such as a node of a Redis Cluster. A part that fails is left alone by
    * itself, the others are still asked. Default, and undefined: the store is one whole.
