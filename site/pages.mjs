@@ -1,9 +1,13 @@
 // Which files of the repository are pages of the site, in the order of its side bar, and the address that each has.
-import { readFileSync } from 'node:fs'
+import { readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { publishablePackages, root } from '../scripts/workspace.mjs'
 
 const packages = publishablePackages().map(({ dir }) => dir)
+
+const decisions = readdirSync(join(root, 'docs/decisions'))
+  .sort()
+  .map((file) => `docs/decisions/${file}`)
 
 /** The home page, and the groups of the side bar. A page that is in none of them is no page of the site. */
 export const home = 'docs/index.md'
@@ -11,7 +15,11 @@ export const home = 'docs/index.md'
 export const groups = [
   {
     text: 'Start',
-    pages: ['install', 'first-client', 'first-server', 'first-interceptor'].map((page) => `docs/start/${page}.md`),
+    pages: ['install', 'first-server', 'first-client', 'first-interceptor'].map((page) => `docs/start/${page}.md`),
+  },
+  {
+    text: 'Concepts',
+    pages: ['call', 'attempts', 'contexts', 'statuses'].map((page) => `docs/concepts/${page}.md`),
   },
   { text: 'Guides', pages: ['docs/runtimes.md'] },
   { text: 'Packages', pages: packages.map((dir) => `${dir}/README.md`) },
@@ -20,6 +28,27 @@ export const groups = [
     nav: false,
     collapsed: true,
     pages: packages.map((dir) => dir.replace('packages/', 'api/')).map((page) => `${page}.md`),
+  },
+  {
+    text: 'Inside',
+    nav: false,
+    collapsed: true,
+    pages: [
+      'docs/architecture.md',
+      ...decisions,
+      'docs/performance.md',
+      'docs/internals/performance-notes.md',
+      'bench/README.md',
+      'bench/RESULTS.md',
+      'docs/reliability.md',
+      'docs/scale.md',
+      'docs/reference-parity.md',
+      'docs/upstream/README.md',
+      'examples/shop/README.md',
+      'examples/reference/README.md',
+      'SECURITY.md',
+      'CONTRIBUTING.md',
+    ],
   },
 ]
 

@@ -39,6 +39,18 @@ const runs: readonly Run[] = [
     args: ['--expose-gc', '--test'],
     prints: [/^# fail 0$/m, /^# pass [1-9]\d\d$/m],
   },
+  {
+    page: 'docs/concepts/call.md',
+    files: ['block-0'],
+    prints: [/^client: outer in\nclient: inner in\nserver: outer in\nserver: inner in\nhandler\nserver: inner back\n/],
+  },
+  { page: 'docs/concepts/attempts.md', files: ['block-0'], prints: [/^\{ value: 42 \} after 2 calls$/m] },
+  { page: 'docs/concepts/contexts.md', files: ['block-0'], prints: [/^Hello Ann of red\nHello Bob of blue$/m] },
+  {
+    page: 'docs/concepts/statuses.md',
+    files: ['block-0'],
+    prints: [/^server: INTERNAL "Internal error", remote, .* cause: Error: the password/m, /refused by closedOnSunday/],
+  },
 ]
 
 /** Pages whose files others go on with. */
