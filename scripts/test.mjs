@@ -19,11 +19,17 @@ let compiled = false
 try {
   // Tests run on the sources, so they can run, and say more, when something does not compile.
   compiled = setup()
+  // Every file runs in a process of its own. Node 22 and later compile what they all load once: a quarter of the time.
+  const environment = {
+    ...process.env,
+    GRPC_STACK_TEST_SUMMARY: summaryFile,
+    NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE ?? join(scratch, 'compiled'),
+  }
   const reporters = ['--reporter=default', `--reporter=${join(root, 'scripts/count-reporter.mjs')}`]
   const vitest = spawnSync(
     process.execPath,
     ['node_modules/vitest/vitest.mjs', 'run', ...reporters, ...vitestArguments],
-    { cwd: root, stdio: 'inherit', env: { ...process.env, GRPC_STACK_TEST_SUMMARY: summaryFile } },
+    { cwd: root, stdio: 'inherit', env: environment },
   )
   vitestSucceeded = vitest.status === 0
   summary = readJson(summaryFile)
