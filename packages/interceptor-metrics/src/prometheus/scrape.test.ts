@@ -35,12 +35,14 @@ const dashboard = JSON.parse(readFileSync(file('dashboards/grpc.json'), 'utf8'))
 }
 
 /** The expressions of the dashboard, with the variables Grafana would put in. */
-const expressions = dashboard.panels.flatMap(({ title, targets = [] }) =>
-  targets.map(({ expr }) => [
-    title,
-    expr.replaceAll('$__rate_interval', '1m').replaceAll('$job', '.*').replaceAll('$service', '.*'),
-  ]),
-)
+const expressionsOver = (interval: string): string[][] =>
+  dashboard.panels.flatMap(({ title, targets = [] }) =>
+    targets.map(({ expr }) => [
+      title,
+      expr.replaceAll('$__rate_interval', interval).replaceAll('$job', '.*').replaceAll('$service', '.*'),
+    ]),
+  )
+const expressions = expressionsOver('1m')
 
 const retry: Interceptor<ClientCall> = async function retry(call, next) {
   call.makeReplayable({ maxBytes: 1e6, maxMessages: 10 })
@@ -52,8 +54,14 @@ const refuseSome: Interceptor = function rateLimit(call, next) {
   return call.metadata.get('refuse').length > 0 ? { code: Code.RESOURCE_EXHAUSTED } : next()
 }
 
+interface Traffic {
+  /** More calls, so that rates have something to show. */
+  more(): Promise<void>
+  end(): Promise<void>
+}
+
 /** Calls of all kinds and endings, so that every metric has something to show. One stream stays open until `end()`. */
-async function traffic(registry: Registry<OpenMetricsContentType> | Registry): Promise<{ end(): Promise<void> }> {
+async function traffic(registry: Registry<OpenMetricsContentType> | Registry): Promise<Traffic> {
   const recorder = prometheus({ registry })
   recorder.preregister(testService)
   const server = await startTestServer({ interceptors: [metrics({ recorder }), refuseSome] })
@@ -69,6 +77,10 @@ async function traffic(registry: Registry<OpenMetricsContentType> | Registry): P
   await server.received(server.calls.length)
   await settle()
   return {
+    more: async () => {
+      await runRpc(client, 'bidi')
+      await runRpc(client, 'unary')
+    },
     end: async () => {
       open.cancel()
       await open.done
@@ -113,11 +125,23 @@ describe('a real Prometheus', () => {
       expect(
         await server.query('sum(grpc_client_attempt_started_total) - sum(grpc_client_started_total)'),
       ).toMatchObject([{ value: 1 }])
-      // rate() needs two scrapes.
-      await server.queryUntil('count_over_time(up[1m]) > 2', (found) => found.length > 0)
+      // rate() needs two scrapes, with calls between them.
+      await calls.more()
+      await server.queryUntil('sum(rate(grpc_client_handled_total[1m])) > 0', (found) => found.length > 0)
       for (const [title, expression] of expressions) {
         const found = await server.query(expression ?? '')
         expect({ title, expression, found: found.length > 0 }).toEqual({ title, expression, found: true })
+      }
+      // At rest every rate is 0, and no panel divides by it.
+      await server.queryUntil('sum(rate(grpc_server_started_total[1s])) == 0', (found) => found.length > 0)
+      for (const [title, expression] of expressionsOver('1s')) {
+        const values = (await server.query(expression ?? '')).map(({ value }) => value)
+        expect({ title, expression, finite: values.every(Number.isFinite) }).toEqual({
+          title,
+          expression,
+          finite: true,
+        })
+        if (title === 'Faults') expect(values).toEqual([0])
       }
       const rules = await server.query('job_service:grpc_server_handled:rate5m')
       expect(rules).toMatchObject([{ labels: { grpc_service: 'grpcstack.testing.Test', job: 'shop' } }])
