@@ -1,3 +1,4 @@
+import { createChip, scopeOf } from './chips.js'
 import { byId, h, setClass, setText, svg } from './dom.js'
 import { megabytes, ms, rate } from './format.js'
 import { createDots } from './map-dots.js'
@@ -141,12 +142,19 @@ function showPlace({ group, lines }, frame, place, picked) {
   const state = !up ? 'bad' : errors / (calls || 1) > 0.02 ? 'warn' : 'ok'
   group.dataset.state = state
   setClass(group, 'picked', picked === place)
-  setText(lines[1], up ? `${rate(calls)}/s · p95 ${ms(slowest)}` : 'not there')
+  // The spaces keep the lines apart where they are read as one; SVG shows none.
+  setText(lines[1], up ? ` ${rate(calls)}/s · p95 ${ms(slowest)}` : ' down')
   setText(
     lines[2],
-    outside ? `${frame.logins} logins` : up ? `pid ${service.pid} · ${megabytes(service.memoryBytes)}` : '',
+    outside ? ` ${frame.logins} tokens issued` : up ? ` pid ${service.pid} · ${megabytes(service.memoryBytes)}` : '',
   )
-  group.setAttribute('aria-label', `${titles[place]}: ${lines[1].textContent}`)
+  group.setAttribute(
+    'aria-label',
+    lines
+      .map(({ textContent }) => textContent)
+      .join('')
+      .trim(),
+  )
 }
 
 function showConnection({ group, path, label, pill, text }, frame, from, to, picked) {
@@ -160,16 +168,19 @@ function showConnection({ group, path, label, pill, text }, frame, from, to, pic
   setClass(group, 'picked', picked === `${from} ${to}`)
   setClass(group, 'idle', calls === 0)
   path.style.strokeWidth = String(1.5 + Math.min(4, Math.sqrt(calls) / 2))
-  const words = open ? `circuit ${circuit}` : calls > 0 ? `${rate(calls)}/s` : ''
+  // The boxes leave room for this much.
+  const words = open ? (circuit === 'open' ? 'circuit open' : circuit) : calls > 0 ? `${rate(calls)}/s` : ''
   setText(text, words)
   const width = words.length * 6.6 + 16
   pill.setAttribute('width', width)
   pill.setAttribute('x', -width / 2)
   setClass(label, 'empty', words === '')
-  group.setAttribute('aria-label', `${titles[from]} to ${titles[to]}: ${words || 'no calls'}`)
+  const said = open ? `circuit ${circuit}` : words || 'no calls'
+  group.setAttribute('aria-label', `${titles[from]} to ${titles[to]}: ${said}`)
 }
 
 let stackShown = ''
+let chips = []
 
 /** The interceptors of what was picked, outermost first, as the process itself names them. */
 function showStack(frame, picked) {
@@ -178,22 +189,37 @@ function showStack(frame, picked) {
   const entries = to === undefined ? Object.entries(stacks).filter(([name]) => !name.startsWith('→')) : []
   if (to !== undefined) entries.push([`${titles[from]} → ${titles[to]}`, stacks[`→ ${to}`] ?? []])
   const shown = JSON.stringify(entries)
-  if (shown === stackShown) return
-  stackShown = shown
-  byId('stack').replaceChildren(
-    ...entries.map(([name, interceptors]) =>
-      h(
-        'div',
-        {},
-        h('span', { class: 'of' }, name === '*' ? 'anything else' : name),
-        h(
-          'ol',
-          { class: 'chips' },
-          ...(interceptors.length > 0 ? interceptors : ['no interceptors']).map((one) =>
-            h('li', {}, h('code', {}, one)),
-          ),
-        ),
-      ),
-    ),
+  if (shown !== stackShown) {
+    stackShown = shown
+    chips = []
+    byId('stack').replaceChildren(...entries.map(([name, interceptors]) => drawStack(name, interceptors)))
+  }
+  // A method that has a stack of its own is not of that of its service, and none of both of what is left.
+  const names = entries.map(([name]) => name)
+  const ownerOf = (path) =>
+    names.find((name) => name === path) ??
+    names.find((name) => path.startsWith(`/${name}/`)) ??
+    (names.includes('*') ? '*' : undefined)
+  const scopes = new Map(
+    names.map((name) => [
+      name,
+      to === undefined
+        ? scopeOf(frame, from, 'server', (path) => ownerOf(path) === name)
+        : scopeOf(frame, from, 'client', (path) => path.startsWith(`/shop.${to}.`)),
+    ]),
+  )
+  for (const { chip, of } of chips) chip.update(scopes.get(of))
+}
+
+function drawStack(of, interceptors) {
+  const drawn = interceptors.map((name) => createChip(name))
+  chips.push(...drawn.map((chip) => ({ chip, of })))
+  return h(
+    'div',
+    {},
+    h('span', { class: 'of' }, of === '*' ? 'anything else' : of),
+    drawn.length > 0
+      ? h('ol', { class: 'chips' }, ...drawn.map(({ item }) => item))
+      : h('span', { class: 'none' }, 'no interceptors'),
   )
 }

@@ -105,7 +105,7 @@ function retries() {
   const chart = h('div', { class: 'sparkline', role: 'img' })
   const facts = h('p', { class: 'facts' })
   byId('retries').append(
-    h('p', { class: 'figures' }, h('span', {}, now, ' retries/s'), h('span', {}, left, ' affordable')),
+    h('p', { class: 'figures' }, h('span', {}, now, ' retries/s'), h('span', {}, left, ' left in the budget')),
     chart,
     facts,
   )
@@ -125,8 +125,8 @@ function retries() {
     setText(
       facts,
       budget !== undefined && budget < 1
-        ? 'the budget is spent: failures pass through'
-        : 'half of the calls may be retried, and five a second',
+        ? 'The budget is spent: calls that fail are not made again until others have paid for it.'
+        : 'Each retry takes 1 from the budget. Each call adds a half, each second 5.',
     )
   }
 }
@@ -155,11 +155,19 @@ function stream() {
   return (frame) => {
     const list = figures(frame, 'inventory', 'server', LIST)
     const browse = figures(frame, 'outside', 'client', BROWSE)
-    const [out, back] = [list?.messagesSent ?? 0, browse?.messagesReceived ?? 0]
+    // Of the streams that are open: what a reader who left did not read is not on the way to anybody.
+    const open = browse?.inFlight ?? 0
+    const out = open > 0 ? (list?.responsesInFlight ?? 0) : 0
+    // The two processes tell of moments up to a quarter of a second apart.
+    const back = Math.min(out, browse?.responsesInFlight ?? 0)
     setText(sent, count(out))
     setText(read, count(back))
-    setText(ahead, browse?.inFlight ? count(Math.max(0, out - back)) : '0')
+    setText(ahead, count(out - back))
+    const { OK: whole = 0, CANCELLED: left = 0 } = browse?.total ?? {}
     const memory = frame.services.find(({ name }) => name === 'inventory')?.memoryBytes ?? 0
-    setText(facts, `${browse?.inFlight ?? 0} catalogues being read\ninventory holds ${megabytes(memory)}`)
+    setText(
+      facts,
+      `${open} catalogues being read\n${count(whole)} read before, ${count(left)} left early\ninventory holds ${megabytes(memory)}`,
+    )
   }
 }

@@ -4,6 +4,8 @@ import { store } from './store.js'
 /** Buttons that start and stop what can go wrong. */
 export function createTroubles(press) {
   const list = byId('trouble-list')
+  // Where the switches are a bar without their texts, the text of what is on.
+  const now = byId('trouble-now')
   let shown
 
   function rebuild() {
@@ -33,6 +35,7 @@ export function createTroubles(press) {
   return {
     update() {
       if (shown !== store.troubles) rebuild()
+      setText(now, store.troubles.findLast(({ id }) => store.active.has(id))?.text ?? '')
       for (const { id, momentary } of store.troubles) {
         const item = list.querySelector(`[data-id="${id}"]`)
         const on = store.active.has(id)

@@ -1,5 +1,6 @@
 import { existsSync, mkdirSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
+import axe from 'axe-core'
 import { type Browser, chromium, type Page } from 'playwright-core'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { Demo } from '../../test/demo.ts'
@@ -38,25 +39,53 @@ describe.runIf(browserPath !== undefined)('the live page, in Chromium', { timeou
     await demo?.[Symbol.asyncDispose]()
   }, 20_000)
 
+  /** What axe-core finds wrong with the page as it is, by rule and element. */
+  const violations = async (): Promise<string[]> => {
+    await page.evaluate(axe.source)
+    const found = (await page.evaluate('axe.run()')) as axe.AxeResults
+    return found.violations.flatMap(({ id, nodes }) => nodes.map(({ target }) => `${id}: ${target.join(' ')}`))
+  }
+
   const trouble = (name: string) => page.getByRole('button', { name })
   const picture = (name: string) => page.screenshot({ path: `${output}${name}.png`, fullPage: true })
 
   it('shows every service at work', async () => {
     await expect.poll(() => page.locator('#pulse').textContent(), { timeout: 20_000 }).toMatch(/^[1-9][\d.]* calls\/s/)
     for (const service of ['storefront', 'orders', 'inventory', 'payments']) {
-      const node = page.getByRole('button', { name: new RegExp(`^${service}: [\\d.]+/s`) })
+      const node = page.getByRole('button', { name: new RegExp(`^${service} [\\d.]+/s`) })
       await node.waitFor()
     }
     await page.locator('circle.call').first().waitFor({ state: 'attached' })
   })
 
   it('shows the stack of what is picked, with the keyboard too', async () => {
-    await page.getByRole('button', { name: /^inventory:/ }).focus()
+    await page.getByRole('button', { name: /^inventory [\d.]+/ }).focus()
     await page.keyboard.press('Enter')
     await expect.poll(() => page.locator('#stack').textContent()).toContain('rateLimit')
     await page.getByRole('button', { name: /^orders to payments/ }).focus()
     await page.keyboard.press(' ')
     await expect.poll(() => page.locator('#stack').textContent()).toContain('circuitBreaker')
+  })
+
+  it('tells of each interceptor what it is for and what it did, and leads to its package', async () => {
+    await page.getByRole('button', { name: /^orders to inventory/ }).focus()
+    await page.keyboard.press('Enter')
+    const chip = page.locator('#stack').getByRole('link', { name: 'retry' })
+    const tip = page.getByRole('tooltip')
+    expect(await tip.count()).toBe(0)
+    await chip.focus()
+    await expect.poll(() => tip.textContent()).toMatch(/Makes a call again .* attempts more for [1-9]\d* calls\./)
+    expect(await chip.getAttribute('href')).toBe('https://www.npmjs.com/package/@grpc-stack/interceptor-retry')
+    await page.keyboard.press('Escape')
+    await expect.poll(() => tip.count()).toBe(0)
+    await page.getByRole('button', { name: /^inventory [\d.]+/ }).click()
+    await page.locator('#stack').getByRole('link', { name: 'rateLimit' }).hover()
+    await expect.poll(() => tip.textContent()).toMatch(/refused 0 of the last [1-9]\d* calls/i)
+    await page.mouse.move(0, 0)
+    const chips = await page.locator('.chips code').allTextContents()
+    const explained = await page.locator('.tip').allTextContents()
+    expect(explained).toHaveLength(chips.length)
+    expect(explained.filter((text) => text.length < 30)).toEqual([])
   })
 
   it('retries while inventory is flaky', async () => {
@@ -78,9 +107,25 @@ describe.runIf(browserPath !== undefined)('the live page, in Chromium', { timeou
     const state = () => page.locator('#circuit [aria-current]').textContent()
     expect(await state()).toBe('closed')
     await trouble('Payments is down').click()
-    await page.getByRole('button', { name: /^payments: not there/ }).waitFor()
+    await page.getByRole('button', { name: /^payments down/ }).waitFor()
     await expect.poll(state, { timeout: 20_000 }).toMatch(/open/)
     await picture('payments-down')
+    // Its label on the map stands between the boxes, and those of the card hold their words.
+    const overlaps = `(() => {
+      const label = [...document.querySelectorAll('.label')].find(({ textContent }) => textContent === 'half-open')
+      if (label === undefined) return undefined
+      const { left, right } = label.getBoundingClientRect()
+      const box = (name) => document.querySelector('.node.' + name + ' .body').getBoundingClientRect()
+      const states = [...document.querySelectorAll('.circuit-states li')]
+      return {
+        orders: left < box('orders').right,
+        payments: right > box('payments').left,
+        words: states.filter((one) => one.scrollWidth > one.clientWidth).map(({ textContent }) => textContent),
+      }
+    })()`
+    await expect
+      .poll(() => page.evaluate(overlaps), { timeout: 20_000 })
+      .toEqual({ orders: false, payments: false, words: [] })
     await trouble('Payments is down').click()
     await expect.poll(state, { timeout: 20_000 }).toBe('closed')
     expect(await page.locator('#circuit .strip').getAttribute('aria-label')).toContain('open')
@@ -105,8 +150,17 @@ describe.runIf(browserPath !== undefined)('the live page, in Chromium', { timeou
       .getByText(/^[1-9]\d* catalogues being read/)
       .waitFor()
     await expect.poll(() => page.locator('#stream dd').last().textContent()).toMatch(/^\d{2,3}$/)
+    const flow = async () =>
+      (await page.locator('#stream dd').allTextContents()).map((text) => Number(text.replaceAll(',', '')))
+    const [sent = 0, read = 0, ahead = 0] = await flow()
+    expect(sent - read).toBe(ahead)
     await trouble('A slow reader').click()
     await expect.poll(() => trouble('A slow reader').getAttribute('aria-pressed')).toBe('false')
+    // What the reader left unread is gone with its stream.
+    await expect.poll(async () => (await flow())[2]).toBe(0)
+    const [sentNow, readNow] = await flow()
+    expect(sentNow).toBe(readNow)
+    expect(await page.locator('#stream .facts').textContent()).toMatch(/ read before, [1-9]\d* left early/)
   })
 
   it('renews tokens that expire fast, without an error', async () => {
@@ -162,7 +216,30 @@ describe.runIf(browserPath !== undefined)('the live page, in Chromium', { timeou
       await picture(name)
       const over = await page.evaluate('document.documentElement.scrollWidth - innerWidth')
       expect(over, `${name} scrolls sideways`).toBeLessThanOrEqual(0)
+      expect(await violations(), name).toEqual([])
     }
+  })
+
+  it('has the map in sight while a switch is flipped, on a phone too', async () => {
+    await page.setViewportSize({ width: 390, height: 844 })
+    await page.evaluate('document.querySelector("#map").scrollIntoView()')
+    for (const name of ['A slow reader', 'Tokens expire fast']) {
+      const before = await page.evaluate('scrollY')
+      await trouble(name).click()
+      await expect.poll(() => trouble(name).getAttribute('aria-pressed')).toBe('true')
+      expect(await page.evaluate('scrollY')).toBe(before)
+      const [top = 0, map, bar = 0] = await Promise.all([
+        page.locator('.top').evaluate((one) => one.getBoundingClientRect().bottom),
+        page.locator('#map svg').boundingBox(),
+        page.locator('#troubles').evaluate((one) => one.getBoundingClientRect().top),
+      ])
+      expect(map!.y).toBeGreaterThanOrEqual(top)
+      expect(map!.y + map!.height).toBeLessThanOrEqual(bar)
+      if (name === 'A slow reader') await page.screenshot({ path: `${output}hand-switch.png` })
+      await trouble(name).click()
+      await expect.poll(() => trouble(name).getAttribute('aria-pressed')).toBe('false')
+    }
+    await page.setViewportSize({ width: 1280, height: 900 })
   })
 
   it('keeps the theme that was chosen', async () => {
@@ -179,7 +256,7 @@ describe.runIf(browserPath !== undefined)('the live page, in Chromium', { timeou
 
   it('closes the shop on Ctrl-C, with whatever is just being started, and says so on the page', async () => {
     await trouble('Payments is down').click()
-    await page.getByRole('button', { name: /^payments: not there/ }).waitFor()
+    await page.getByRole('button', { name: /^payments down/ }).waitFor()
     await Promise.all([page.waitForResponse(/stop$/), trouble('Payments is down').click()])
     demo.interrupt()
     expect(await demo.ended()).toBe(0)

@@ -32,6 +32,10 @@ describe('npm run demo -- --once', () => {
       'retry',
       'circuitBreaker',
     ])
+    // A call that inventory refuses ends so at orders and at storefront too, and the lines say so.
+    const saw = lines.at(-1)?.interceptors
+    const [, refused] = /refused (\d+): .*at orders and storefront too/.exec(saw?.rateLimit ?? '') ?? []
+    expect(saw?.metrics).toContain(`${3 * Number(refused)} RESOURCE_EXHAUSTED`)
     expect(demo.errors).toBe('')
     expect(code).toBe(0)
     expect(await demo.gone()).toBe(true)

@@ -11,10 +11,10 @@ export function interceptorsSaw(observatory: Observatory, measurements: Measurem
   return {
     requestId: `${ids.size} requests, each under one id in every service it reached`,
     tracing: `${traces.size} traces of ${spans.length} spans, the longest of ${Math.max(...traces.values())}`,
-    metrics: `${listed(Object.entries(measurements.endings('server')))} answered by the services`,
+    metrics: `${listed(Object.entries(measurements.endings('server')))}: a request counts at each service it reaches`,
     logging: `${listed(countBy(logs, ({ level }) => level))} records`,
     serverAuth: `refused ${listed(countBy(refusals('serverAuth'), ({ fields }) => String(fields['grpc.code'])))}`,
-    rateLimit: `admitted ${limiter.admitted}, refused ${limiter.refused}`,
+    rateLimit: `admitted ${limiter.admitted}, refused ${limiter.refused}: a refusal by inventory is the end of the call at orders and storefront too`,
     retry: `tried again ${events.filter(({ from }) => from === 'retry').length} times`,
     circuitBreaker: `${states(events).join(' → ')}; refused ${refusals('circuitBreaker').length}`,
   }

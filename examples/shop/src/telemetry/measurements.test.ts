@@ -13,6 +13,7 @@ const window = (more: Partial<MethodWindow>): MethodWindow => ({
   inFlight: 0,
   messagesSent: 0,
   messagesReceived: 0,
+  responsesInFlight: 0,
   ...more,
 })
 

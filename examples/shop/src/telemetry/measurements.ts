@@ -20,6 +20,8 @@ export interface MethodFigures {
   /** Messages, since the process began. */
   readonly messagesSent: number
   readonly messagesReceived: number
+  /** Responses so far in the RPCs in progress. */
+  readonly responsesInFlight: number
   /** Since the start, by the name of the code. */
   readonly total: Readonly<Record<string, number>>
 }
@@ -77,7 +79,7 @@ function addTo(total: Record<string, number>, more: Readonly<Record<string, numb
 const keyOf = (place: Place, { side, path }: MethodWindow): string => `${place} ${side} ${path}`
 
 function figuresOf(place: Place, windows: readonly MethodWindow[], total: Record<string, number>): MethodFigures {
-  const { side, path, type, inFlight, messagesSent, messagesReceived } = windows.at(-1)!
+  const { side, path, type, inFlight, messagesSent, messagesReceived, responsesInFlight } = windows.at(-1)!
   const latencies = windows.flatMap(({ latenciesMs }) => latenciesMs).sort((a, b) => a - b)
   const percentile = (share: number): number => latencies[Math.ceil(share * latencies.length) - 1] ?? 0
   const ended = windows.flatMap((window) => Object.entries(window.ended))
@@ -97,6 +99,7 @@ function figuresOf(place: Place, windows: readonly MethodWindow[], total: Record
     inFlight,
     messagesSent,
     messagesReceived,
+    responsesInFlight,
     total,
   }
 }

@@ -1,6 +1,6 @@
-import { endWith, runRpc, startTestServer } from '@grpc-stack/grpc-testing'
+import { endWith, manual, runRpc, startRpc, startTestServer } from '@grpc-stack/grpc-testing'
 import { metrics } from '@grpc-stack/interceptor-metrics'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { windowRecorder } from './window-recorder.ts'
 
 describe('windowRecorder', () => {
@@ -24,5 +24,22 @@ describe('windowRecorder', () => {
     })
     expect(window?.latenciesMs).toHaveLength(2)
     expect(recorder.take()[0]).toMatchObject({ started: 0, ended: {}, latenciesMs: [], messagesSent: 3 })
+  })
+  it('knows the responses of the calls in progress, on both sides alike', async () => {
+    const [atServer, atClient] = [windowRecorder(), windowRecorder()]
+    await using server = await startTestServer({ interceptors: [metrics({ recorder: atServer })] })
+    const client = server.client(metrics({ recorder: atClient }))
+    const rpc = startRpc(client, 'serverStream', { metadata: server.behave(manual) })
+    const handler = await server.received(0)
+    for (const text of ['a', 'b']) await handler.write({ text })
+    await vi.waitFor(() => expect(rpc.messages).toHaveLength(2))
+    for (const recorder of [atServer, atClient]) {
+      expect(recorder.take()[0]).toMatchObject({ inFlight: 1, responsesInFlight: 2 })
+    }
+    rpc.cancel()
+    await rpc.done
+    await handler.closed
+    await vi.waitFor(() => expect(atServer.take()[0]).toMatchObject({ inFlight: 0, responsesInFlight: 0 }))
+    expect(atClient.take()[0]).toMatchObject({ inFlight: 0, responsesInFlight: 0 })
   })
 })

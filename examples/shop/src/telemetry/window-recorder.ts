@@ -1,4 +1,5 @@
 import { status as Code } from '@grpc/grpc-js'
+import type { Call } from '@grpc-stack/grpc-core'
 import type { MeasuredMethod, MethodRecorder, Recorder } from '@grpc-stack/interceptor-metrics'
 
 /** One side of one method, as measured since the last `take`. */
@@ -17,6 +18,8 @@ export interface MethodWindow {
   /** Messages of streams, since the process began. */
   readonly messagesSent: number
   readonly messagesReceived: number
+  /** Responses that passed so far in the RPCs in progress: those that a server has sent, those that a client has read. */
+  readonly responsesInFlight: number
 }
 
 export interface WindowRecorder extends Recorder {
@@ -49,17 +52,25 @@ class Series implements MethodRecorder {
   #inFlight = 0
   #sent = 0
   #received = 0
+  readonly #responses = new Map<Call, number>()
 
   constructor(method: MeasuredMethod) {
     this.#method = method
   }
 
-  started: MethodRecorder['started'] = () => {
+  started: MethodRecorder['started'] = (call) => {
     this.#started++
     this.#inFlight++
+    if (!/^(server|bidi)_stream$/.test(this.#method.type)) return
+    this.#responses.set(call, 0)
+    call.onResponse(() => {
+      const count = this.#responses.get(call)
+      if (count !== undefined) this.#responses.set(call, count + 1)
+    })
   }
 
-  ended: MethodRecorder['ended'] = (_call, { code }, durationMs) => {
+  ended: MethodRecorder['ended'] = (call, { code }, durationMs) => {
+    this.#responses.delete(call)
     const name = Code[code] ?? String(code)
     this.#ended[name] = (this.#ended[name] ?? 0) + 1
     this.#inFlight--
@@ -86,6 +97,7 @@ class Series implements MethodRecorder {
       inFlight: this.#inFlight,
       messagesSent: this.#sent,
       messagesReceived: this.#received,
+      responsesInFlight: [...this.#responses.values()].reduce((sum, count) => sum + count, 0),
     }
     this.#started = 0
     this.#ended = {}
