@@ -42,6 +42,8 @@ const others = [
   'npm test -- packages/interceptor-retry', // as npm test, with arguments
   'npx nx affected -t build typecheck test', // depends on what the checkout has changed
   'npm install',
+  'npm run new-interceptor <name>', // run in a copy by test/packaging/new-interceptor.test.ts
+  'npm run new-interceptor request-size',
   'npm install --save-dev --save-exact <name> --workspace packages/<folder>',
 ]
 
