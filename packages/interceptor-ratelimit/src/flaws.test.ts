@@ -240,6 +240,7 @@ describe('flaws of the reference', () => {
       storeAnswersMs: 0,
       storeLate: 0,
       storeErrors: 0,
+      remembered: 0,
       storeLeftAlone: 0,
     })
     stop()

@@ -32,6 +32,7 @@ export class Decider {
     this.#counters = counters
     this.#guarded = new GuardedLimiter(store.open(limits.map(stored)), {
       timeoutMs: settings.storeTimeoutMs,
+      rememberRefusals: settings.rememberRefusals,
       clock,
       health,
       counters,

@@ -25,6 +25,7 @@ function guarded(limiter: Limiter, retryMs = 1000) {
     storeAnswersMs: 0,
     storeLate: 0,
     storeErrors: 0,
+    remembered: 0,
     storeLeftAlone: 0,
   }
   const health = new StoreHealth({
@@ -33,7 +34,7 @@ function guarded(limiter: Limiter, retryMs = 1000) {
     onDown: (partition, error) => changes.push(`${partition}down: ${(error as Error | undefined)?.message}`),
     onUp: (partition) => changes.push(`${partition}up`),
   })
-  const guard = new GuardedLimiter(limiter, { timeoutMs: 50, clock, health, counters })
+  const guard = new GuardedLimiter(limiter, { timeoutMs: 50, rememberRefusals: true, clock, health, counters })
   return { clock, changes, counters, health, take: (key = 'k') => guard.take([key], [1]) }
 }
 
@@ -109,7 +110,14 @@ describe('GuardedLimiter', () => {
     expect(await third).toBe(fine)
     expect(changes).toEqual(['down: no answer within 50 ms', 'down: still down', 'up'])
     expect(clock.pending).toBe(0)
-    expect(counters).toEqual({ storeAnswers: 2, storeAnswersMs: 7, storeLate: 5, storeErrors: 1, storeLeftAlone: 4 })
+    expect(counters).toEqual({
+      storeAnswers: 2,
+      storeAnswersMs: 7,
+      storeLate: 5,
+      storeErrors: 1,
+      remembered: 0,
+      storeLeftAlone: 4,
+    })
   })
 
   it.each<[string, number, number, boolean]>([

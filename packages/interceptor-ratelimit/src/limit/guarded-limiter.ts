@@ -1,10 +1,13 @@
 import { isThenable, type MonotonicClock } from '@grpc-stack/grpc-core/authoring'
 import type { Decision, Limiter } from '../stores/store.ts'
+import { RefusalMemory } from './refusal-memory.ts'
 import type { StoreHealth } from './store-health.ts'
 import type { StorePartition } from './store-partition.ts'
 
 export interface GuardOptions {
   readonly timeoutMs: number
+  /** Refuse again, without asking, whom the store has refused until a later time. */
+  readonly rememberRefusals: boolean
   readonly clock: MonotonicClock
   /** Shared by all limiters on the same store. */
   readonly health: StoreHealth
@@ -21,6 +24,8 @@ export interface StoreCounters {
   storeLate: number
   /** Questions answered by an error. */
   storeErrors: number
+  /** Calls refused without asking, since the store had refused the same until a later time. */
+  remembered: number
   /** Questions not put, since that part of the store was down. */
   storeLeftAlone: number
 }
@@ -51,6 +56,7 @@ interface Asked {
 export class GuardedLimiter {
   readonly #limiter: Limiter
   readonly #options: GuardOptions
+  readonly #refusals = new RefusalMemory()
 
   constructor(limiter: Limiter, options: GuardOptions) {
     this.#limiter = limiter
@@ -61,7 +67,12 @@ export class GuardedLimiter {
     keys: readonly (string | undefined)[],
     costs: readonly number[],
   ): Decision | StoreFailure | Promise<Decision | StoreFailure> {
-    const { health, counters, timeoutMs } = this.#options
+    const { health, counters, timeoutMs, clock } = this.#options
+    const remembered = this.#refusals.recall(keys, costs, clock)
+    if (remembered !== undefined) {
+      counters.remembered++
+      return remembered
+    }
     const partition = health.partitionFor(this.#limiter, keys)
     const admitted = partition.admit()
     if (admitted === 'leave') {
@@ -75,11 +86,11 @@ export class GuardedLimiter {
     } catch (error) {
       return this.#erred(asked, error)
     }
-    return isThenable(answer) ? this.#bounded(asked, answer) : this.#judge(asked, answer)
+    return isThenable(answer) ? this.#bounded(asked, costs, answer) : this.#judge(asked, answer)
   }
 
-  #bounded(asked: Asked, answer: PromiseLike<Decision>): Promise<Decision | StoreFailure> {
-    const { clock, timeoutMs, counters } = this.#options
+  #bounded(asked: Asked, costs: readonly number[], answer: PromiseLike<Decision>): Promise<Decision | StoreFailure> {
+    const { clock, timeoutMs, counters, rememberRefusals } = this.#options
     const begin = clock.now()
     return new Promise((resolve) => {
       let settled = false
@@ -98,7 +109,11 @@ export class GuardedLimiter {
           settle(() => {
             counters.storeAnswers++
             counters.storeAnswersMs += clock.now() - begin
-            return this.#judge(asked, decision)
+            const outcome = this.#judge(asked, decision)
+            if (rememberRefusals && !(outcome instanceof StoreFailure) && !outcome.admitted) {
+              this.#refusals.remember(asked.keys, costs, outcome, begin)
+            }
+            return outcome
           }),
         (error: unknown) => settle(() => this.#erred(asked, error)),
       )

@@ -44,10 +44,17 @@ export interface RateLimitOptions extends Partial<LimitOptions> {
    */
   readonly storeRetryMs?: number
   /**
-   * The part of each limit that the insurance grants, over 0 and up to 1. Default: 1. With n processes behind one limit,
-   * 1/n keeps their sum within it during an outage; each key must then spread over all of them.
+   * The part of each limit that the insurance grants, over 0 and up to 1. Default: 1, with a warning where other processes use
+   * the store, too: n processes then grant n times the limit. 1/n keeps their sum within it during an outage; each key must
+   * then spread over all of them.
    */
   readonly insuranceShare?: number
+  /**
+   * Refuse a caller again, without asking the store, until the time that its last refusal named, for a second at most. A caller
+   * far over its limit then costs no round trips. It concerns stores outside of this process only. Default: true: until then
+   * the store would say the same, unless what the caller owes is deleted there.
+   */
+  readonly rememberRefusals?: boolean
   /**
    * A limit of its own for the request messages of streams, with the key of the first limit. The message that breaks
    * it ends the stream. Default: none; a stream counts as one call.
@@ -76,6 +83,7 @@ export interface RateLimitSettings {
   readonly storeTimeoutMs: number
   readonly storeRetryMs: number
   readonly insuranceShare: number
+  readonly rememberRefusals: boolean
   readonly perMessage: MessageLimit | undefined
   readonly shadow: boolean
   readonly headers: boolean
@@ -106,6 +114,7 @@ const table = {
   storeTimeoutMs: milliseconds({ above: 0 }).default(50),
   storeRetryMs: milliseconds({ above: 0 }).default(1000),
   insuranceShare: number({ above: 0, max: 1 }).default(1).refusingUndefined('leave it out to grant the whole limit'),
+  rememberRefusals: flag().default(true),
   perMessage: passedOn.expecting('a limit of messages').refusingUndefined('leave it out to count a stream as one call'),
   shadow: flag().default(false),
   headers: flag().default(false),
@@ -118,10 +127,13 @@ const table = {
 /** @throws TypeError naming the option. */
 export function resolveRateLimit(options: RateLimitOptions): RateLimitSettings {
   const read = readOptions(WHERE, options, table, { show: quoted })
-  const { store, onStoreError, storeTimeoutMs, storeRetryMs, insuranceShare, shadow, headers, code, domain, clock } =
-    read
+  const { store, onStoreError, storeTimeoutMs, storeRetryMs, insuranceShare, rememberRefusals } = read
+  const { shadow, headers, code, domain, clock } = read
   const limits = resolveLimits(WHERE, options)
   const { maxKeys, perMessage } = options
+  if (onStoreError === 'insurance' && store?.shared === true && options.insuranceShare === undefined) {
+    warnOfShares(limits)
+  }
   return {
     limits,
     store: resolveStore(WHERE, store, { clock, ...(maxKeys !== undefined && { maxKeys }) }),
@@ -130,12 +142,21 @@ export function resolveRateLimit(options: RateLimitOptions): RateLimitSettings {
     storeTimeoutMs,
     storeRetryMs,
     insuranceShare,
+    rememberRefusals,
     perMessage: perMessage === undefined ? undefined : resolvePerMessage(`${WHERE}: perMessage`, perMessage, limits),
     shadow,
     headers,
     code,
     domain,
   }
+}
+
+function warnOfShares(limits: readonly Limit[]): void {
+  process.emitWarning(
+    `rateLimit: while the store does not answer, each process grants the whole of ${limits.map(({ name }) => `"${name}"`).join(', ')}, ` +
+      'so n processes grant n times that. Write insuranceShare: 1 / n, or insuranceShare: 1 if it is meant so',
+    { type: 'GrpcStackWarning', code: 'GRPC_STACK_INSURANCE_SHARE' },
+  )
 }
 
 function resolveLimits(where: string, options: RateLimitOptions): readonly Limit[] {

@@ -110,6 +110,7 @@ class RateLimit {
     storeAnswersMs: 0,
     storeLate: 0,
     storeErrors: 0,
+    remembered: 0,
     storeLeftAlone: 0,
   }
   readonly health: StoreHealth

@@ -82,7 +82,7 @@ function open(name: string, maxKeys: number, clock: MonotonicClock): ClusterStor
   const store = memoryStore({ maxKeys, clock })
   const limiters = new LruMap<string, SyncLimiter>(MAX_LIMITERS)
   serveMachine(name, (question) => answerTo(question, store, limiters))
-  return { counts: true, open: (limits) => store.open(limits) }
+  return { counts: true, shared: true, open: (limits) => store.open(limits) }
 }
 
 function answerTo(
@@ -116,6 +116,7 @@ interface Waiting {
 /** Of a process that does not count. */
 class AskingStore implements ClusterStore {
   readonly counts = false
+  readonly shared = true
   readonly #link: MachineLink
   readonly #waiting = new Map<number, Waiting>()
   #last = 0

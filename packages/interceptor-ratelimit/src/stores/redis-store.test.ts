@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
 import { status as Code } from '@grpc/grpc-js'
-import { metadataOf, runRpc, startTestServer } from '@grpc-stack/grpc-testing'
+import { FakeClock, metadataOf, runRpc, startTestServer } from '@grpc-stack/grpc-testing'
 import { array, assert, asyncProperty, constantFrom, integer, record, string } from 'fast-check'
 import { Cluster, Redis } from 'ioredis'
 import { createClient, createCluster } from 'redis'
@@ -180,18 +181,23 @@ describe('the script', () => {
 })
 
 // Each with how to make it and how to end it.
-const clients: [string, () => Promise<{ client: RedisClient; close(): unknown }>][] = [
+interface Login {
+  readonly username: string
+  readonly password: string
+}
+
+const clients: [string, (login?: Login) => Promise<{ client: RedisClient; close(): unknown }>][] = [
   [
     'ioredis',
-    async () => {
-      const client = new Redis(server.port)
+    async (login) => {
+      const client = new Redis({ port: server.port, ...login })
       return { client, close: () => client.disconnect() }
     },
   ],
   [
     'node-redis',
-    async () => {
-      const client = await createClient({ url: server.url }).connect()
+    async (login) => {
+      const client = await createClient({ url: server.url, ...login }).connect()
       return { client, close: () => client.destroy() }
     },
   ],
@@ -254,6 +260,51 @@ describe.each(clients)('with %s', (_name, connect) => {
         refusedByStore: calls,
         admitted: 1,
       })
+    } finally {
+      close()
+    }
+  })
+
+  it('takes one round trip for a caller that is refused again and again', async () => {
+    const { client, close } = await connect()
+    const watcher = new Redis(server.port)
+    try {
+      const key = (): string => caller
+      const limit = rateLimit({
+        rate: 1,
+        perMs: 60_000,
+        name: 'calls',
+        key,
+        store: redisStore(client),
+        clock: new FakeClock(),
+      })
+      const caller = randomUUID()
+      await using server2 = await startTestServer({ interceptors: [limit] })
+      const stub = server2.client()
+      const call = async () => (await runRpc(stub, 'unary')).status?.code
+      expect(await call()).toBe(Code.OK)
+      const asked = await commandsDuring(watcher, async () => {
+        for (let i = 0; i < 20; i++) expect(await call()).toBe(Code.RESOURCE_EXHAUSTED)
+      })
+      expect(asked).toEqual(['evalsha'])
+      expect(limit.counters()).toMatchObject({ admitted: 1, refused: 20, remembered: 19 })
+    } finally {
+      watcher.disconnect()
+      close()
+    }
+  })
+
+  it('works with the permissions that the README names', async () => {
+    const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8')
+    const rule = /ACL SETUSER ratelimit (.*)/.exec(readme)?.[1] ?? expect.unreachable()
+    await redis.call('ACL', 'SETUSER', 'ratelimit', 'reset', ...rule.replace('PASSWORD', 'sesame').split(' '))
+    const { client, close } = await connect({ username: 'ratelimit', password: 'sesame' })
+    try {
+      const limiter = redisStore(client).open([limit('name', 1, 1000, 1)])
+      await redis.script('FLUSH')
+      expect(await limiter.take([randomUUID()], [1])).toMatchObject({ admitted: true })
+      const elsewhere = redisStore(client, { prefix: 'other:' }).open([limit('name', 1, 1000, 1)])
+      await expect(elsewhere.take(['k'], [1])).rejects.toThrow(/NOPERM|permission/)
     } finally {
       close()
     }

@@ -54,7 +54,7 @@ export function redisStore(client: RedisClient, options: RedisStoreOptions = {})
   const runner = scriptRunner(client, TAKE_SCRIPT, TAKE_SHA)
   const node = (cluster ?? isCluster(client)) ? (key: string) => nodeOf(client, key) : undefined
   const clocks = new LruMap<string, ServerClock>(MAX_NODES)
-  return { open: (limits) => new RedisLimiter(runner, limits, prefix, node, clocks) }
+  return { shared: true, open: (limits) => new RedisLimiter(runner, limits, prefix, node, clocks) }
 }
 
 /** Another version of this package that keeps something else under a key has another number. */

@@ -57,6 +57,11 @@ export interface SyncLimiter extends Limiter {
  * store, which `onStoreError` decides about.
  */
 export interface Store {
+  /**
+   * Whether other processes count in it, too. Each has an insurance of its own, so `rateLimit()` then wants to be told the share
+   * of each. Default: false.
+   */
+  readonly shared?: boolean
   /** Called once per `rateLimit()`, at construction. */
   open(limits: readonly StoredLimit[]): Limiter
 }
