@@ -23,26 +23,42 @@ export interface ScriptRunner {
    * @param node which node of a cluster has the keys
    */
   run(node: string | undefined, keys: string[], args: string[]): Promise<unknown>
-  /** The message of the last error that the client reported, of this node if it told, and if no run has succeeded since. */
+  /**
+   * Why there may be no answer: the last error that the client reported, of this node if it told, and if no run has succeeded
+   * since; else what the client waits for.
+   */
   lastError(node: string | undefined): string | undefined
 }
 
 /** @throws TypeError for what is no client. */
 export function scriptRunner(client: RedisClient, script: string, sha: string): ScriptRunner {
-  const run = byDigest(client, script, sha)
+  const { bySha, byText } = scriptCalls(client, script, sha)
   const errors = clientErrors(client)
   return {
     run: async (node, keys, args) => {
       try {
-        const reply = await run(keys, args)
+        const reply = await bySha(keys, args).catch((error: unknown) => {
+          // A server that was restarted or failed over knows no scripts.
+          if (messageOf(error)?.startsWith('NOSCRIPT')) return byText(keys, args)
+          throw error
+        })
         errors.answered(node)
         return reply
       } catch (error) {
         throw explained(error, errors.last(node))
       }
     },
-    lastError: errors.last,
+    lastError: (node) => errors.last(node) ?? unready(client),
   }
+}
+
+/** ioredis reports nothing while a server that it is connected to loads its data. */
+function unready(client: RedisClient): string | undefined {
+  const { status } = client as { status?: unknown }
+  if (typeof status !== 'string' || status === 'ready') return undefined
+  return status === 'connect'
+    ? 'the client is connected, and Redis is not ready: LOADING?'
+    : `the client is "${status}"`
 }
 
 /**
@@ -55,29 +71,20 @@ function explained(error: unknown, lastError: string | undefined): unknown {
   return message.includes(lastError) ? error : new Error(`${message}: ${lastError}`)
 }
 
-function byDigest(client: RedisClient, script: string, sha: string): RunScript {
+function scriptCalls(client: RedisClient, script: string, sha: string): { bySha: RunScript; byText: RunScript } {
   if (isNodeRedis(client)) {
-    return loadingOnDemand(
-      (keys, args) => client.evalSha(sha, { keys, arguments: args }),
-      (keys, args) => client.eval(script, { keys, arguments: args }),
-    )
+    return {
+      bySha: (keys, args) => client.evalSha(sha, { keys, arguments: args }),
+      byText: (keys, args) => client.eval(script, { keys, arguments: args }),
+    }
   }
   if (isIoredis(client)) {
-    return loadingOnDemand(
-      (keys, args) => client.evalsha(sha, keys.length, ...keys, ...args),
-      (keys, args) => client.eval(script, keys.length, ...keys, ...args),
-    )
+    return {
+      bySha: (keys, args) => client.evalsha(sha, keys.length, ...keys, ...args),
+      byText: (keys, args) => client.eval(script, keys.length, ...keys, ...args),
+    }
   }
   throw invalidOption('redisStore', 'client', 'an ioredis or node-redis client', client)
-}
-
-/** A server that was restarted or failed over knows no scripts. */
-function loadingOnDemand(bySha: RunScript, byText: RunScript): RunScript {
-  return (keys, args) =>
-    bySha(keys, args).catch((error: unknown) => {
-      if (error instanceof Error && error.message.startsWith('NOSCRIPT')) return byText(keys, args)
-      throw error
-    })
 }
 
 /** Whether it is a client of a cluster, which refuses scripts with keys on several nodes. */

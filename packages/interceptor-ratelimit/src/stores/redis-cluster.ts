@@ -15,7 +15,7 @@ export function nodeOf(client: RedisClient, redisKey: string): string {
 }
 
 /** Both clients keep a list by slot. ioredis: `['host:port' of the master, …]`; node-redis: `{ master: { address } }`. */
-function masterOf(client: RedisClient, slot: number): string | undefined {
+export function masterOf(client: RedisClient, slot: number): string | undefined {
   const { slots } = client as { slots?: unknown }
   const owner: unknown = Array.isArray(slots) ? slots[slot] : undefined
   const master: unknown = Array.isArray(owner)

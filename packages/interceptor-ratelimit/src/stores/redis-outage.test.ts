@@ -197,7 +197,11 @@ describe.each(clients)('with %s, a Redis that is stopped, hung and started again
   }
 
   it('leaves it to the insurance: no call fails, hangs or slips through', async () => {
-    const { load, spanMs, changes, limit } = await underLoad(connect, { onStoreError: 'insurance' }, outages)
+    const { load, spanMs, changes, limit } = await underLoad(
+      connect,
+      { onStoreError: 'insurance', insuranceShare: 1 },
+      outages,
+    )
     expect(changes.slice(0, 4)).toEqual(['down', 'up', 'down', 'up'])
     expect(load.count(Code.OK) + load.count(Code.RESOURCE_EXHAUSTED)).toBe(load.answers.length)
     expect(limit.counters().insured).toBeGreaterThan(0)
@@ -299,6 +303,40 @@ describe.each(clients)('with %s, a Redis that is stopped, hung and started again
       expect(server.calls).toHaveLength(1)
     } finally {
       close()
+    }
+  }, 30_000)
+})
+
+describe.each(clients)('with %s, a Redis that loads its data', (_name, connect) => {
+  it('is told of', async () => {
+    await using redis = await RedisServer.start(
+      '--key-load-delay',
+      '5000',
+      '--loading-process-events-interval-bytes',
+      '1024',
+    )
+    const admin = new Redis(redis.port)
+    await admin.mset(Object.fromEntries(Array.from({ length: 2000 }, (_, i) => [`key${i}`, 'x'.repeat(100)])))
+    await admin.save()
+    admin.disconnect()
+    await redis.stop()
+    const started = redis.start()
+    const { client, close } = connect(redis)
+    try {
+      const limit = rateLimit({ ...LIMIT, store: redisStore(client) })
+      const errors: string[] = []
+      limit.on('storeDown', ({ error }) => errors.push(String(error)))
+      await using server = await startTestServer({ interceptors: [limit] })
+      const stub = server.client()
+      while (!errors.some((error) => error.includes('LOADING'))) {
+        expect((await runRpc(stub, 'unary')).status?.code).toBe(Code.UNAVAILABLE)
+        await sleep(10)
+      }
+      expect(limit.state()).toMatchObject({ up: false })
+    } finally {
+      close()
+      await redis.stop()
+      await started.catch(() => undefined)
     }
   }, 30_000)
 })

@@ -2,8 +2,9 @@ import { accepts, flag, LruMap, type OptionTable, quoted, readOptions } from '@g
 import { digest } from '../keys/digest.ts'
 import { type Quota, remaining, resetMs, unitsOf, waitMs } from '../quota/gcra.ts'
 import { isCluster, type RedisClient, type ScriptRunner, scriptRunner } from './redis-client.ts'
-import { nodeOf } from './redis-cluster.ts'
+import { nodeOf, slotOf } from './redis-cluster.ts'
 import { messageOf } from './redis-errors.ts'
+import { hasOneConnection, type WaitReplicas, waitForReplicas } from './redis-replicas.ts'
 import { ADMITTED, ARGS_PER_LIMIT, LATE, TAKE_SCRIPT, TAKE_SHA } from './redis-script.ts'
 import { ServerClock } from './server-clock.ts'
 import type { Decision, Limiter, LimitState, Store, StoredLimit } from './store.ts'
@@ -16,6 +17,12 @@ export interface RedisStoreOptions {
    * for another client whose server is a proxy in front of a cluster.
    */
   readonly cluster?: boolean
+  /**
+   * For limits that a failover must not forget: a call goes on once so many replicas have its charge (`WAIT`). If they do not in
+   * time, the store has failed (`onStoreError`), and the call is charged. Costs another round trip per admitted call, and the
+   * commands of the client behind it wait, too. Default: none.
+   */
+  readonly waitReplicas?: WaitReplicas
 }
 
 const table = {
@@ -23,6 +30,9 @@ const table = {
     return typeof value === 'string' && !/[{}]/.test(value)
   }).default('ratelimit:'),
   cluster: flag().optional(),
+  waitReplicas: accepts('{ count, timeoutMs }, two whole numbers ≥ 1', isWaitReplicas)
+    .optional()
+    .refusingUndefined('leave it out to wait for none'),
 } satisfies OptionTable<RedisStoreOptions>
 
 /**
@@ -50,11 +60,27 @@ const table = {
  * @throws TypeError if `client` is neither an ioredis nor a node-redis client.
  */
 export function redisStore(client: RedisClient, options: RedisStoreOptions = {}): Store {
-  const { prefix, cluster } = readOptions('redisStore', options, table, { show: quoted })
+  const { prefix, cluster, waitReplicas } = readOptions('redisStore', options, table, { show: quoted })
   const runner = scriptRunner(client, TAKE_SCRIPT, TAKE_SHA)
   const node = (cluster ?? isCluster(client)) ? (key: string) => nodeOf(client, key) : undefined
   const clocks = new LruMap<string, ServerClock>(MAX_NODES)
-  return { shared: true, open: (limits) => new RedisLimiter(runner, limits, prefix, node, clocks) }
+  if (waitReplicas !== undefined && !hasOneConnection(client)) {
+    throw new TypeError(
+      'redisStore: option "waitReplicas" needs a client with one connection to a node; a pool or createSentinel() has several, ' +
+        'and WAIT knows the writes of its own only',
+    )
+  }
+  const settled =
+    waitReplicas &&
+    ((key: string) => waitForReplicas(client, node === undefined ? undefined : slotOf(key), waitReplicas))
+  return { shared: true, open: (limits) => new RedisLimiter(runner, limits, prefix, node, clocks, settled) }
+}
+
+function isWaitReplicas(value: unknown): value is WaitReplicas {
+  const { count, timeoutMs, ...others } = (value ?? {}) as Partial<WaitReplicas>
+  return (
+    [count, timeoutMs].every((one) => Number.isInteger(one) && (one as number) >= 1) && Object.keys(others).length === 0
+  )
 }
 
 /** Another version of this package that keeps something else under a key has another number. */
@@ -70,6 +96,8 @@ class RedisLimiter implements Limiter {
   /** Of a cluster: which node has a key. */
   readonly #nodeOf: ((redisKey: string) => string) | undefined
   readonly #clocks: LruMap<string, ServerClock>
+  /** Until a charge is safe. */
+  readonly #settled: ((redisKey: string) => Promise<void>) | undefined
 
   constructor(
     runner: ScriptRunner,
@@ -77,12 +105,14 @@ class RedisLimiter implements Limiter {
     prefix: string,
     node: ((redisKey: string) => string) | undefined,
     clocks: LruMap<string, ServerClock>,
+    settled: ((redisKey: string) => Promise<void>) | undefined,
   ) {
     this.#runner = runner
     this.#limits = limits
     this.#names = limits.map(({ name }) => escaped(name))
     this.#nodeOf = node
     this.#clocks = clocks
+    this.#settled = settled
     const oneNode = node !== undefined && !limits.every(({ sameKeyAsFirst }) => sameKeyAsFirst)
     const start = `${prefix}${LAYOUT}`
     // What is in braces decides about the node. Neither form names the keys of the other.
@@ -107,6 +137,7 @@ class RedisLimiter implements Limiter {
     const [verdict, , ...debts] = reply
     if (verdict === LATE) throw new Error('Redis got to the question too late, and charged nothing')
     const admitted = verdict === ADMITTED
+    if (admitted && this.#settled !== undefined) await this.#settled(redisKeys[0] as string)
     let next = 0
     const limits = this.#limits.map(({ quota }, i) =>
       keys[i] === undefined ? undefined : stateOf(quota, debts[next++] as number, costs[i] as number, admitted),
