@@ -236,6 +236,7 @@ describe('flaws of the reference', () => {
       shadowed: 2,
       messagesRefused: 0,
       insured: 0,
+      leased: 0,
       storeAnswers: 0,
       storeAnswersMs: 0,
       storeLate: 0,

@@ -28,6 +28,7 @@ export {
   unlimited,
 } from './keys/keys.ts'
 export type { StoreCounters } from './limit/guarded-limiter.ts'
+export type { LeaseOptions } from './limit/leases.ts'
 export type { LimitOptions } from './limit/limit-options.ts'
 export type { PerMessageOptions } from './limit/message-limit.ts'
 export {

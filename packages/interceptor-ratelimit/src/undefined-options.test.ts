@@ -40,6 +40,7 @@ const rows: Record<string, Row> = {
       'onStoreError',
       'storeTimeoutMs',
       'storeRetryMs',
+      'rememberRefusals',
       'shadow',
       'headers',
       'code',
@@ -47,7 +48,7 @@ const rows: Record<string, Row> = {
       'maxKeys',
       'clock',
     ],
-    refused: [...limitRow.refused, 'limits', 'store', 'insuranceShare', 'perMessage'],
+    refused: [...limitRow.refused, 'limits', 'store', 'insuranceShare', 'lease', 'perMessage'],
   },
   'rateLimit: limits[0]': {
     make: (options) => rateLimit({ limits: [{ rate: 5, ...options }] }),
@@ -57,6 +58,11 @@ const rows: Record<string, Row> = {
     make: (options) => rateLimit({ rate: 5, perMessage: { rate: 5, ...options } }),
     asIfAbsent: [],
     refused: ['rate', 'perMs', 'burst', 'cost'],
+  },
+  'rateLimit: lease': {
+    make: (options) => rateLimit({ rate: 5, lease: { tokens: 2, ms: 10, ...options } }),
+    asIfAbsent: [],
+    refused: ['tokens', 'ms'],
   },
   concurrencyLimit: {
     make: (options) => concurrencyLimit({ limit: 5, ...options }),
@@ -84,7 +90,11 @@ const rows: Record<string, Row> = {
     refused: ['rate', 'perMs', 'burst', 'cost', 'maxWaitMs', 'maxQueue', 'key'],
   },
   memoryStore: { make: (options) => memoryStore(options), asIfAbsent: ['maxKeys', 'clock'], refused: [] },
-  redisStore: { make: (options) => redisStore(client, options), asIfAbsent: ['prefix', 'cluster'], refused: [] },
+  redisStore: {
+    make: (options) => redisStore(client, options),
+    asIfAbsent: ['prefix', 'cluster'],
+    refused: ['waitReplicas'],
+  },
   byPeer: {
     make: (options) => byPeer(options),
     asIfAbsent: ['trustedProxies'],

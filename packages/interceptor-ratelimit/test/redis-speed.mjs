@@ -34,6 +34,7 @@ const two = rateLimit({
   storeTimeoutMs: 5000,
   limits: ['two', 'three'].map((name) => ({ rate: 1e9, key: rate.key, name })),
 })
+const leasing = rateLimit({ ...rate, name: 'leasing', store, lease: { tokens: 10, ms: 100 } })
 const spent = rateLimit({ ...rate, name: 'spent', rate: 1, perMs: 86_400_000, store })
 const flexible = new RateLimiterRedis({
   storeClient: client,
@@ -45,6 +46,7 @@ const ways = {
   'rate-limiter-flexible': (key) => flexible.consume(key),
   'one limit': (key) => one(callBy(key), next),
   'two limits': (key) => two(callBy(key), next),
+  'one limit, leases of 10': (key) => leasing(callBy(key), next),
   'refused again': () => spent(callBy('spent'), next),
 }
 

@@ -7,6 +7,7 @@ import { quotaOf } from '../quota/gcra.ts'
 import { memoryStore } from '../stores/memory-store.ts'
 import type { Decision, StoredLimit, SyncLimiter } from '../stores/store.ts'
 import { GuardedLimiter, type StoreCounters, StoreFailure } from './guarded-limiter.ts'
+import { type LeaseOptions, Leases } from './leases.ts'
 import type { Limit } from './limit-options.ts'
 import type { RateLimitSettings } from './rate-limit-options.ts'
 import type { StoreHealth } from './store-health.ts'
@@ -14,29 +15,45 @@ import type { StoreHealth } from './store-health.ts'
 /** What the deciders of one `rateLimit()` share. */
 export interface Decided {
   readonly health: StoreHealth
-  readonly counters: StoreCounters & { insured: number }
+  readonly counters: StoreCounters & { insured: number; leased: number }
 }
 
 /** Asks the store about calls under some limits, or the insurance in its place. */
 export class Decider {
   readonly #limits: readonly Limit[]
-  readonly #guarded: GuardedLimiter
+  readonly #asked: Pick<GuardedLimiter, 'take'>
   readonly #insurance: SyncLimiter | undefined
   readonly #counters: Decided['counters']
   /** The costs, where they are the same for every call. */
   readonly #fixedCosts: readonly number[] | undefined
 
-  constructor(limits: readonly Limit[], settings: RateLimitSettings, { health, counters }: Decided) {
+  constructor(
+    limits: readonly Limit[],
+    settings: RateLimitSettings,
+    { health, counters }: Decided,
+    lease?: LeaseOptions,
+  ) {
     const { store, clock, onStoreError, insuranceShare } = settings
     this.#limits = limits
     this.#counters = counters
-    this.#guarded = new GuardedLimiter(store.open(limits.map(stored)), {
+    const guarded = new GuardedLimiter(store.open(limits.map(stored)), {
       timeoutMs: settings.storeTimeoutMs,
       rememberRefusals: settings.rememberRefusals,
       clock,
       health,
       counters,
     })
+    this.#asked =
+      lease === undefined
+        ? guarded
+        : new Leases(guarded, {
+            ...lease,
+            timeoutMs: settings.storeTimeoutMs,
+            clock,
+            onLeased: () => {
+              counters.leased++
+            },
+          })
     if (onStoreError === 'insurance') {
       this.#insurance = memoryStore({ clock }).open(
         limits.map((limit, i) => stored(shareOf(limit, insuranceShare), i, limits)),
@@ -69,7 +86,7 @@ export class Decider {
     keys: readonly (string | undefined)[],
     costs: readonly number[],
   ): Decision | StoreFailure | Promise<Decision | StoreFailure> {
-    const answer = this.#guarded.take(keys, costs)
+    const answer = this.#asked.take(keys, costs)
     if (answer instanceof StoreFailure) return this.#insured(answer, keys, costs)
     if (answer instanceof Promise) {
       return answer.then((late) => (late instanceof StoreFailure ? this.#insured(late, keys, costs) : late))

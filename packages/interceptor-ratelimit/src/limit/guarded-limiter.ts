@@ -66,8 +66,9 @@ export class GuardedLimiter {
   take(
     keys: readonly (string | undefined)[],
     costs: readonly number[],
+    withinMs: number = this.#options.timeoutMs,
   ): Decision | StoreFailure | Promise<Decision | StoreFailure> {
-    const { health, counters, timeoutMs, clock } = this.#options
+    const { health, counters, clock } = this.#options
     const remembered = this.#refusals.recall(keys, costs, clock)
     if (remembered !== undefined) {
       counters.remembered++
@@ -82,15 +83,20 @@ export class GuardedLimiter {
     const asked: Asked = { keys, partition, probe: admitted === 'probe' }
     let answer: Decision | Promise<Decision>
     try {
-      answer = this.#limiter.take(keys, costs, timeoutMs)
+      answer = this.#limiter.take(keys, costs, withinMs)
     } catch (error) {
       return this.#erred(asked, error)
     }
-    return isThenable(answer) ? this.#bounded(asked, costs, answer) : this.#judge(asked, answer)
+    return isThenable(answer) ? this.#bounded(asked, costs, answer, withinMs) : this.#judge(asked, answer)
   }
 
-  #bounded(asked: Asked, costs: readonly number[], answer: PromiseLike<Decision>): Promise<Decision | StoreFailure> {
-    const { clock, timeoutMs, counters, rememberRefusals } = this.#options
+  #bounded(
+    asked: Asked,
+    costs: readonly number[],
+    answer: PromiseLike<Decision>,
+    withinMs: number,
+  ): Promise<Decision | StoreFailure> {
+    const { clock, counters, rememberRefusals } = this.#options
     const begin = clock.now()
     return new Promise((resolve) => {
       let settled = false
@@ -103,7 +109,7 @@ export class GuardedLimiter {
       const timer = clock.setTimeout(() => {
         // An answer that waits in the socket while this process was busy is in time: let it be read first.
         setImmediate(() => settle(() => this.#late(asked)))
-      }, timeoutMs)
+      }, withinMs)
       answer.then(
         (decision) =>
           settle(() => {

@@ -23,7 +23,15 @@ async function admittedBy(share: Partial<RateLimitOptions>): Promise<number> {
   const settings = resolveRateLimit({ rate: RATE, store: dead, onStoreError: 'insurance', clock, ...share })
   const deciders = Array.from({ length: PROCESSES }, () => {
     const health = new StoreHealth({ clock, retryMs: 1000, onDown: () => undefined, onUp: () => undefined })
-    const counters = { insured: 0, storeAnswers: 0, storeAnswersMs: 0, storeLate: 0, storeErrors: 0, remembered: 0 }
+    const counters = {
+      insured: 0,
+      leased: 0,
+      storeAnswers: 0,
+      storeAnswersMs: 0,
+      storeLate: 0,
+      storeErrors: 0,
+      remembered: 0,
+    }
     return new Decider(settings.limits, settings, { health, counters: { ...counters, storeLeftAlone: 0 } })
   })
   let admitted = 0

@@ -17,6 +17,7 @@ import {
 import { refusalCode } from '../admission/refusal-code.ts'
 import { type MemoryStoreOptions, memoryStore } from '../stores/memory-store.ts'
 import type { Store } from '../stores/store.ts'
+import { type LeaseOptions, resolveLease } from './leases.ts'
 import { LIMIT_NAMES, type Limit, type LimitOptions, resolveLimit } from './limit-options.ts'
 import { type MessageLimit, type PerMessageOptions, resolvePerMessage } from './message-limit.ts'
 
@@ -56,6 +57,12 @@ export interface RateLimitOptions extends Partial<LimitOptions> {
    */
   readonly rememberRefusals?: boolean
   /**
+   * Take so many calls of a busy caller from the store at once, and let them go on without asking. Default: none, each call asks.
+   * In any span of time a key is then admitted at most `burst + rate × (span + ms) ÷ perMs`, and n processes admit at most
+   * n × `tokens` more than without leases. A caller that stops loses what is left of its lease. Needs costs that are numbers.
+   */
+  readonly lease?: LeaseOptions
+  /**
    * A limit of its own for the request messages of streams, with the key of the first limit. The message that breaks
    * it ends the stream. Default: none; a stream counts as one call.
    */
@@ -84,6 +91,7 @@ export interface RateLimitSettings {
   readonly storeRetryMs: number
   readonly insuranceShare: number
   readonly rememberRefusals: boolean
+  readonly lease: LeaseOptions | undefined
   readonly perMessage: MessageLimit | undefined
   readonly shadow: boolean
   readonly headers: boolean
@@ -115,6 +123,7 @@ const table = {
   storeRetryMs: milliseconds({ above: 0 }).default(1000),
   insuranceShare: number({ above: 0, max: 1 }).default(1).refusingUndefined('leave it out to grant the whole limit'),
   rememberRefusals: flag().default(true),
+  lease: passedOn.expecting('{ tokens, ms }').refusingUndefined('leave it out to ask about each call'),
   perMessage: passedOn.expecting('a limit of messages').refusingUndefined('leave it out to count a stream as one call'),
   shadow: flag().default(false),
   headers: flag().default(false),
@@ -130,7 +139,7 @@ export function resolveRateLimit(options: RateLimitOptions): RateLimitSettings {
   const { store, onStoreError, storeTimeoutMs, storeRetryMs, insuranceShare, rememberRefusals } = read
   const { shadow, headers, code, domain, clock } = read
   const limits = resolveLimits(WHERE, options)
-  const { maxKeys, perMessage } = options
+  const { maxKeys, perMessage, lease } = options
   if (onStoreError === 'insurance' && store?.shared === true && options.insuranceShare === undefined) {
     warnOfShares(limits)
   }
@@ -143,6 +152,7 @@ export function resolveRateLimit(options: RateLimitOptions): RateLimitSettings {
     storeRetryMs,
     insuranceShare,
     rememberRefusals,
+    lease: lease === undefined ? undefined : resolveLease(`${WHERE}: lease`, lease, limits),
     perMessage: perMessage === undefined ? undefined : resolvePerMessage(`${WHERE}: perMessage`, perMessage, limits),
     shadow,
     headers,

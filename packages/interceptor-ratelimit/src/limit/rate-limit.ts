@@ -54,6 +54,8 @@ export interface RateLimitCounters extends StoreCounters {
   messagesRefused: number
   /** Decisions of the insurance in place of the store. */
   insured: number
+  /** Calls admitted by a lease, without asking the store. */
+  leased: number
 }
 
 /** What `rateLimit()` returns: the interceptor, with its events and counters. */
@@ -106,6 +108,7 @@ class RateLimit {
     shadowed: 0,
     messagesRefused: 0,
     insured: 0,
+    leased: 0,
     storeAnswers: 0,
     storeAnswersMs: 0,
     storeLate: 0,
@@ -126,7 +129,7 @@ class RateLimit {
       onDown: (partition, error) => this.listeners.emit('storeDown', { error, partition }),
       onUp: (partition) => this.listeners.emit('storeUp', { partition }),
     })
-    this.#calls = new Decider(settings.limits, settings, this)
+    this.#calls = new Decider(settings.limits, settings, this, settings.lease)
     this.#messages = settings.perMessage && new Decider([settings.perMessage.limit], settings, this)
   }
 

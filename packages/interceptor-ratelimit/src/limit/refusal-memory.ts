@@ -48,7 +48,7 @@ function later({ waitMs, remaining, resetMs }: LimitState, pastMs: number): Limi
 }
 
 /** No two lists of keys have the same. */
-function idOf(keys: readonly (string | undefined)[]): string {
+export function idOf(keys: readonly (string | undefined)[]): string {
   const [only] = keys
   return keys.length === 1 && only !== undefined ? only : JSON.stringify(keys)
 }
