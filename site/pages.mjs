@@ -21,7 +21,25 @@ export const groups = [
     text: 'Concepts',
     pages: ['call', 'attempts', 'contexts', 'statuses'].map((page) => `docs/concepts/${page}.md`),
   },
-  { text: 'Guides', pages: ['docs/runtimes.md'] },
+  {
+    text: 'Guides',
+    pages: [
+      ...[
+        'stacks',
+        'async-handlers',
+        'error-details',
+        'testing',
+        'opentelemetry',
+        'prometheus',
+        'tokens-and-certificates',
+        'redis',
+        'kubernetes',
+        'nestjs',
+      ].map((page) => `docs/guides/${page}.md`),
+      'docs/runtimes.md',
+    ],
+  },
+  { text: 'Troubleshooting', pages: ['docs/troubleshooting.md'] },
   { text: 'Packages', pages: packages.map((dir) => `${dir}/README.md`) },
   {
     text: 'API',

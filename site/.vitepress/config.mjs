@@ -15,6 +15,9 @@ const otherFiles = listed
 
 const link = (file) => `/${addressOf(file).replace(/\.md$/, '')}`
 
+/** `/guides/` of `/guides/redis`, and `/troubleshooting` of itself. */
+const areaOf = (page) => /^\/[^/]+\/?/.exec(page)[0]
+
 /** The pages become components of Vue, and are outside of the folder that has it. */
 const vueForPages = {
   name: 'vue-for-pages',
@@ -48,7 +51,7 @@ export default defineConfig({
   themeConfig: {
     nav: groups
       .filter(({ nav = true }) => nav)
-      .map(({ text, pages: [first] }) => ({ text, link: link(first), activeMatch: `^${dirname(link(first))}/` })),
+      .map(({ text, pages: [first] }) => ({ text, link: link(first), activeMatch: `^${areaOf(link(first))}` })),
     sidebar: groups.map(({ text, collapsed = false, pages: files }) => ({
       text,
       collapsed,

@@ -51,6 +51,19 @@ const runs: readonly Run[] = [
     files: ['block-0'],
     prints: [/^server: INTERNAL "Internal error", remote, .* cause: Error: the password/m, /refused by closedOnSunday/],
   },
+  {
+    page: 'docs/guides/async-handlers.md',
+    files: ['block-0'],
+    prints: [/^Hello you \[ 'miss' \]\nname is missing \[ 'name' \]\ncounted$/m],
+  },
+  { page: 'docs/guides/error-details.md', files: ['block-0'], prints: [/^name is missing\nagain in 1500 ms$/m] },
+  {
+    page: 'docs/guides/testing.md',
+    files: ['switched-off.test'],
+    args: ['--expose-gc', '--test'],
+    prints: [/^# fail 0$/m, /^# pass 1\d\d$/m],
+  },
+  { page: 'docs/guides/opentelemetry.md', files: ['block-2'], prints: [/^greet.v1.Greeter\/SayHello you\ntrue$/m] },
 ]
 
 /** Pages whose files others go on with. */
@@ -83,6 +96,8 @@ async function freePort(): Promise<number> {
   return port
 }
 
+/** Of every page: what its port 50051 and its port 9464 have become. */
+const ports = new Map<string, { readonly grpc: number; readonly http: number }>()
 let directory: string
 const started: ChildProcess[] = []
 
@@ -97,12 +112,18 @@ beforeAll(async () => {
   }
   writeFileSync(join(directory, 'tsconfig.json'), JSON.stringify(options))
   for (const page of own) {
-    const port = String(await freePort())
+    const { grpc, http } = { grpc: await freePort(), http: await freePort() }
+    ports.set(page, { grpc, http })
     const folder = join(directory, folderOf(page))
     cpSync(join(root, 'test/readme/greeter/generated'), join(folder, 'gen'), { recursive: true })
+    // The standard health service, as the same generator writes it.
+    cpSync(join(root, 'examples/shop/src/generated/grpc'), join(folder, 'gen/grpc'), { recursive: true })
     for (const { file, code } of [...(before[page] ?? []), page].flatMap(blocksOf)) {
       mkdirSync(dirname(join(folder, file)), { recursive: true })
-      writeFileSync(join(folder, file), `${code.replaceAll('50051', port)}\nexport {}\n`)
+      writeFileSync(
+        join(folder, file),
+        `${code.replaceAll('50051', String(grpc)).replaceAll('9464', String(http))}\nexport {}\n`,
+      )
     }
   }
 })
@@ -113,13 +134,17 @@ afterAll(() => {
 })
 
 /** Runs a server and resolves once it has printed something. */
-async function serve(file: string): Promise<void> {
-  const child = spawn(process.execPath, [file], { stdio: ['ignore', 'pipe', 'inherit'] })
+async function serve(file: string, env: NodeJS.ProcessEnv = {}) {
+  const child = spawn(process.execPath, [file], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+    env: { ...process.env, ...env },
+  })
   started.push(child)
   await new Promise((resolve, reject) => {
     child.stdout.once('data', resolve)
     child.once('exit', (code) => reject(new Error(`${file} ended with ${code}`)))
   })
+  return child
 }
 
 describe('the pages of the site', () => {
@@ -142,6 +167,27 @@ describe('the pages of the site', () => {
     },
     60_000,
   )
+
+  it('run: docs/guides/prometheus.md, which is scraped', async () => {
+    const page = 'docs/guides/prometheus.md'
+    await serve(join(directory, 'out', folderOf(page), 'block-0.js'))
+    const scraped = await (await fetch(`http://127.0.0.1:${ports.get(page)?.http}/metrics`)).text()
+    expect(scraped).toMatch(/^grpc_server_handled_total\{.*grpc_method="SayHello",grpc_code="OK"\} 1$/m)
+    expect(scraped).toMatch(/^grpc_client_handled_total\{.*grpc_method="SayHello",grpc_code="OK"\} 1$/m)
+  }, 30_000)
+
+  it('run: docs/guides/kubernetes.md, which ends by itself when it is told to', async () => {
+    const file = join(directory, 'out', folderOf('docs/guides/kubernetes.md'), 'server.js')
+    const server = await serve(file, { READINESS_DELAY_MS: '0' })
+    let printed = ''
+    server.stdout.on('data', (text) => {
+      printed += text
+    })
+    const ended = new Promise((resolve) => server.once('close', resolve))
+    server.kill('SIGTERM')
+    expect(await ended).toBe(0)
+    expect(printed).toBe('drained\n')
+  }, 30_000)
 
   it('show the service that their code was generated from', () => {
     expect(read('docs/start/install.md')).toContain(`\`\`\`proto\n${read('test/readme/greeter/greeter.proto')}\`\`\``)
