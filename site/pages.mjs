@@ -5,9 +5,10 @@ import { publishablePackages, root } from '../scripts/workspace.mjs'
 
 const packages = publishablePackages().map(({ dir }) => dir)
 
-const decisions = readdirSync(join(root, 'docs/decisions'))
-  .sort()
-  .map((file) => `docs/decisions/${file}`)
+const filesIn = (folder) =>
+  readdirSync(join(root, folder))
+    .sort()
+    .map((file) => `${folder}/${file}`)
 
 /** The home page, and the groups of the side bar. A page that is in none of them is no page of the site. */
 export const home = 'docs/index.md'
@@ -35,9 +36,16 @@ export const groups = [
         'redis',
         'kubernetes',
         'nestjs',
+        'commonjs',
       ].map((page) => `docs/guides/${page}.md`),
       'docs/runtimes.md',
     ],
+  },
+  {
+    text: 'Migration',
+    pages: ['nice-grpc', 'grpc-js', 'grpc-python', 'connect', 'instrumentation-grpc'].map(
+      (page) => `docs/migration/from-${page}.md`,
+    ),
   },
   { text: 'Troubleshooting', pages: ['docs/troubleshooting.md'] },
   { text: 'Packages', pages: packages.map((dir) => `${dir}/README.md`) },
@@ -47,13 +55,14 @@ export const groups = [
     collapsed: true,
     pages: packages.map((dir) => dir.replace('packages/', 'api/')).map((page) => `${page}.md`),
   },
+  { text: 'Beside others', nav: false, collapsed: true, pages: filesIn('docs/compared') },
   {
     text: 'Inside',
     nav: false,
     collapsed: true,
     pages: [
       'docs/architecture.md',
-      ...decisions,
+      ...filesIn('docs/decisions'),
       'docs/performance.md',
       'docs/internals/performance-notes.md',
       'bench/README.md',

@@ -3,6 +3,7 @@ import { copyFileSync, mkdirSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { defineConfig } from 'vitepress'
 import { root } from '../../scripts/workspace.mjs'
+import { indentedCode } from '../code.mjs'
 import { drawings } from '../drawings.mjs'
 import { copies, repositoryLinks, slugify } from '../links.mjs'
 import { addressOf, groups, pages, titleOf } from '../pages.mjs'
@@ -45,7 +46,7 @@ export default defineConfig({
     languages: ['ts', 'js', 'json', 'yaml', 'bash', 'proto', 'python'],
     theme: { light: 'github-light-high-contrast', dark: 'github-dark' },
     config(md) {
-      md.use(repositoryLinks).use(drawings)
+      md.use(repositoryLinks).use(drawings).use(indentedCode)
     },
   },
   themeConfig: {

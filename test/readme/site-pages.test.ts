@@ -1,13 +1,14 @@
 import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { root } from '../../scripts/workspace.mjs'
 import { pages } from '../../site/pages.mjs'
+import { run } from '../packaging/npm.ts'
 
-// Every TypeScript block of the site's own pages is a whole program, and compiles as it stands. A block that begins with the name of a
-// file, `// server.ts`, is that file, for other blocks of its page and of the pages it goes on from.
+// Every block of TypeScript or JavaScript on the site's own pages is a whole program; TypeScript compiles as it stands. A block that
+// begins with the name of a file, `// server.ts`, is that file, for other blocks of its page and of the pages it goes on from.
 
 interface Run {
   readonly page: string
@@ -63,6 +64,20 @@ const runs: readonly Run[] = [
     args: ['--expose-gc', '--test'],
     prints: [/^# fail 0$/m, /^# pass 1\d\d$/m],
   },
+  { page: 'docs/guides/commonjs.md', files: ['server.cjs'], prints: [/^true true$/m] },
+  { page: 'docs/guides/commonjs.md', files: ['greeter.test.cjs'], prints: [/^$/] },
+  {
+    page: 'docs/migration/from-nice-grpc.md',
+    files: ['block-0'],
+    prints: [/SayHello OK$/m, /^Hello Ann$/m, /CountTo OK$/m, /^1\n2$/m],
+  },
+  { page: 'docs/migration/from-grpc-js.md', files: ['block-0'], prints: [/^\[ 'yes' \] \[ 'yes' \]\nOK\nHello you$/m] },
+  {
+    page: 'docs/migration/from-grpc-python.md',
+    files: ['block-0'],
+    prints: [/^UNAUTHENTICATED who are you\?\nUNAUTHENTICATED who are you\?$/m],
+  },
+  { page: 'docs/migration/from-connect.md', files: ['block-0'], prints: [/^server SayHello OK true\n.*\nHello you$/m] },
   { page: 'docs/guides/opentelemetry.md', files: ['block-2'], prints: [/^greet.v1.Greeter\/SayHello you\ntrue$/m] },
 ]
 
@@ -80,8 +95,8 @@ interface Block {
 }
 
 function blocksOf(page: string): Block[] {
-  return [...read(page).matchAll(/^```ts\n(.*?)^```/gms)].map(([, code = ''], index) => {
-    const [, name] = /^\/\/ (\S+\.ts)\n/.exec(code) ?? []
+  return [...read(page).matchAll(/^```(?:ts|js)\n(.*?)^```/gms)].map(([, code = ''], index) => {
+    const [, name] = /^\/\/ (\S+\.(?:ts|cjs))\n/.exec(code) ?? []
     return { file: name ?? `block-${index}.ts`, code }
   })
 }
@@ -119,11 +134,12 @@ beforeAll(async () => {
     // The standard health service, as the same generator writes it.
     cpSync(join(root, 'examples/shop/src/generated/grpc'), join(folder, 'gen/grpc'), { recursive: true })
     for (const { file, code } of [...(before[page] ?? []), page].flatMap(blocksOf)) {
-      mkdirSync(dirname(join(folder, file)), { recursive: true })
-      writeFileSync(
-        join(folder, file),
-        `${code.replaceAll('50051', String(grpc)).replaceAll('9464', String(http))}\nexport {}\n`,
-      )
+      const own = code.replaceAll('50051', String(grpc)).replaceAll('9464', String(http))
+      // JavaScript lies where the compiler puts the rest.
+      const isScript = file.endsWith('.cjs')
+      const to = isScript ? join(directory, 'out', folderOf(page), file) : join(folder, file)
+      mkdirSync(dirname(to), { recursive: true })
+      writeFileSync(to, isScript ? own : `${own}\nexport {}\n`)
     }
   }
 })
@@ -158,14 +174,15 @@ describe('the pages of the site', () => {
   it.each(runs)(
     'run: $page, $files',
     async ({ page, files, args = [], prints }) => {
-      const compiled = files.map((file) => join(directory, 'out', folderOf(page), `${file}.js`))
+      const folder = join(directory, 'out', folderOf(page))
+      const compiled = files.map((file) => join(folder, file.endsWith('.cjs') ? file : `${file}.js`))
       const last = compiled.pop() as string
       for (const file of compiled) await serve(file)
-      const run = spawnSync(process.execPath, [...args, last], { encoding: 'utf8', timeout: 50_000 })
-      expect(run.status, run.stderr + run.stdout).toBe(0)
-      for (const expected of prints) expect(run.stdout).toMatch(expected)
+      const ran = spawnSync(process.execPath, [...args, last], { encoding: 'utf8', timeout: 150_000 })
+      expect(ran.status, ran.stderr + ran.stdout).toBe(0)
+      for (const expected of prints) expect(ran.stdout).toMatch(expected)
     },
-    60_000,
+    160_000,
   )
 
   it('run: docs/guides/prometheus.md, which is scraped', async () => {
@@ -188,6 +205,19 @@ describe('the pages of the site', () => {
     expect(await ended).toBe(0)
     expect(printed).toBe('drained\n')
   }, 30_000)
+
+  it('are all in the side bar', () => {
+    const files = run('git', ['ls-files', 'docs/*.md'], root).stdout.trim().split('\n')
+    expect(files.filter((file) => !pages.includes(file))).toEqual([])
+  })
+
+  it('have drawings that share one style', () => {
+    const styles = readdirSync(join(root, 'docs/drawings')).map(
+      (file) => /<style>.*<\/style>/s.exec(read(`docs/drawings/${file}`))?.[0],
+    )
+    expect(styles.length).toBeGreaterThan(3)
+    expect(new Set(styles).size).toBe(1)
+  })
 
   it('show the service that their code was generated from', () => {
     expect(read('docs/start/install.md')).toContain(`\`\`\`proto\n${read('test/readme/greeter/greeter.proto')}\`\`\``)
