@@ -1,6 +1,6 @@
 import { Metadata } from '@grpc/grpc-js'
 import fc from 'fast-check'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import type { Call } from '../contract/call.ts'
 import { CallCredentials, credentialScrubber, isCredentialName, rememberCredentials } from './credential-text.ts'
 
@@ -175,6 +175,47 @@ describe('scrubbers of one call', () => {
       const call = { ...callWith({ authorization: `Bearer ${token}` }), side: 'client' } as Call
       expect(credentialScrubber(call)(text)).toBe(scrubbed)
     }
+  })
+})
+
+describe('calls of a server', () => {
+  const text = 'no account alpha-one-1111'
+  const ofServer = (value: string): Call =>
+    ({ ...callWith({ authorization: `Bearer ${value}` }), side: 'server' }) as Call
+
+  it('each have their own credentials taken out of a text that was clean for the one before', () => {
+    for (const [value, scrubbed] of [
+      ['bravo-two-2222', text],
+      ['bravo-two-2222', text],
+      ['alpha-one-1111', 'no account [redacted]'],
+      ['alpha-one-1111', 'no account [redacted]'],
+      ['bravo-two-2222', text],
+    ] as const) {
+      expect(credentialScrubber(ofServer(value))(text)).toBe(scrubbed)
+    }
+  })
+
+  it('that come with the same token and end with the same text have it searched once', () => {
+    const encoded = vi.spyOn(Buffer.prototype, 'toString')
+    try {
+      const spellings = (value: string, shown: string): number => {
+        encoded.mockClear()
+        expect(credentialScrubber(ofServer(value))(shown)).toBe(shown)
+        return encoded.mock.calls.filter(([encoding]) => encoding === 'base64url').length
+      }
+      expect(spellings('carol-six-3333', 'not for you')).toBe(3)
+      expect(spellings('carol-six-3333', 'not for you')).toBe(0)
+      expect(spellings('carol-six-3333', 'not for you either')).toBe(3)
+      expect(spellings('david-ten-4444', 'not for you')).toBe(3)
+      expect(spellings('carol-six-3333', 'not for you')).toBe(0)
+    } finally {
+      encoded.mockRestore()
+    }
+  })
+
+  it('however many there were in between', () => {
+    for (let i = 0; i < 1100; i++) credentialScrubber(ofServer(`token-number-${i}-of-many`))('harmless words')
+    expect(credentialScrubber(ofServer('alpha-one-1111'))(text)).toBe('no account [redacted]')
   })
 })
 

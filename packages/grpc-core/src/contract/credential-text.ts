@@ -1,6 +1,7 @@
 import type { Metadata } from '@grpc/grpc-js'
 import { processWide } from '../runtime/copies.ts'
 import type { Call } from './call.ts'
+import { searchedOnce } from './clean-texts.ts'
 import { addHeaders, type CredentialHeaders, secretsIn } from './credential-values.ts'
 import { MARK } from './runs.ts'
 import { Secrets } from './secrets.ts'
@@ -81,13 +82,12 @@ const LONGEST_KEPT = 1024
 /** What is worked out from credentials. */
 class Worked {
   readonly #headers: CredentialHeaders
-  readonly #secrets: Secrets
+  #secrets: Secrets | undefined
   #text = ''
   #scrubbed = ''
 
   constructor(headers: CredentialHeaders) {
     this.#headers = headers
-    this.#secrets = new Secrets(secretsIn(headers))
   }
 
   isFor(headers: CredentialHeaders): boolean {
@@ -98,13 +98,16 @@ class Worked {
 
   scrub(text: string): string {
     if (text === this.#text) return this.#scrubbed
+    if (text.length > LONGEST_KEPT) return this.#search(text)
+    this.#scrubbed = searchedOnce(this.#headers, text, (searched) => this.#search(searched))
+    this.#text = text
+    return this.#scrubbed
+  }
+
+  #search(text: string): string {
     const bounded = text.length > LONGEST_TEXT ? `${text.slice(0, LONGEST_TEXT)}…` : text
-    const scrubbed = withoutKnownForms(this.#secrets.scrub(bounded))
-    if (text.length <= LONGEST_KEPT) {
-      this.#text = text
-      this.#scrubbed = scrubbed
-    }
-    return scrubbed
+    this.#secrets ??= new Secrets(secretsIn(this.#headers))
+    return withoutKnownForms(this.#secrets.scrub(bounded))
   }
 }
 
