@@ -1,0 +1,103 @@
+import type { AsyncResource } from 'node:async_hooks'
+import {
+  type ChannelInterface,
+  Client,
+  status as Code,
+  credentials,
+  type InterceptingCall,
+  type InterceptingListener,
+  Metadata,
+  type StatusObject,
+} from '@grpc/grpc-js'
+
+type Listener = Partial<InterceptingListener>
+
+/**
+ * Tells a listener how its call has ended, in the context of the application. For a call that failed, a stub makes two errors and formats
+ * the stack of one (grpc-js: call.ts, 1.14, `callErrorFromStatus`), which is most of what a failure costs a client, and shows frames of
+ * grpc-js and of this package alone. The frames of the caller are taken when the call starts, and are not touched here.
+ *
+ * So `Error.stackTraceLimit` is 0 while a stub makes these errors, and back before its callback runs. In other listeners, such as those of
+ * interceptors of grpc-js, it stays as it is; in those of response streams too, whose stubs emit events before they make the error.
+ */
+export function tellStatus(application: AsyncResource, listener: Listener, status: StatusObject): void {
+  const { onReceiveStatus } = listener
+  if (onReceiveStatus === undefined) return
+  const limited = status.code !== Code.OK && textOf(onReceiveStatus) === stubText() && limitUntilCopied(status)
+  try {
+    application.runInAsyncScope(onReceiveStatus, listener, status)
+  } finally {
+    if (limited) limited()
+  }
+}
+
+/**
+ * No frames in errors until the members of a status are copied into one. Returns what sets the limit back where that has not happened,
+ * or false if nothing was changed.
+ */
+function limitUntilCopied(status: StatusObject): (() => void) | false {
+  const { stackTraceLimit } = Error
+  const own = Object.getOwnPropertyDescriptor(status, 'metadata')
+  if (!(stackTraceLimit > 0) || own?.value === undefined) return false
+  let limited = true
+  const back = (): void => {
+    if (!limited) return
+    limited = false
+    Reflect.set(Error, 'stackTraceLimit', stackTraceLimit)
+    Object.defineProperty(status, 'metadata', own)
+  }
+  const get = (): Metadata => {
+    back()
+    return own.value
+  }
+  if (!Reflect.defineProperty(status, 'metadata', { get, enumerable: true, configurable: true })) return false
+  Reflect.set(Error, 'stackTraceLimit', 0)
+  return back
+}
+
+function textOf(listener: InterceptingListener['onReceiveStatus']): string {
+  return Function.prototype.toString.call(listener)
+}
+
+let tried: { readonly text: string | undefined } | undefined
+
+/** The text of what a stub hears the status by. Undefined if the grpc-js at hand makes the error of a call in another way. */
+function stubText(): string | undefined {
+  tried ??= { text: tryStub() }
+  return tried.text
+}
+
+/** Fails a call that goes nowhere, and looks from its callback whether the limit is back. */
+function tryStub(): string | undefined {
+  try {
+    let listener: Listener = {}
+    const call = {
+      start: (_metadata: Metadata, given: Listener) => {
+        listener = given
+      },
+      sendMessage: () => undefined,
+      halfClose: () => undefined,
+    }
+    const stub = new Client('localhost', credentials.createInsecure(), {
+      channelOverride: {} as ChannelInterface, // no interceptor asks for it
+      interceptors: [() => call as unknown as InterceptingCall], // grpc-js uses only these members
+    })
+    const limit = Error.stackTraceLimit
+    let seen: number | undefined
+    const codec = (): never => {
+      throw new Error('nothing is sent')
+    }
+    stub.makeUnaryRequest('/none/None', codec, codec, undefined, () => {
+      seen = Error.stackTraceLimit
+    })
+    const { onReceiveStatus } = listener
+    const status = { code: Code.UNKNOWN, details: 'none', metadata: new Metadata() }
+    const back = limitUntilCopied(status)
+    if (onReceiveStatus === undefined || !back) return undefined
+    onReceiveStatus.call(listener, status)
+    back()
+    return seen === limit ? textOf(onReceiveStatus) : undefined
+  } catch {
+    return undefined
+  }
+}
