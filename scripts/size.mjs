@@ -8,7 +8,7 @@ import { entryPoints, publishablePackages } from './workspace.mjs'
 const kB = 1000
 const goalOf = (name) => (name === '@grpc-stack/grpc-core' ? 16 * kB : 8 * kB)
 const limits = {
-  '@grpc-stack/grpc-core': 42 * kB,
+  '@grpc-stack/grpc-core': 42.5 * kB,
   '@grpc-stack/grpc-core/authoring': 12 * kB,
   '@grpc-stack/grpc-testing': 10 * kB,
   '@grpc-stack/interceptor-auth': 15 * kB,

@@ -44,7 +44,8 @@ async function workOf(name: VariantName, scenario: Scenario): Promise<Work> {
 }
 
 // These are counts, which do not depend on how busy the machine is. Where one has grown, find out why; a bar is raised with a reason.
-// The same written by hand with the same libraries allocates 12 to 14 KB on either side and makes no resource more (Node 20 and 24).
+// Of the figures of Node 20 to 26 the highest are some 1.5 KB below. The same written by hand with the same libraries allocates 12 to
+// 14 KB on either side and makes no resource more (Node 20 and 24).
 describe('what the full stack adds to a call of grpc-js', () => {
   let bare: Work
   let full: Work
@@ -54,8 +55,8 @@ describe('what the full stack adds to a call of grpc-js', () => {
   }, 180_000)
 
   it.each([
-    ['client', 27_000],
-    ['server', 20_500],
+    ['client', 25_000],
+    ['server', 18_500],
   ] as const)('bytes allocated on the %s', (side, most) => {
     expect(full.bytes[side] - bare.bytes[side]).toBeLessThan(most)
   })
@@ -67,10 +68,10 @@ describe('what the full stack adds to a call of grpc-js', () => {
     expect(full.resources[side] - bare.resources[side]).toBeLessThan(most)
   })
 
-  it('a refused call, whose texts are searched for credentials, allocates little more than one that is answered', async () => {
+  it('a refused call allocates an error more on the client, and less than an answered one on the server', async () => {
     const refused = await workOf('ours-full', 'refused')
-    expect(refused.bytes.client - full.bytes.client).toBeLessThan(15_000)
-    expect(refused.bytes.server - full.bytes.server).toBeLessThan(7_000)
+    expect(refused.bytes.client - full.bytes.client).toBeLessThan(9_500)
+    expect(refused.bytes.server - full.bytes.server).toBeLessThan(0)
   }, 90_000)
 })
 
