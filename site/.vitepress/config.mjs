@@ -49,6 +49,11 @@ export default defineConfig({
       md.use(repositoryLinks).use(drawings).use(indentedCode)
     },
   },
+  // Wide tables get the room of the outline.
+  transformPageData: ({ filePath, frontmatter }) =>
+    /^docs\/(?:compared\/|reference-parity)/.test(filePath)
+      ? { frontmatter: { ...frontmatter, aside: false } }
+      : undefined,
   themeConfig: {
     nav: groups
       .filter(({ nav = true }) => nav)
