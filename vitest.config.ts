@@ -14,7 +14,7 @@ export default defineConfig({
   test: {
     include: ['packages', 'examples', 'bench', 'chaos', 'test'].map((folder) => `${folder}/**/*.test.ts`),
     exclude: ['**/node_modules/**', '**/dist/**'],
-    setupFiles: ['scripts/plain-environment.mjs'],
+    setupFiles: ['scripts/plain-environment.mjs', ...('bun' in process.versions ? ['scripts/not-on-bun.mjs'] : [])],
     pool: 'forks',
     // Tests wait on sockets more than they compute, so two cores are worth two workers.
     maxWorkers: '100%',

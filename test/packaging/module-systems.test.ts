@@ -9,7 +9,7 @@ import { installRuntimes, runtimes } from '../../scripts/runtimes.mjs'
 import { installTools, optionalTool, toolPath } from '../../scripts/tools.mjs'
 import { publishablePackages, root } from '../../scripts/workspace.mjs'
 import { freePort } from '../interop/free-port.ts'
-import { installedVersion, npmInstall, packInto, run } from './npm.ts'
+import { installedVersion, npmInstall, packInto, run, tryRun } from './npm.ts'
 
 // One project with the packed packages, whose program (consumer/stack.ts) is compiled, tested, bundled and run in every way that
 // applications are. The program says what happened in its RPCs, and that has to be the same each time.
@@ -45,6 +45,7 @@ beforeAll(() => {
     '@nestjs/microservices',
     '@opentelemetry/api',
     '@types/node',
+    'jose',
     'prom-client',
     'reflect-metadata',
     'rxjs',
@@ -155,6 +156,35 @@ test('a full stack', async () => {
   prove('jest as it comes, without a flag', () => {
     writeFileSync(join(app, 'jest.test.js'), commonjs(''))
     run(process.execPath, [toolPath('jest/bin/jest.js'), '--rootDir', app, 'jest.test.js'], app)
+  })
+
+  // `jose` is ES modules only, which jest loads by require() after a transform alone; core and the main entry points need none.
+  const jwtInJest = (options: readonly string[]): { status: number | null; output: string } => {
+    const test = `test('jwt', () => expect(typeof require('@grpc-stack/interceptor-auth/jwt').jwt).toBe('function'))\n`
+    writeFileSync(join(app, 'jwt.test.js'), test)
+    return tryRun(process.execPath, [toolPath('jest/bin/jest.js'), '--rootDir', app, ...options, 'jwt.test.js'], app)
+  }
+
+  prove('jest as it comes: says of interceptor-auth/jwt what to configure', () => {
+    writeFileSync(
+      join(app, 'auth.test.js'),
+      `test('auth', () => expect(typeof require('@grpc-stack/interceptor-auth').serverAuth).toBe('function'))\n`,
+    )
+    run(process.execPath, [toolPath('jest/bin/jest.js'), '--rootDir', app, 'auth.test.js'], app)
+    const { status, output } = jwtInJest([])
+    expect(status).toBe(1)
+    expect(output).toMatch(/jose[\s\S]*transformIgnorePatterns/)
+  })
+
+  prove('jest, with jose transformed: interceptor-auth/jwt', () => {
+    const transform = `const { transformSync } = require(${JSON.stringify(toolPath('esbuild'))})
+module.exports = { process: (source) => transformSync(source, { format: 'cjs' }) }
+`
+    writeFileSync(join(app, 'to-commonjs.cjs'), transform)
+    const transformed = { '\\.js$': './to-commonjs.cjs' }
+    writeJson('jest.json', { transform: transformed, transformIgnorePatterns: ['/node_modules/(?!jose/)'] })
+    const { status, output } = jwtInJest(['--config', 'jest.json'])
+    expect(status, output).toBe(0)
   })
 
   prove('vitest', () => {

@@ -41,6 +41,7 @@ const run: readonly string[] = [
 const others = [
   'npm test -- packages/interceptor-retry', // as npm test, with arguments
   'npx nx affected -t build typecheck test', // depends on what the checkout has changed
+  'npm run test:bun', // minutes, and for the continuous integration
   'npm install',
   'npm run new-interceptor <name>', // run in a copy by test/packaging/new-interceptor.test.ts
   'npm run new-interceptor request-size',

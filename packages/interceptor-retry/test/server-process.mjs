@@ -1,6 +1,6 @@
 // A server in a process of its own, so that it can be killed, stopped and started again. Speaks the test service of
 // grpc-testing. What to do is in the request metadata: `play` names one of the behaviours below.
-import { subscribe } from 'node:diagnostics_channel'
+import http2 from 'node:http2'
 import { Metadata, Server, ServerCredentials, status } from '@grpc/grpc-js'
 
 const serialize = (message) => Buffer.from(JSON.stringify(message))
@@ -16,7 +16,9 @@ const method = (name, requestStream, responseStream) => ({
 })
 
 const sockets = new Set()
-subscribe('net.server.socket', ({ socket }) => sockets.add(socket))
+const { createServer } = http2
+// grpc-js does not show its connections. Bun has no diagnostics channel of them either.
+http2.createServer = (...args) => createServer(...args).on('connection', (socket) => sockets.add(socket))
 
 const tell = (event) => process.send(event)
 const begun = (call) => {
