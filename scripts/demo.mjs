@@ -1,21 +1,85 @@
-// npm run demo -- <arguments>: sets the checkout up and starts the demo.
+// npm run demo -- <arguments>: sets the checkout up and starts the demo, with a Redis for its limits where one is asked for.
 import { spawn } from 'node:child_process'
+import { redisMissing, sentinelMissing, startCluster, startSentinel } from './redis-nodes.mjs'
 import { setup } from './setup.mjs'
 import { root } from './workspace.mjs'
 
-if (!setup()) process.exit(1)
+/** What can be started beside the demo: why not here, what it tells the demo, and how it ends. */
+const engines = {
+  '--redis-cluster': {
+    missing: redisMissing,
+    async start() {
+      const cluster = await startCluster()
+      const masters = await cluster.masters()
+      show(masters, 'master')
+      show(
+        cluster.nodes.filter((node) => !masters.includes(node)),
+        'replica',
+      )
+      return { environment: { REDIS_CLUSTER: addresses(cluster.nodes) }, stop: () => cluster.stop() }
+    },
+  },
+  '--redis-sentinel': {
+    missing: sentinelMissing,
+    async start() {
+      const redis = await startSentinel()
+      const { name, nodes, sentinels } = redis
+      show(nodes.slice(0, 1), 'master')
+      show(nodes.slice(1), 'replica')
+      show(sentinels, 'Sentinel')
+      return { environment: { REDIS_SENTINELS: `${name}@${addresses(sentinels)}` }, stop: () => redis.stop() }
+    },
+  },
+}
 
-const demo = spawn(process.execPath, ['examples/shop/dist/main.js', ...process.argv.slice(2)], {
-  cwd: root,
-  stdio: 'inherit',
-})
-// A terminal sends Ctrl-C to the whole group; what a supervisor sends to this process alone is passed on. Either way the
-// demo decides when to end.
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-  process.on(signal, () => {
-    if (signal !== 'SIGINT' || !process.stdin.isTTY) demo.kill(signal)
+const addresses = (nodes) => nodes.map(({ host, port }) => `${host}:${port}`).join(',')
+
+/** On standard error: with --json the other is for machines. */
+function show(nodes, role) {
+  for (const { host, port, pid } of nodes) {
+    console.error(`${role.padEnd(8)} ${host}:${port}   to see what happens without it: kill -9 ${pid}`)
+  }
+}
+
+let demo
+let interrupted = false
+
+/** Resolves to the exit code. */
+async function main(given) {
+  const wanted = given.filter((argument) => argument in engines)
+  const engine = engines[wanted[0]]
+  const problem = wanted.length > 1 ? `${wanted.join(' and ')} exclude each other` : engine?.missing
+  if (problem !== undefined) {
+    console.error(`demo: ${problem}`)
+    return 2
+  }
+  if (!setup()) return 1
+  // A terminal sends Ctrl-C to the whole group; what a supervisor sends to this process alone is passed on. Either way the
+  // demo decides when to end.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
+    process.on(signal, () => {
+      interrupted = true
+      if (signal !== 'SIGINT' || !process.stdin.isTTY) demo?.kill(signal)
+    })
+  }
+  const started = await engine?.start()
+  try {
+    const args = given.filter((argument) => !wanted.includes(argument))
+    return interrupted ? 1 : await play(args, started?.environment)
+  } finally {
+    await started?.stop()
+  }
+}
+
+function play(args, environment) {
+  demo = spawn(process.execPath, ['examples/shop/dist/main.js', ...args], {
+    cwd: root,
+    stdio: 'inherit',
+    env: { ...process.env, ...environment },
+  })
+  return new Promise((resolve) => {
+    demo.on('exit', (code, signal) => resolve(signal ? 1 : code))
   })
 }
-demo.on('exit', (code, signal) => {
-  process.exitCode = signal ? 1 : code
-})
+
+process.exitCode = await main(process.argv.slice(2))

@@ -20,12 +20,40 @@ function missing(program) {
 
 const HOST = '127.0.0.1'
 
-/** @type {Set<import('node:child_process').ChildProcess>} */
-const running = new Set()
-// Also when what started them does not come to its end. SIGKILL ends a paused one, too.
-process.once('exit', () => {
-  for (const child of running) child.kill('SIGKILL')
+// Once this process is gone, however that happens: ends what it has started, and removes the folder. SIGKILL ends what is paused, too.
+const WATCH = `
+trap '' INT TERM HUP
+running=' '
+while read sign pid; do
+  case $sign in
+    +) running="$running$pid " ;;
+    -) running="\${running%% $pid *} \${running#* $pid }" ;;
+  esac
+done
+[ -z "\${running# }" ] || kill -KILL $running
+rm -rf "$0"
+`
+
+/** The folder of this process, and where its watch is told what runs. */
+const watched = once(() => {
+  const folder = mkdtempSync(join(tmpdir(), 'grpc-stack-redis-'))
+  const watch = spawn('sh', ['-c', WATCH, folder], { stdio: ['pipe', 'ignore', 'inherit'], detached: true })
+  watch.unref()
+  return { folder, tell: (/** @type {'+' | '-'} */ sign, pid) => watch.stdin.write(`${sign} ${pid}\n`) }
 })
+
+/**
+ * @template T
+ * @param {() => T} make
+ * @returns {() => T}
+ */
+function once(make) {
+  let made
+  return () => {
+    made ??= make()
+    return made
+  }
+}
 
 /** One process of Redis. */
 export class RedisNode {
@@ -42,7 +70,7 @@ export class RedisNode {
   constructor(program, settings) {
     this.#program = program
     this.#settings = settings
-    this.#dir = mkdtempSync(join(tmpdir(), 'grpc-stack-redis-'))
+    this.#dir = mkdtempSync(join(watched().folder, 'node-'))
     this.host = HOST
     this.port = 0
     /** Its id in a cluster. */
@@ -51,6 +79,10 @@ export class RedisNode {
 
   get url() {
     return `redis://${HOST}:${this.port}`
+  }
+
+  get pid() {
+    return this.#child?.pid
   }
 
   get running() {
@@ -83,9 +115,9 @@ export class RedisNode {
       detached: true,
     })
     this.#child = child
-    running.add(child)
+    if (child.pid !== undefined) watched().tell('+', child.pid)
     child.once('exit', () => {
-      running.delete(child)
+      watched().tell('-', child.pid)
       if (this.#child === child) this.#child = undefined
     })
     let log = ''

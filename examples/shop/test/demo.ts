@@ -3,6 +3,10 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
 const main = fileURLToPath(new URL('../dist/main.js', import.meta.url))
+/** What `npm run demo` runs: it starts Redis beside the demo, where that is asked for. */
+export const npmRunDemo = fileURLToPath(new URL('../../../scripts/demo.mjs', import.meta.url))
+
+const NOTHING_ELSEWHERE = { REDIS_URL: '', REDIS_CLUSTER: '', REDIS_SENTINELS: '', OTEL_EXPORTER_OTLP_ENDPOINT: '' }
 
 /** The demo as its users run it, in a process group of its own. */
 export class Demo {
@@ -10,10 +14,10 @@ export class Demo {
   #output = ''
   #errors = ''
 
-  constructor(args: readonly string[], env: NodeJS.ProcessEnv = {}) {
-    this.#child = spawn(process.execPath, [main, ...args], {
+  constructor(args: readonly string[], env: NodeJS.ProcessEnv = {}, program = main) {
+    this.#child = spawn(process.execPath, [program, ...args], {
       // What the test's own environment says must not decide where the demo counts and exports.
-      env: { ...process.env, REDIS_URL: '', OTEL_EXPORTER_OTLP_ENDPOINT: '', ...env },
+      env: { ...process.env, ...NOTHING_ELSEWHERE, ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: true,
     })

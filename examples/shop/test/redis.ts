@@ -5,7 +5,9 @@ import { createConnection, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 
-export const redisIsInstalled = (): boolean => spawnSync('redis-server', ['--version']).error === undefined
+/** @param program `redis-server` or `redis-sentinel`, which Debian has in packages of these names */
+export const redisIsInstalled = (program = 'redis-server'): boolean =>
+  spawnSync(program, ['--version']).error === undefined
 
 /** A Redis of the test's own, with nothing in it. */
 export class RedisServer {

@@ -2,12 +2,14 @@ import { parseArgs } from 'node:util'
 
 export const usage = `npm run demo -- [options]
 
-  --once         tell the story and end, with exit code 0 if each step did what it says
-  --json         tell it as a JSON object per step
-  --port <n>     of the page; default 4600, or any other if it is taken
-  --no-story     open the page and wait until the story is asked for there
-  --pace <ms>    to watch each step of the story on the page; default 3000
-  --help         this`
+  --once            tell the story and end, with exit code 0 if each step did what it says
+  --json            tell it as a JSON object per step
+  --port <n>        of the page; default 4600, or any other if it is taken
+  --no-story        open the page and wait until the story is asked for there
+  --pace <ms>       to watch each step of the story on the page; default 3000
+  --redis-cluster   count limits in a Redis Cluster of six nodes, started by npm run demo
+  --redis-sentinel  count limits in a Redis that three Sentinels watch, started by npm run demo
+  --help            this`
 
 export interface Arguments {
   readonly once: boolean

@@ -1,7 +1,7 @@
 import { Redis } from 'ioredis'
 import { describe, expect, it } from 'vitest'
 import { Collector } from '../../test/collector.ts'
-import { Demo } from '../../test/demo.ts'
+import { Demo, npmRunDemo } from '../../test/demo.ts'
 import { RedisServer, redisIsInstalled } from '../../test/redis.ts'
 
 describe('what the environment brings', () => {
@@ -40,4 +40,44 @@ describe('what the environment brings', () => {
       redis.disconnect()
     }
   })
+
+  it.for([
+    ['--redis-cluster', 'redis cluster', 'redis-server'],
+    ['--redis-sentinel', 'redis sentinel', 'redis-sentinel'],
+  ] as const)(
+    'counts in the Redis of %s, and ends it by Ctrl-C',
+    { timeout: 90_000 },
+    async ([option, store, program], ctx) => {
+      if (!redisIsInstalled(program)) ctx.skip(`no ${program} on the PATH; on Debian: apt-get install ${program}`)
+      await using demo = new Demo([option, '--no-story', '--port', '0'], {}, npmRunDemo)
+      const [url] = await demo.says(/http:\S+/)
+      const pids = [...demo.errors.matchAll(/kill -9 (\d+)/g)].map(([, pid]) => Number(pid))
+      expect(pids).toHaveLength(6)
+      await hears(new URL('/events', url), `"store":"${store}"`)
+      demo.interrupt()
+      expect(await demo.ended()).toBe(0)
+      expect(await demo.gone()).toBe(true)
+      expect(pids.filter(runs)).toEqual([])
+    },
+  )
 })
+
+/** Reads what the page is told until a text is in it. */
+async function hears(events: URL, text: string): Promise<void> {
+  const ended = new AbortController()
+  const { body } = await fetch(events, { signal: ended.signal })
+  let heard = ''
+  for await (const chunk of body!.pipeThrough(new TextDecoderStream())) {
+    heard += chunk
+    if (heard.includes(text)) break
+  }
+  ended.abort()
+}
+
+function runs(pid: number): boolean {
+  try {
+    return process.kill(pid, 0)
+  } catch {
+    return false
+  }
+}
