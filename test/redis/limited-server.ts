@@ -18,6 +18,7 @@ export class LimitedServer implements AsyncDisposable {
   readonly #server: TestServer
   readonly #client: TestClient
   readonly #connection: Connection
+  readonly #loads: Load[] = []
 
   private constructor(limit: RateLimitInterceptor, server: TestServer, connection: Connection) {
     this.limit = limit
@@ -46,7 +47,15 @@ export class LimitedServer implements AsyncDisposable {
     return codes.filter((code) => code === Code.OK).length
   }
 
+  /** Calls in turn for each of several callers, some at a time, until it is told to stop or the server ends. */
+  load(callers: readonly string[]): Load {
+    const load = new Load(this, callers)
+    this.#loads.push(load)
+    return load
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all(this.#loads.map((load) => load.stop()))
     await this.#server.stop()
     await this.#connection.close()
   }
@@ -58,17 +67,17 @@ interface Answer {
   readonly atMs: number
 }
 
-/** Calls in turn for each of several callers, some at a time, until told to stop. */
-export class Load {
+/** What became of the calls of `LimitedServer.load`. */
+class Load {
   readonly answers: Answer[] = []
   readonly #callers: readonly string[]
   readonly #workers: readonly Promise<void>[]
   #running = true
   #turn = 0
 
-  constructor(server: LimitedServer, callers: readonly string[], workers = 4) {
+  constructor(server: LimitedServer, callers: readonly string[]) {
     this.#callers = callers
-    this.#workers = Array.from({ length: workers }, () => this.#work(server))
+    this.#workers = Array.from({ length: 4 }, () => this.#work(server))
   }
 
   async #work(server: LimitedServer): Promise<void> {
@@ -85,11 +94,12 @@ export class Load {
   async admitted(callers: readonly string[]): Promise<number> {
     const from = this.answers.length
     const fits = ({ caller, code }: Answer): boolean => code === Code.OK && callers.includes(caller)
-    for (;;) {
+    while (this.#running) {
       const found = this.answers.slice(from).find(fits)
       if (found !== undefined) return found.atMs
       await sleep(5)
     }
+    throw new Error(`the server ended before it admitted one of ${callers.join(', ')}`)
   }
 
   async stop(): Promise<readonly Answer[]> {
