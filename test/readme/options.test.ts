@@ -121,9 +121,9 @@ function startForNow(options: Options): ReturnType<typeof startTracing> {
 /** The SDK's own defaults, which it shows in private members alone. */
 function batchOfSdk(): unknown {
   const sdk = started.at(-1)?.provider as unknown as {
-    _activeSpanProcessor: { _spanProcessors: [Record<string, number>] }
+    _activeSpanProcessor: { _spanProcessors: [counting: unknown, batching: Record<string, number>] }
   }
-  const [processor] = sdk._activeSpanProcessor._spanProcessors
+  const [, processor] = sdk._activeSpanProcessor._spanProcessors
   return {
     maxQueueSize: processor._maxQueueSize,
     maxExportBatchSize: processor._maxExportBatchSize,

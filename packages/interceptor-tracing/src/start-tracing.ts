@@ -79,7 +79,7 @@ export interface StartTracingOptions {
 /** What runs after `startTracing`. */
 export interface StartedTracing {
   readonly provider: NodeTracerProvider
-  /** Spans that could not be exported. The first time, a warning says why. */
+  /** Spans that could not be exported, or had no room in the queue meanwhile. The first time, a warning says why. */
   readonly lostSpans: number
   /** Sends what there is. Never rejects. */
   flush(): Promise<void>
@@ -104,10 +104,11 @@ export function startTracing(given: StartTracingOptions = {}): StartedTracing {
       'startTracing: this process has an OpenTelemetry SDK already; tracing() uses it without further set-up',
     )
   }
-  const exporter = new WatchedExporter(options.exporter ?? otlpExporter(options.endpoint), warnOnce())
   const { batch, shutdownTimeoutMs } = options
+  const maxQueueSize = batch?.maxQueueSize ?? queueSizeOfEnvironment() ?? 2048
+  const exporter = new WatchedExporter(options.exporter ?? otlpExporter(options.endpoint), maxQueueSize, warnOnce())
   const processor = new BatchSpanProcessor(exporter, {
-    ...(batch?.maxQueueSize !== undefined && { maxQueueSize: batch.maxQueueSize }),
+    maxQueueSize,
     ...(batch?.maxExportBatchSize !== undefined && { maxExportBatchSize: batch.maxExportBatchSize }),
     ...(batch?.scheduledDelayMs !== undefined && { scheduledDelayMillis: batch.scheduledDelayMs }),
     ...(batch?.exportTimeoutMs !== undefined && { exportTimeoutMillis: batch.exportTimeoutMs }),
@@ -115,7 +116,7 @@ export function startTracing(given: StartTracingOptions = {}): StartedTracing {
   const sampler = options.sampler ?? ratioSampler(options.sampleRatio)
   const provider = new NodeTracerProvider({
     resource: resourceOf(options),
-    spanProcessors: [processor],
+    spanProcessors: [exporter.inFront, processor],
     ...(sampler && { sampler }),
   })
   provider.register(options.propagator ? { propagator: options.propagator } : {})
@@ -147,6 +148,12 @@ function resourceOf({ serviceName, serviceVersion, resource }: OptionsOf<typeof 
   return defaultResource()
     .merge(detectResources({ detectors: [envDetector] }))
     .merge(resourceFromAttributes(given))
+}
+
+/** As the SDK reads it, which does not tell what it has read. */
+function queueSizeOfEnvironment(): number | undefined {
+  const size = Number(process.env.OTEL_BSP_MAX_QUEUE_SIZE)
+  return size > 0 ? size : undefined
 }
 
 function ratioSampler(ratio: number | undefined): Sampler | undefined {
