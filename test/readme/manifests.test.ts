@@ -121,4 +121,12 @@ describe('the README of the repository', () => {
     const rows = ['ours-passthrough-8', 'nice-grpc-passthrough-8', 'connect-node-passthrough-8']
     expect(cells).toEqual(rows.map(measured))
   })
+
+  it('has the measurement of what it costs beside code written by hand', () => {
+    const cost = readFileSync(join(root, 'docs/performance.md'), 'utf8')
+    const [, ratio] = /full stack over full by hand.*\n.*\n\| unary \| ([\d.]+) ± /.exec(cost) ?? []
+    const [, shown] = /all concerns.*?\) \| ([\d.]+) × \|/.exec(rootReadme) ?? []
+    expect(shown).toBeDefined()
+    expect(shown).toBe(ratio)
+  })
 })
