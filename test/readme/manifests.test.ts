@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
@@ -81,7 +81,9 @@ describe('a comparison', () => {
   it.each(comparisons)(
     'of $name names the version of $dependency that is installed here',
     ({ name, says, dependency }) => {
-      const [, version = 'none'] = says.exec(readmeOf(name)) ?? []
+      const compares = join(root, `docs/compared/${name}.md`)
+      const page = readmeOf(name) + (existsSync(compares) ? readFileSync(compares, 'utf8') : '')
+      const [, version = 'none'] = says.exec(page) ?? []
       const lock = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
         packages: Record<string, { version?: string }>
       }
