@@ -39,6 +39,19 @@ export async function sentinelClient(name: ClientName, { sentinels, name: master
   return connection(await createSentinel({ name: master, sentinelRootNodes: addresses }).connect())
 }
 
+/** Connects through TLS, believing only certificates that a known authority signed. */
+export async function tlsClient(name: ClientName, port: number): Promise<Connection> {
+  if (name.startsWith('ioredis')) {
+    const { Redis } = await ioredis(name)
+    return connection(new Redis({ port, tls: {} }))
+  }
+  const { createClient } = await nodeRedis(name)
+  const client = createClient({ url: `rediss://127.0.0.1:${port}` })
+  // It goes on trying.
+  void client.connect().catch(() => undefined)
+  return connection(client)
+}
+
 interface Closable {
   on(event: 'error', listener: () => void): unknown
   disconnect?(): unknown
@@ -48,5 +61,5 @@ interface Closable {
 function connection(client: RedisClient & Closable): Connection {
   // These tests break connections on purpose. The limiter tells what came of it.
   client.on('error', () => undefined)
-  return { client, close: () => client.destroy?.() ?? client.disconnect?.() }
+  return { client, close: () => (client.destroy === undefined ? client.disconnect?.() : client.destroy()) }
 }

@@ -52,9 +52,10 @@ export function scriptRunner(client: RedisClient, script: string, sha: string): 
   }
 }
 
-/** ioredis reports nothing while a server that it is connected to loads its data. */
+/** What a client waits for. ioredis reports nothing while a server that it is connected to loads its data. */
 function unready(client: RedisClient): string | undefined {
-  const { status } = client as { status?: unknown }
+  const { status, isReady } = client as { status?: unknown; isReady?: unknown }
+  if (isReady === false) return 'the client is not connected'
   if (typeof status !== 'string' || status === 'ready') return undefined
   return status === 'connect'
     ? 'the client is connected, and Redis is not ready: LOADING?'
