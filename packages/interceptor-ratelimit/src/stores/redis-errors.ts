@@ -17,12 +17,14 @@ export function clientErrors(client: object): ClientErrors {
   const before = known.get(client)
   if (before !== undefined) return before
   let last: string | undefined
+  let lastRefused = false
   const byNode = new LruMap<string, string>(MAX_NODES)
   const said = new Set<string>()
   const emitter = client as Emitter
   // Also where the application listens for no errors: node-redis ends the process over an 'error' event without a listener.
   emitter.on?.('error', (error) => {
     last = messageOf(error)
+    lastRefused = isOfConnecting(error)
     // ioredis prints errors and node-redis throws them only while there is no listener, so this one has to speak for them.
     if (last === undefined || emitter.listenerCount?.('error') !== 1 || said.has(last) || said.size >= MAX_SAID) return
     said.add(last)
@@ -30,6 +32,10 @@ export function clientErrors(client: object): ClientErrors {
       `redisStore: the Redis client reports "${last}". This is said once, since the application listens for no 'error' of the client`,
       { type: 'GrpcStackWarning', code: 'GRPC_STACK_REDIS_ERROR' },
     )
+  })
+  // Else a server that was started again, and loads its data, would still be one that cannot be reached.
+  emitter.on?.('connect', () => {
+    if (lastRefused) last = undefined
   })
   const ofNode = (error: unknown, node: unknown): void => {
     const message = messageOf(error)
@@ -58,6 +64,11 @@ function addressOf(node: unknown): string {
   if (typeof node === 'string') return node
   const { host, port } = (node ?? {}) as { host?: unknown; port?: unknown }
   return `${host}:${port}`
+}
+
+function isOfConnecting(error: unknown): boolean {
+  const { syscall, code } = (error ?? {}) as { syscall?: unknown; code?: unknown }
+  return syscall === 'connect' || code === 'ECONNREFUSED'
 }
 
 /** The message alone: the errors of ioredis carry the command that failed, and for AUTH that is the password. */
