@@ -63,6 +63,7 @@ describe('decide', () => {
     ['pushback to stop on the last attempt', { pushback: 'stop', attempts: 3 }, 'pushback'],
     ['pushback on a status that is not retryable', { code: Code.INTERNAL, pushback: 30 }, 'status'],
     ['pushback to stop on a status that is not retryable', { code: Code.INTERNAL, pushback: 'stop' }, 'status'],
+    ['pushback as long as allowed', { pushback: 30 }, 'after 30, pushed back', { maxPushbackMs: 30 }],
     ['pushback longer than allowed', { pushback: 30 }, 'pushback', { maxPushbackMs: 29 }],
 
     ['exhaustion', EXHAUSTED, 'status'],

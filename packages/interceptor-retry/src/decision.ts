@@ -86,7 +86,7 @@ export function decide(policy: Policy, failure: Failure, random: () => number, s
   if (asked > policy.maxPushbackMs) return giveUp('pushback')
   const { ownBackoffMs, leftMs } = failure
   if (pushback === undefined && ownBackoffMs !== undefined) {
-    if (retryInfoMs >= leftMs || leftMs <= 0) return giveUp('deadline')
+    if (retryInfoMs >= leftMs) return giveUp('deadline')
     if (!spend()) return giveUp('budget')
     const delayMs = Math.max(ownBackoffMs(), retryInfoMs)
     return delayMs < leftMs ? { retry: true, delayMs, pushedBack: false } : giveUp('deadline')

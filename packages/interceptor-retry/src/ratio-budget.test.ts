@@ -38,6 +38,16 @@ describe('RatioBudget', () => {
     expect(budget.retriesLeft).toBe(0)
   })
 
+  it('forgets just what is older, however long nothing happened', () => {
+    const clock = new FakeClock()
+    const budget = new RatioBudget(1, 0, 10_000, clock)
+    budget.started()
+    clock.jump(8000)
+    budget.started()
+    clock.jump(3000)
+    expect(budget.retriesLeft).toBe(1)
+  })
+
   it('forgets everything after a long silence', () => {
     const clock = new FakeClock()
     const budget = new RatioBudget(0.5, 1, 10_000, clock)
@@ -54,8 +64,9 @@ describe('RatioBudget', () => {
     clock.jump(-50_000)
     expect(budget.retriesLeft).toBe(1)
     budget.started()
-    expect(spendAll(budget)).toBe(2)
     clock.jump(50_000)
+    expect(budget.retriesLeft).toBe(2)
+    clock.jump(10_000)
     expect(budget.retriesLeft).toBe(0)
   })
 

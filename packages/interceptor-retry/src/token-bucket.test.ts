@@ -58,6 +58,7 @@ describe('TokenBucket', () => {
     for (let i = 0; i < 1000; i++) bucket.failed()
     for (let i = 0; i < 5000; i++) bucket.succeeded()
     expect(bucket.tokens).toBe(500)
+    expect(new TokenBucket(500, 0.1).maxTokens).toBe(500)
     expect(bucket.spend()).toBe(false)
   })
 })

@@ -11,12 +11,28 @@ describe('quotaOf', () => {
     [0.5, 1000, 1, 1, 2_000_000, 2_000_000],
     [1, 86_400_000, 1, 1, 86_400_000_000, 86_400_000_000],
     [1_000_000, 1000, 5, 1, 1, 5],
+    [1_000_000, 1000, 1, 1, 1, 1],
     [3, 1000, 1.5, 3, 1_000_000, 1_500_000],
+    [0.25, 1000, 2, 1, 4_000_000, 8_000_000],
+    [2.5, 1000, 2, 1, 400_000, 800_000],
+    [0.000001, 1000, 1, 1, 1e12, 1e12],
+    [1, 31_557_600_001, 1, 1, 31_557_600_001_000, 31_557_600_001_000],
   ])('%d per %d ms, burst %d, is exact', (rate, perMs, burst, leakPerUs, unitsPerCall, capacity) => {
     expect(quotaOf(rate, perMs, burst)).toEqual({ leakPerUs, unitsPerCall, capacity })
   })
 
+  it.each([
+    // A rate is cut after six decimals, and the leak halved, rounded down, until the burst can be counted.
+    [1 / 3, 1000, 1, 333_333, 1e12, 1e12],
+    [0.123456789, 1000, 1, 1929, 15_625_000_000, 15_625_000_000],
+    [20_001, 86_399_999, 52_000, 20_001, 86_399_999_000, 4_492_799_948_000_000],
+    [20_001, 86_399_999, 53_000, 10_000, 43_199_999_500, 2_289_599_973_500_000],
+  ])('%d per %d ms, burst %d, is a hair stricter', (rate, perMs, burst, leakPerUs, unitsPerCall, capacity) => {
+    expect(quotaOf(rate, perMs, burst)).toEqual({ leakPerUs, unitsPerCall, capacity })
+  })
+
   it('is undefined for what cannot be counted exactly', () => {
+    expect(quotaOf(19_997, 86_399_999, 53_000)).toBeUndefined()
     expect(quotaOf(1, 86_400_000, 1e9)).toBeUndefined()
     expect(quotaOf(1e-12, 1000, 1)).toBeUndefined()
   })
@@ -54,6 +70,11 @@ describe('a debt', () => {
     expect(debtAt(quota, debt, 0, Number.MAX_SAFE_INTEGER)).toBe(0)
   })
 
+  it('takes a cost that is not whole, rounded up to whole units', () => {
+    expect(unitsOf(quota, 0.5)).toBe(quota.unitsPerCall / 2)
+    expect(unitsOf({ leakPerUs: 1, unitsPerCall: 3, capacity: 9 }, 0.5)).toBe(2)
+  })
+
   it('stays as it is when the clock goes backwards', () => {
     expect(debtAt(quota, 7, 1_000_000, 0)).toBe(7)
   })
@@ -61,6 +82,7 @@ describe('a debt', () => {
   it('says never for more than the burst', () => {
     expect(waitMs(quota, 0, unitsOf(quota, 6))).toBe(Number.POSITIVE_INFINITY)
     expect(waitMs(quota, 0, unitsOf(quota, 5))).toBe(0)
+    expect(waitMs(quota, quota.capacity, quota.capacity + 1)).toBe(Number.POSITIVE_INFINITY)
   })
 
   it('tells the shortest wait in whole milliseconds after which the cost fits', () => {

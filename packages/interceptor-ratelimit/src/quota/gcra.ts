@@ -73,14 +73,13 @@ export function remaining(quota: Quota, debt: number): number {
 }
 
 function leakMs(quota: Quota, units: number): number {
-  let us = Math.ceil(units / quota.leakPerUs)
-  if (us * quota.leakPerUs < units) us++ // the division may round down
-  return Math.ceil(us / 1000)
+  // The quotient is not rounded down to a whole number: under 2^53 the nearest fraction above one is farther away than that.
+  return Math.ceil(Math.ceil(units / quota.leakPerUs) / 1000)
 }
 
 /** The power of ten that makes a rate such as 0.5 whole; one that has no such power is cut after six decimals. */
 function wholeScale(rate: number): number {
-  for (let scale = 1; scale <= 1e6; scale *= 10) {
+  for (let scale = 1; scale < 1e6; scale *= 10) {
     if (Math.abs(rate * scale - Math.round(rate * scale)) < 1e-9) return scale
   }
   return 1e6
