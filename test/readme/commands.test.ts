@@ -30,6 +30,7 @@ const notRun = [
   'npx changeset',
   'npm run release:dry',
   'npm publish',
+  'npm run mutation -- retry', // minutes
 ]
 
 const run: readonly string[] = [
