@@ -11,7 +11,7 @@ const root = fileURLToPath(new URL('../..', import.meta.url))
 
 /** What the reader has and the page does not show. Two services as a generator would write them. */
 const generated = (service: string, method: string, request: string, reply: string): string => `
-import { type CallOptions, Client, type ClientUnaryCall, type Metadata, type MethodDefinition, type ServiceError } from '@grpc/grpc-js'
+import { type CallOptions, Client, type ClientUnaryCall, Metadata, type MethodDefinition, type ServiceError } from '@grpc/grpc-js'
 interface Request ${request}
 interface Reply ${reply}
 type Callback = (error: ServiceError | null, reply?: Reply) => void
@@ -27,10 +27,12 @@ const definition = { path, requestStream: false, responseStream: false, original
 const list = { ...definition, path: '/${service}/List', originalName: 'list' } as const
 export const ${service.split('.').at(-1)}Service = { ${method}: definition, list } satisfies Record<string, MethodDefinition<Request, Reply>>
 export class ${service.split('.').at(-1)}Client extends Client {
-  ${method}(request: Request, ...rest: [Callback] | [Metadata | Partial<CallOptions>, Callback]): ClientUnaryCall {
+  ${method}(request: Request, ...rest: [Callback] | [Metadata, Callback] | [Metadata, Partial<CallOptions>, Callback]): ClientUnaryCall {
+    // What ts-proto declares.
     const callback = rest.at(-1) as Callback
-    const options = rest.length === 2 ? (rest[0] as CallOptions) : {}
-    return this.makeUnaryRequest(path, json.requestSerialize, json.responseDeserialize, request, options, callback)
+    const metadata = rest.length > 1 ? (rest[0] as Metadata) : new Metadata()
+    const options = rest.length === 3 ? (rest[1] as CallOptions) : {}
+    return this.makeUnaryRequest(path, json.requestSerialize, json.responseDeserialize, request, metadata, options, callback)
   }
 }
 `
@@ -109,8 +111,7 @@ const pages: Record<string, readonly Block[]> = {
   'grpc-testing': [{}],
   'interceptor-auth': [
     {
-      before: `import { credentials } from '@grpc/grpc-js'
-        const clientId = 'me'
+      before: `const clientId = 'me'
         const clientSecret = 'secret'
         const seller_ = { path: '/shop.v1.Catalog/Get', requestStream: false, responseStream: false } as const
         const json_ = { serialize: (value: unknown) => Buffer.from(JSON.stringify(value)), parse: (bytes: Buffer) => JSON.parse(String(bytes)) }

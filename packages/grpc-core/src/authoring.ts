@@ -52,6 +52,7 @@ export {
 export { perMethod } from './authoring/per-method.ts'
 export { runShared } from './authoring/shared-work.ts'
 export { sleep } from './authoring/sleep.ts'
+export { factory } from './compose/factory.ts'
 export { type NamedSettings, named } from './compose/named.ts'
 export { checkMatchers, type Matchers, withMatchers } from './compose/namings.ts'
 export type { CallRecord, MessageBytes } from './contract/call-record.ts'

@@ -1,7 +1,7 @@
 import { status as Code, Metadata } from '@grpc/grpc-js'
 import { addDetails, retryInfo } from '@grpc-stack/error-details'
 import type { ClientCall, Interceptor, MethodInfo, Next, Status } from '@grpc-stack/grpc-core'
-import { isThenable, kindOf, Listeners, named, quoted } from '@grpc-stack/grpc-core/authoring'
+import { factory, isThenable, kindOf, Listeners, named, quoted } from '@grpc-stack/grpc-core/authoring'
 import { type CircuitBreakerOptions, readBreakerOptions, type Settings } from './breaker-options.ts'
 import {
   Circuit,
@@ -121,6 +121,7 @@ export function circuitBreaker(options: CircuitBreakerOptions = {}): CircuitBrea
     },
   })
 }
+factory('circuitBreaker', circuitBreaker)
 
 /** The application's `isFailure`, and what it did wrong for this call, if it did. */
 interface OwnJudge {

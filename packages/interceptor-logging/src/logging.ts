@@ -1,5 +1,5 @@
 import type { Interceptor } from '@grpc-stack/grpc-core'
-import { contain, observe, perMethod, withMatchers } from '@grpc-stack/grpc-core/authoring'
+import { contain, factory, observe, perMethod, withMatchers } from '@grpc-stack/grpc-core/authoring'
 import { CallLog } from './call-log.ts'
 import { planOf } from './method-plan.ts'
 import { type FailurePlace, type LoggingOptions, readLoggingOptions } from './options.ts'
@@ -46,3 +46,4 @@ export function logging(options: LoggingOptions = {}): LoggingInterceptor {
   withMatchers(interceptor, { 'payload.methods': settings.payload?.methods })
   return Object.defineProperty(interceptor, 'failures', { get: () => contained.failures }) as LoggingInterceptor
 }
+factory('logging', logging)

@@ -1,6 +1,7 @@
 import type { Call, Interceptor, ServerCall } from '@grpc-stack/grpc-core'
 import {
   contain,
+  factory,
   flag,
   func,
   isThenable,
@@ -111,3 +112,4 @@ export function requestId(options: RequestIdOptions = {}): RequestIdInterceptor 
     get: () => contained.failures,
   }) as RequestIdInterceptor
 }
+factory('requestId', requestId)

@@ -1,6 +1,7 @@
 import type { Call, ClientCall, Interceptor, MethodInfo } from '@grpc-stack/grpc-core'
 import {
   contain,
+  factory,
   func,
   type MonotonicTime,
   monotonicTime,
@@ -106,3 +107,4 @@ export function metrics(options: MetricsOptions): MetricsInterceptor {
   )
   return Object.defineProperty(interceptor, 'failures', { get: () => contained.failures }) as MetricsInterceptor
 }
+factory('metrics', metrics)

@@ -17,6 +17,7 @@ import {
   anything,
   type Containment,
   contain,
+  factory,
   func,
   integer,
   invalidOption,
@@ -102,6 +103,7 @@ export function hedge(options: HedgeOptions): Interceptor<ClientCall> {
   // Errors and names tell of what the user wrote, not of what it is made of.
   return named(WHERE, hedging as Interceptor<ClientCall>, { side: 'client' })
 }
+factory('hedge', hedge)
 
 function readHedgeOptions(options: HedgeOptions): { policyFor: PolicyFor; contract: Hedge } {
   const read = readOptions(WHERE, options, table, { show: quoted })

@@ -1,6 +1,6 @@
 import type { CallOptions } from '@grpc/grpc-js'
 import { CallOption, type ClientCall, type Interceptor, type Next, type Status } from '@grpc-stack/grpc-core'
-import { named, perMethod } from '@grpc-stack/grpc-core/authoring'
+import { factory, named, perMethod } from '@grpc-stack/grpc-core/authoring'
 import { Attempts, limitAttempt } from './attempts.ts'
 import { ChannelBudgets } from './channel-budgets.ts'
 import type { RetryOptions, RetryOverrides } from './retry-options.ts'
@@ -37,6 +37,7 @@ export const retry: RetryFactory = Object.assign(createRetry, {
     return PER_CALL.with(overrides)
   },
 })
+factory('retry', retry)
 
 function createRetry(options: RetryOptions = {}): Interceptor<ClientCall> {
   const settings = readRetryOptions(options)

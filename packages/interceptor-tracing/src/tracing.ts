@@ -1,5 +1,5 @@
 import type { Interceptor } from '@grpc-stack/grpc-core'
-import { type ObserverPlace, observe, withMatchers } from '@grpc-stack/grpc-core/authoring'
+import { factory, type ObserverPlace, observe, withMatchers } from '@grpc-stack/grpc-core/authoring'
 import { containTracing } from './containment.ts'
 import { readTracingOptions, type TracingOptions } from './options.ts'
 import { RpcTracer } from './rpc-tracer.ts'
@@ -52,3 +52,4 @@ export function tracing(options: TracingOptions = {}): Tracing {
   Object.defineProperty(interceptor, 'failures', { get: () => contained.failures, enumerable: true })
   return interceptor as Tracing
 }
+factory('tracing', tracing)

@@ -1,5 +1,5 @@
 import type { Call, ClientCall, Interceptor, Next, ServerCall } from '../contract/call.ts'
-import { ownFunction, setName } from '../contract/interceptor-marks.ts'
+import { factoryName, ownFunction, setName } from '../contract/interceptor-marks.ts'
 import type { MethodInfo } from '../contract/method.ts'
 import { calledByGrpcJs } from '../grpc-js/called-by-grpc-js.ts'
 import { adaptObject, type ClientObject, notAnInterceptor, type ServerObject } from '../objects/interceptor-object.ts'
@@ -153,6 +153,8 @@ export function validateInterceptors(given: readonly unknown[], where: string, s
   return given.map((item, i) => {
     const place = `${where}: interceptor ${i}`
     checkCopy(item, place)
+    const factory = typeof item === 'function' ? factoryName(item) : undefined
+    if (factory !== undefined) throw new TypeError(`${place} is the function ${factory}: call it, ${factory}({ … })`)
     const interceptor = typeof item === 'function' ? ownFunction(item as Interceptor) : adaptObject(item)
     if (interceptor === undefined) throw new TypeError(`${place} ${notAnInterceptor(item, side)}`)
     const maker = stackMaker(interceptor)

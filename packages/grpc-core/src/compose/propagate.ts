@@ -5,6 +5,7 @@ import { isRpcError } from '../contract/rpc-error.ts'
 import type { Status } from '../contract/status.ts'
 import { checkRpcAtHand } from '../runtime/copies.ts'
 import { onAbort } from '../runtime/on-abort.ts'
+import { factory } from './factory.ts'
 import { named } from './named.ts'
 
 /**
@@ -28,6 +29,7 @@ export function propagate(): Interceptor<ClientCall> {
   }
   return named('propagate', interceptor, { side: 'client' })
 }
+factory('propagate', propagate)
 
 async function bounded(signal: AbortSignal, next: () => Promise<Status>, call: ClientCall): Promise<Status> {
   const forget = onAbort(signal, () => {

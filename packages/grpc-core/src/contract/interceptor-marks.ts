@@ -11,6 +11,7 @@ export interface OneSided {
 const NAME: unique symbol = Symbol.for('@grpc-stack/grpc-core.name')
 const SIDE: unique symbol = Symbol.for('@grpc-stack/grpc-core.side')
 const OWN: unique symbol = Symbol.for('@grpc-stack/grpc-core.own')
+const FACTORY: unique symbol = Symbol.for('@grpc-stack/grpc-core.factory')
 
 /** Names a function; Node shows the name in stack traces, too. */
 export function setName(interceptor: object, name: string): void {
@@ -39,6 +40,16 @@ export function markStandIn(standIn: object, own: object): void {
 /** The function behind a stand-in. */
 export function ownFunction<T extends object>(interceptor: T): T {
   return (interceptor as { [OWN]?: T })[OWN] ?? interceptor
+}
+
+/** Says that a function makes interceptors and is none. */
+export function markFactory(make: object, name: string): void {
+  define(make, FACTORY, name)
+}
+
+/** The name of a function that makes interceptors. */
+export function factoryName(interceptor: object): string | undefined {
+  return (interceptor as { [FACTORY]?: string })[FACTORY]
 }
 
 function define(target: object, key: PropertyKey, value: unknown): void {

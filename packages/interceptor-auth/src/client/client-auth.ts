@@ -1,6 +1,6 @@
 import { status as Code } from '@grpc/grpc-js'
 import type { ClientCall, Interceptor, Next, Status } from '@grpc-stack/grpc-core'
-import { LruMap, named } from '@grpc-stack/grpc-core/authoring'
+import { factory, LruMap, named } from '@grpc-stack/grpc-core/authoring'
 import { textAtOnce } from '../at-once.ts'
 import { type ClientAuthOptions, type ClientAuthSettings, checkClientAuth } from './client-auth-options.ts'
 import { refusePlaintext, sendIfEncrypted } from './encrypted-only.ts'
@@ -54,6 +54,7 @@ export function clientAuth(options: ClientAuthOptions): Interceptor<ClientCall> 
   }
   return named('clientAuth', interceptor, { side: 'client', instead: 'serverAuth()' })
 }
+factory('clientAuth', clientAuth)
 
 type Send = (call: ClientCall, next: Next, credential: string) => Promise<Status>
 

@@ -12,6 +12,7 @@ import {
 } from '@grpc-stack/grpc-core'
 import {
   accepts,
+  factory,
   integer,
   Listeners,
   LruMap,
@@ -110,6 +111,7 @@ export function extAuthz(options: ExtAuthzOptions): ExtAuthzInterceptor {
     counters: () => ({ ...authorizer.counters }),
   })
 }
+factory('extAuthz', extAuthz)
 
 const service = serviceDefinition(Authorization)
 

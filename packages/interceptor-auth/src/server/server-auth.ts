@@ -1,6 +1,6 @@
 import { status as Code } from '@grpc/grpc-js'
 import { type Interceptor, type Next, RpcError, type ServerCall, type Status } from '@grpc-stack/grpc-core'
-import { isThenable, named, withMatchers } from '@grpc-stack/grpc-core/authoring'
+import { factory, isThenable, named, withMatchers } from '@grpc-stack/grpc-core/authoring'
 import { type Principal, principalVar } from '../contract/principal.ts'
 import { meaningOf, VerifierUnavailableError } from '../contract/verifier-errors.ts'
 import { Attempts } from '../verification/attempts.ts'
@@ -62,6 +62,7 @@ export function serverAuth(options: ServerAuthOptions): Interceptor<ServerCall> 
   withMatchers(interceptor, { public: settings.isPublic, authorize: settings.authorize })
   return named('serverAuth', interceptor, { side: 'server', instead: 'clientAuth()' })
 }
+factory('serverAuth', serverAuth)
 
 /** Asks the authenticators from the nth on, in order, until one accepts. */
 function authenticate(

@@ -2,6 +2,7 @@ import { status as Code } from '@grpc/grpc-js'
 import type { Call, Interceptor, MethodInfo, Next, Status } from '@grpc-stack/grpc-core'
 import {
   accepts,
+  factory,
   flag,
   func,
   inThisContext,
@@ -102,6 +103,7 @@ export function concurrencyLimit(options: ConcurrencyLimitOptions): ConcurrencyL
     },
   )
 }
+factory('concurrencyLimit', concurrencyLimit)
 
 interface Waiter {
   admit(): void

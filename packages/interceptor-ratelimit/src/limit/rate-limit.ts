@@ -1,5 +1,5 @@
 import type { Call, Interceptor, MethodInfo, Next, ServerCall, Status } from '@grpc-stack/grpc-core'
-import { Listeners, named } from '@grpc-stack/grpc-core/authoring'
+import { factory, Listeners, named } from '@grpc-stack/grpc-core/authoring'
 import type { Decision } from '../stores/store.ts'
 import { checkedCost, Decider } from './decider.ts'
 import { type StoreCounters, StoreFailure } from './guarded-limiter.ts'
@@ -98,6 +98,7 @@ export function rateLimit(options: RateLimitOptions): RateLimitInterceptor {
     },
   )
 }
+factory('rateLimit', rateLimit)
 
 class RateLimit {
   readonly listeners: Listeners<RateLimitEvents> = new Listeners('rateLimit', ['refused', 'storeDown', 'storeUp'])

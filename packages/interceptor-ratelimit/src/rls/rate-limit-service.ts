@@ -12,6 +12,7 @@ import {
   type Status,
 } from '@grpc-stack/grpc-core'
 import {
+  factory,
   flag,
   func,
   integer,
@@ -146,6 +147,7 @@ export function rateLimitService(options: RateLimitServiceOptions): RateLimitSer
     counters: () => ({ ...policy.counters }),
   })
 }
+factory('rateLimitService', rateLimitService)
 
 /** A descriptor as it is asked about. */
 interface Question {

@@ -1,5 +1,5 @@
 import type { ClientCall, Interceptor, Next } from '@grpc-stack/grpc-core'
-import { named } from '@grpc-stack/grpc-core/authoring'
+import { factory, named } from '@grpc-stack/grpc-core/authoring'
 import { AdaptiveThrottle, type AdaptiveThrottleOptions, type AdaptiveThrottleState } from './adaptive-throttle.ts'
 import { Pacer, type PacingOptions } from './pacer.ts'
 
@@ -46,6 +46,7 @@ export function throttle(options: ThrottleOptions = {}): AdaptiveThrottleInterce
     { state: (key = '') => adaptive.state(key) },
   )
 }
+factory('throttle', throttle)
 
 const FOR_CLIENTS = { side: 'client', instead: 'rateLimit() or concurrencyLimit()' } as const
 
