@@ -1,5 +1,5 @@
 import { createClient } from '@grpc-stack/grpc-core'
-import { retry } from '@grpc-stack/interceptor-retry'
+import { RetryBudget, retry } from '@grpc-stack/interceptor-retry'
 import { InventoryService } from '../generated/shop/inventory.ts'
 import { type Order, OrdersService } from '../generated/shop/orders.ts'
 import { type Article, type BasketTotal, StorefrontService } from '../generated/shop/storefront.ts'
@@ -15,8 +15,15 @@ export function storefront(tools: Tools): Service {
   const toOrders = peer(
     'orders',
     tools,
-    // Long enough for orders to be started again.
-    retry({ maxAttempts: 15, initialBackoffMs: 100, maxBackoffMs: 500, jitter: 'proportional' }),
+    // Long enough for orders to be started again, also on a busy machine. Each customer who waits tries twice a second, which is more
+    // than the usual budget grants all of them together.
+    retry({
+      maxAttempts: 25,
+      initialBackoffMs: 100,
+      maxBackoffMs: 500,
+      jitter: 'proportional',
+      budget: new RetryBudget({ minRetriesPerSecond: 50 }),
+    }),
   )
   // Streams, too: as long as nothing has been answered, they can be tried again.
   const toInventory = peer('inventory', tools, retry({ maxAttempts: 4, initialBackoffMs: 20 }))

@@ -1,4 +1,3 @@
-import type { AsyncResource } from 'node:async_hooks'
 import {
   type ChannelInterface,
   Client,
@@ -10,25 +9,21 @@ import {
   type StatusObject,
 } from '@grpc/grpc-js'
 
-type Listener = Partial<InterceptingListener>
+type StatusListener = InterceptingListener['onReceiveStatus']
 
 /**
- * Tells a listener how its call has ended, in the context of the application. For a call that failed, a stub makes two errors and formats
- * the stack of one (grpc-js: call.ts, 1.14, `callErrorFromStatus`), which is most of what a failure costs a client, and shows frames of
- * grpc-js and of this package alone. The frames of the caller are taken when the call starts, and are not touched here.
+ * For a call that failed, a stub makes two errors and formats the stack of one (grpc-js: call.ts, 1.14, `callErrorFromStatus`), which is
+ * most of what a failure costs a client, and shows frames of grpc-js and of this package alone. The frames of the caller are taken when the
+ * call starts, and are not touched here.
  *
- * So `Error.stackTraceLimit` is 0 while a stub makes these errors, and back before its callback runs. In other listeners, such as those of
- * interceptors of grpc-js, it stays as it is; in those of response streams too, whose stubs emit events before they make the error.
+ * So `Error.stackTraceLimit` is 0 from here on while a stub makes these errors, and back before its callback runs. For other listeners, such
+ * as those of interceptors of grpc-js, it stays as it is; for those of response streams too, whose stubs emit events before they make
+ * the error.
+ *
+ * @returns what to call once the listener has been told, if anything
  */
-export function tellStatus(application: AsyncResource, listener: Listener, status: StatusObject): void {
-  const { onReceiveStatus } = listener
-  if (onReceiveStatus === undefined) return
-  const limited = status.code !== Code.OK && textOf(onReceiveStatus) === stubText() && limitUntilCopied(status)
-  try {
-    application.runInAsyncScope(onReceiveStatus, listener, status)
-  } finally {
-    if (limited) limited()
-  }
+export function leaveFramesOut(listener: StatusListener, status: StatusObject): (() => void) | false {
+  return status.code !== Code.OK && textOf(listener) === stubText() && limitUntilCopied(status)
 }
 
 /**
@@ -55,7 +50,7 @@ function limitUntilCopied(status: StatusObject): (() => void) | false {
   return back
 }
 
-function textOf(listener: InterceptingListener['onReceiveStatus']): string {
+function textOf(listener: StatusListener): string {
   return Function.prototype.toString.call(listener)
 }
 
@@ -70,9 +65,9 @@ function stubText(): string | undefined {
 /** Fails a call that goes nowhere, and looks from its callback whether the limit is back. */
 function tryStub(): string | undefined {
   try {
-    let listener: Listener = {}
+    let listener: Partial<InterceptingListener> = {}
     const call = {
-      start: (_metadata: Metadata, given: Listener) => {
+      start: (_metadata: Metadata, given: Partial<InterceptingListener>) => {
         listener = given
       },
       sendMessage: () => undefined,

@@ -1,6 +1,6 @@
 import { AsyncResource } from 'node:async_hooks'
 import type { InterceptingListener, Metadata, StatusObject } from '@grpc/grpc-js'
-import { tellStatus } from '../../grpc-js/failure-without-frames.ts'
+import { leaveFramesOut } from '../../grpc-js/failure-without-frames.ts'
 
 /** How a call ends for the application. */
 export interface Ending {
@@ -85,7 +85,14 @@ export class ApplicationSide extends AsyncResource {
     this.closed = true
     if (ending.headers !== undefined) this.#hear('onReceiveMetadata', ending.headers)
     if (ending.response !== undefined) this.#hear('onReceiveMessage', ending.response.message)
-    tellStatus(this, this.#listener, ending.status)
+    const { onReceiveStatus } = this.#listener
+    if (onReceiveStatus === undefined) return
+    const told = leaveFramesOut(onReceiveStatus, ending.status)
+    try {
+      this.runInAsyncScope(onReceiveStatus, this.#listener, ending.status)
+    } finally {
+      if (told) told()
+    }
   }
 
   /** From a promise: what the application's callback throws must surface as its own exception, not as a rejection. */
