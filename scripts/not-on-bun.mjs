@@ -8,6 +8,7 @@ const refused =
 const resets = 'HTTP/2 of Bun sends no reset with NO_ERROR behind an answer to a client that has not half-closed'
 const cancels = 'the limit of cancels on a connection is of HTTP/2 of Node'
 const errorKeys = 'errors of JavaScriptCore have the keys line and column'
+const frames = 'frames are left in errors on Bun, since JavaScriptCore leaves line and column out with them'
 const quotes = 'JSON.parse of JavaScriptCore quotes nothing of its input'
 const hooks = 'async_hooks of Bun tells of no promises'
 const timers = 'timers are no resources that Bun lists'
@@ -19,6 +20,14 @@ const ioredis = 'with ioredis on Bun some answers come later than the test allow
 /** By file: a part of the full names of tests, and the reason. */
 const tests = {
   'grpc-core/src/contract/credential-text.test.ts': [['as JSON.parse quotes it', quotes]],
+  'grpc-core/src/engine/client/application-side.test.ts': [
+    ['few frames of this library: unary', frames],
+    ['few frames of this library: clientStream', frames],
+  ],
+  'grpc-core/src/grpc-js/failure-without-frames.test.ts': [
+    ['has the frames of the caller, and no others', frames],
+    ['shows the frames of the caller to a formatter', frames],
+  ],
   'grpc-core/src/engine/server/refused-streams.test.ts': [
     ['is reset with NO_ERROR after its status: a handler that has answered', resets],
     ['gives what the server wrote before, in whole, to a client that reads late', resets],

@@ -62,9 +62,24 @@ function stubText(): string | undefined {
   return tried.text
 }
 
+/** Whether an error without frames has the properties of one with frames. On JavaScriptCore it has not. */
+function framesAreAllThatIsMissing(): boolean {
+  const { stackTraceLimit } = Error
+  const keys = (limit: number): string => {
+    Error.stackTraceLimit = limit
+    return Reflect.ownKeys(new Error('none')).map(String).sort().join()
+  }
+  try {
+    return keys(1) === keys(0)
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit
+  }
+}
+
 /** Fails a call that goes nowhere, and looks from its callback whether the limit is back. */
 function tryStub(): string | undefined {
   try {
+    if (!framesAreAllThatIsMissing()) return undefined
     let listener: Partial<InterceptingListener> = {}
     const call = {
       start: (_metadata: Metadata, given: Partial<InterceptingListener>) => {
