@@ -38,7 +38,7 @@ const runs: readonly Run[] = [
     page: 'docs/start/first-interceptor.md',
     files: ['interceptors.test'],
     args: ['--expose-gc', '--test'],
-    prints: [/^# fail 0$/m, /^# pass [1-9]\d\d$/m],
+    prints: [/^(#|ℹ) fail 0$/m, /^(#|ℹ) pass [1-9]\d\d$/m],
   },
   {
     page: 'docs/concepts/call.md',
@@ -62,7 +62,7 @@ const runs: readonly Run[] = [
     page: 'docs/guides/testing.md',
     files: ['switched-off.test'],
     args: ['--expose-gc', '--test'],
-    prints: [/^# fail 0$/m, /^# pass 1\d\d$/m],
+    prints: [/^(#|ℹ) fail 0$/m, /^(#|ℹ) pass 1\d\d$/m],
   },
   { page: 'docs/guides/commonjs.md', files: ['server.cjs'], prints: [/^true true$/m] },
   { page: 'docs/guides/commonjs.md', files: ['greeter.test.cjs'], prints: [/^$/] },
