@@ -1,6 +1,8 @@
 // npm run demo -- <arguments>: sets the checkout up and starts the demo, with a Redis for its limits where one is asked for.
 import { spawn } from 'node:child_process'
-import { redisMissing, sentinelMissing, startCluster, startSentinel } from './redis-nodes.mjs'
+import { startCluster } from './redis/cluster.mjs'
+import { redisMissing, sentinelMissing } from './redis/node.mjs'
+import { startSentinel } from './redis/sentinel.mjs'
 import { setup } from './setup.mjs'
 import { root } from './workspace.mjs'
 

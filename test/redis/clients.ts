@@ -1,5 +1,6 @@
 import type { RedisClient } from '@grpc-stack/interceptor-ratelimit/redis'
-import type { RedisCluster, WatchedRedis } from '../../scripts/redis-nodes.mjs'
+import type { RedisCluster } from '../../scripts/redis/cluster.mjs'
+import type { WatchedRedis } from '../../scripts/redis/sentinel.mjs'
 
 /** The libraries, each in the versions that people run. */
 export const CLIENTS = ['ioredis 5', 'ioredis 6', 'node-redis 5', 'node-redis 6'] as const

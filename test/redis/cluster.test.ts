@@ -5,7 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { status as Code } from '@grpc/grpc-js'
 import type { RateLimitOptions } from '@grpc-stack/interceptor-ratelimit'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { type RedisCluster, type RedisNode, redisMissing, startCluster } from '../../scripts/redis-nodes.mjs'
+import { type RedisCluster, startCluster } from '../../scripts/redis/cluster.mjs'
+import { type RedisNode, redisMissing } from '../../scripts/redis/node.mjs'
 import { CLIENTS, type ClientName, clusterClient } from './clients.ts'
 import { Figures } from './figures.ts'
 import { byCaller, LimitedServer, PER_DAY, share } from './limited-server.ts'
@@ -183,6 +184,7 @@ describe('a master that dies', () => {
         await cluster.killMaster(slot)
         await cluster.promoted(slot)
         const promoted = performance.now()
+        const down = new Map(servers.map(([client, server]) => [client, new Set(server.down)]))
         const back = async ([client, load]: (typeof ofDead)[number]): Promise<void> => {
           const at = await load.admitted(dead)
           await load.stop()
@@ -197,6 +199,7 @@ describe('a master that dies', () => {
           figures.set('dead master: calls of other callers refused', client, refused.text)
           expect.soft(meanwhile.length, client).toBeGreaterThan(10)
           expect.soft(refused.part, client).toBeLessThan(0.01)
+          expect.soft(down.get(client), client).toEqual(new Set([`${victim!.host}:${victim!.port}`]))
         }
         await each(spent, async (server, client) => {
           const more = await moreAdmitted(server, spender!)

@@ -15,6 +15,8 @@ export const PER_DAY = { rate: 1, perMs: 86_400_000 } as const
 /** A gRPC server behind limits that it keeps in Redis, and a client of it. */
 export class LimitedServer implements AsyncDisposable {
   readonly limit: RateLimitInterceptor
+  /** The parts of the store that the limiter took for down, each time it did. */
+  readonly down: string[] = []
   readonly #server: TestServer
   readonly #client: TestClient
   readonly #connection: Connection
@@ -22,6 +24,7 @@ export class LimitedServer implements AsyncDisposable {
 
   private constructor(limit: RateLimitInterceptor, server: TestServer, connection: Connection) {
     this.limit = limit
+    limit.on('storeDown', ({ partition }) => this.down.push(partition))
     this.#server = server
     this.#client = server.client()
     this.#connection = connection
