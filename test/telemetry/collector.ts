@@ -1,10 +1,29 @@
-import { Server, ServerCredentials } from '@grpc/grpc-js'
-import { fieldsAt } from './protobuf.ts'
+import { fileURLToPath } from 'node:url'
+import { Server, ServerCredentials, type ServiceDefinition } from '@grpc/grpc-js'
+import { loadSync } from '@grpc/proto-loader'
 
-const TRACES = '/opentelemetry.proto.collector.trace.v1.TraceService/Export'
-const METRICS = '/opentelemetry.proto.collector.metrics.v1.MetricsService/Export'
+const loaded = (proto: string) =>
+  loadSync(fileURLToPath(new URL(proto, import.meta.url)), { longs: Number, defaults: true })
 
-const asIs = (message: Buffer): Buffer => message
+const TRACES = loaded('../../packages/interceptor-tracing/test/otlp-trace.proto')[
+  'opentelemetry.proto.collector.trace.v1.TraceService'
+] as ServiceDefinition
+const METRICS = loaded('./otlp-metrics.proto')[
+  'opentelemetry.proto.collector.metrics.v1.MetricsService'
+] as ServiceDefinition
+
+interface TraceExport {
+  readonly resourceSpans: readonly { readonly scopeSpans: readonly { readonly spans: readonly unknown[] }[] }[]
+}
+
+interface Metric {
+  readonly name: string
+  readonly histogram: { readonly dataPoints: readonly { readonly count: number }[] } | null
+}
+
+interface MetricExport {
+  readonly resourceMetrics: readonly { readonly scopeMetrics: readonly { readonly metrics: readonly Metric[] }[] }[]
+}
 
 /** An OpenTelemetry collector that can end, start again where it was, and leave exports without an answer. */
 export class Collector implements Disposable {
@@ -22,16 +41,13 @@ export class Collector implements Disposable {
 
   async start(): Promise<void> {
     this.#server = new Server()
-    // resource_spans, scope_spans, spans
-    this.#take(TRACES, (request) => {
-      this.spans += fieldsAt(request, [1, 2, 2]).length
+    this.#take<TraceExport>(TRACES, ({ resourceSpans }) => {
+      this.spans += resourceSpans.flatMap(({ scopeSpans }) => scopeSpans.flatMap(({ spans }) => spans)).length
     })
-    // resource_metrics, scope_metrics, metrics, histogram, data_points, count
-    this.#take(METRICS, (request) => {
-      this.calls = fieldsAt(request, [1, 2, 2, 9, 1, 4]).reduce(
-        (sum, count) => sum + Number(count.readBigUInt64LE()),
-        0,
-      )
+    this.#take<MetricExport>(METRICS, ({ resourceMetrics }) => {
+      const exported = resourceMetrics.flatMap(({ scopeMetrics }) => scopeMetrics.flatMap(({ metrics }) => metrics))
+      const counts = exported.flatMap(({ histogram }) => histogram?.dataPoints ?? []).map(({ count }) => count)
+      this.calls = counts.reduce((sum, count) => sum + count, 0)
     })
     this.#port = await new Promise((resolve, reject) => {
       this.#server.bindAsync(`127.0.0.1:${this.#port}`, ServerCredentials.createInsecure(), (error, port) =>
@@ -40,16 +56,17 @@ export class Collector implements Disposable {
     })
   }
 
-  #take(path: string, take: (request: Buffer) => void): void {
-    const handle = ({ request }: { request: Buffer }, answer: (error: null, response: Buffer) => void): void => {
-      const go = (): void => {
-        take(request)
-        answer(null, Buffer.alloc(0))
-      }
-      if (this.#held === undefined) go()
-      else this.#held.push(go)
-    }
-    this.#server.register(path, handle, asIs, asIs, 'unary')
+  #take<T>(service: ServiceDefinition, take: (request: T) => void): void {
+    this.#server.addService(service, {
+      export: ({ request }: { request: T }, answer: (error: null, response: object) => void): void => {
+        const go = (): void => {
+          take(request)
+          answer(null, {})
+        }
+        if (this.#held === undefined) go()
+        else this.#held.push(go)
+      },
+    })
   }
 
   /** Exports get no answer from now on. */
