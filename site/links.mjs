@@ -1,7 +1,8 @@
 // Pages link to files of the repository, so that they can be read there. On the site these links lead to the page that a file has
-// become, or to a copy of the file.
+// become, or to a copy of the file. The READMEs of packages, which are read on npm, do so by the address of the repository.
 import { existsSync, statSync } from 'node:fs'
 import { dirname, join, posix, relative, sep } from 'node:path'
+import { fileUrl } from '../scripts/repository.mjs'
 import { root } from '../scripts/workspace.mjs'
 import { addressOf, pages } from './pages.mjs'
 
@@ -9,6 +10,12 @@ import { addressOf, pages } from './pages.mjs'
 export const copies = new Map()
 
 const isRelative = (href) => !/^(?:[a-z]+:|\/|#)/i.test(href)
+
+/** The file of the repository that a link leads to. */
+const fileOf = (path, from) =>
+  path.startsWith(fileUrl())
+    ? path.slice(fileUrl().length)
+    : posix.normalize(posix.join(dirname(from), path)).replace(/\/$/, '')
 
 /** Where a file of the repository is on the site. */
 function onSite(file, from) {
@@ -34,9 +41,9 @@ export function repositoryLinks(md) {
       for (const token of children) {
         if (token.type === 'link_open') {
           const href = token.attrGet('href')
-          if (isRelative(href)) {
+          if (isRelative(href) || href.startsWith(fileUrl())) {
             const [path, anchor] = href.split('#')
-            const target = onSite(posix.normalize(posix.join(dirname(from), decodeURI(path))).replace(/\/$/, ''), from)
+            const target = onSite(fileOf(decodeURI(path), from), from)
             if (target === undefined) Object.assign(token, { tag: 'span', attrs: null, type: 'no_link_open' })
             else {
               token.attrSet('href', target + (anchor === undefined ? '' : `#${anchor}`))

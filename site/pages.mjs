@@ -20,13 +20,15 @@ export const groups = [
   },
   {
     text: 'Concepts',
-    pages: ['call', 'attempts', 'contexts', 'statuses'].map((page) => `docs/concepts/${page}.md`),
+    pages: ['call', 'attempts', 'contexts', 'statuses', 'handlers'].map((page) => `docs/concepts/${page}.md`),
   },
   {
     text: 'Guides',
     pages: [
       ...[
         'stacks',
+        'generated-code',
+        'writing-interceptors',
         'async-handlers',
         'error-details',
         'testing',

@@ -56,7 +56,7 @@ describe.each(packages)('the next release of $name', ({ dir, manifest }) => {
 })
 
 describe('the address of the repository', () => {
-  it('stands in the root package.json, from where a script writes it into the manifests', () => {
+  it('stands in the root package.json, from where a script writes it into manifests and READMEs', () => {
     const file = join(next, 'package.json')
     const moved = readFileSync(file, 'utf8').replace(repositoryUrl(), 'https://forge.example/acme/rpc')
     const check = (): number | null =>
@@ -70,7 +70,10 @@ describe('the address of the repository', () => {
       const text = readFileSync(join(next, dir, 'package.json'), 'utf8')
       expect(text).not.toContain(repositoryUrl())
       expect(text).toContain('git+https://forge.example/acme/rpc.git')
+      expect(readFileSync(join(next, dir, 'README.md'), 'utf8')).not.toContain(repositoryUrl())
     }
+    const links = readFileSync(join(next, 'packages/grpc-core/README.md'), 'utf8')
+    expect(links).toContain('](https://forge.example/acme/rpc/blob/main/docs/concepts/call.md)')
   })
 
   it('stands nowhere else in what is published', () => {
@@ -78,7 +81,9 @@ describe('the address of the repository', () => {
       cwd: root,
       encoding: 'utf8',
     })
-    const others = stdout.split('\n').filter((file) => file !== '' && !/^packages\/[^/]+\/package\.json$/.test(file))
+    const others = stdout
+      .split('\n')
+      .filter((file) => file !== '' && !/^packages\/[^/]+\/(?:package\.json|README\.md)$/.test(file))
     expect(others).toEqual([])
   })
 })

@@ -1,6 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import { beforeAll, describe, expect, it } from 'vitest'
+import { fileUrl, repositoryUrl } from '../../scripts/repository.mjs'
 import { publishablePackages, root } from '../../scripts/workspace.mjs'
 import { run } from '../packaging/npm.ts'
 
@@ -45,6 +46,18 @@ describe.each(packages)('the README of $name', ({ name, dir }) => {
       .filter((target) => {
         const [file = '', anchor] = target.split('#')
         return file === '' ? !anchorsOf(page).includes(anchor ?? '') : !files.includes(file)
+      })
+    expect(dead).toEqual([])
+  })
+
+  it('links by the address of the repository to files and headings that are there', () => {
+    const dead = linksOf(page)
+      .filter((target) => target.startsWith(repositoryUrl()))
+      .filter((target) => {
+        if (!target.startsWith(fileUrl())) return true
+        const [file = '', anchor] = target.slice(fileUrl().length).split('#')
+        const path = join(root, file)
+        return !existsSync(path) || (anchor !== undefined && !anchorsOf(readFileSync(path, 'utf8')).includes(anchor))
       })
     expect(dead).toEqual([])
   })

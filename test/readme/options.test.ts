@@ -1,5 +1,5 @@
 import { status as Code, credentials } from '@grpc/grpc-js'
-import { createChannel } from '@grpc-stack/grpc-core'
+import { createChannel, createServer } from '@grpc-stack/grpc-core'
 import { OptionKind } from '@grpc-stack/grpc-core/authoring'
 import { echo, startTestServer, type TestServerOptions } from '@grpc-stack/grpc-testing'
 import { clientAuth, serverAuth } from '@grpc-stack/interceptor-auth'
@@ -20,6 +20,7 @@ import { startTracing } from '@grpc-stack/interceptor-tracing/node'
 import { InMemorySpanExporter } from '@opentelemetry/sdk-trace-node'
 import { register } from 'prom-client'
 import { afterEach, describe, expect, it, vi } from 'vitest'
+import { DEFAULT_MAX_METADATA_BYTES } from '../../packages/grpc-core/src/grpc-js/response-size.ts'
 import { checkServerAuth } from '../../packages/interceptor-auth/src/server/server-auth-options.ts'
 import { readBreakerOptions } from '../../packages/interceptor-circuit/src/breaker-options.ts'
 import { resolveRateLimit } from '../../packages/interceptor-ratelimit/src/limit/rate-limit-options.ts'
@@ -410,7 +411,9 @@ describe('the options in the READMEs', () => {
       return [...optionTables(readmeOf(name)).keys()].map((heading) => `${name} ${heading}`)
     })
     const known = Object.entries(tables).flatMap(([name, of]) => Object.keys(of).map((heading) => `${name} ${heading}`))
-    expect(found.sort()).toEqual([...known, 'grpc-testing ## The server and its clients'].sort())
+    expect(found.sort()).toEqual(
+      [...known, 'grpc-core ## Servers', 'grpc-testing ## The server and its clients'].sort(),
+    )
   })
 
   const inTables = Object.entries(tables).flatMap(([name, of]) =>
@@ -425,6 +428,22 @@ describe('the options in the READMEs', () => {
   )
   it.each(inSignatures)('$name, $start…: have these names and defaults', ({ name, start, factory }) => {
     compare(signature(readmeOf(name), start), factory, true)
+  })
+
+  it('grpc-core: have the names that createServer knows beside those of grpc-js, and these defaults', () => {
+    const described = optionTables(readmeOf('grpc-core')).get('## Servers') ?? new Map<string, string>()
+    // It lists them where it refuses another.
+    expect(() => createServer({ unmatch: 'warn' })).toThrow(
+      `Known are ${[...described.keys()]
+        .sort()
+        .map((name) => `"${name}"`)
+        .join(', ')} and those of grpc-js`,
+    )
+    expect(Object.fromEntries(described)).toEqual({
+      interceptors: 'none',
+      unmatched: "`'error'`",
+      maxResponseMetadataBytes: String(DEFAULT_MAX_METADATA_BYTES),
+    })
   })
 
   it('grpc-testing: have the names of TestServerOptions, and these defaults', async () => {
