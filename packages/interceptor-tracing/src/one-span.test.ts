@@ -1,4 +1,12 @@
-import { status as Code, credentials, Metadata, makeGenericClientConstructor, ServerCredentials } from '@grpc/grpc-js'
+import { promisify } from 'node:util'
+import {
+  type Client,
+  status as Code,
+  credentials,
+  Metadata,
+  makeGenericClientConstructor,
+  ServerCredentials,
+} from '@grpc/grpc-js'
 import {
   type ClientInterceptorLike,
   createChannel,
@@ -53,6 +61,11 @@ async function start(
     ? server.client(tracing(), ...client)
     : server.channel(tracing(), ...client).client(TestClient)
   return [server, stub]
+}
+
+/** Until then, a short deadline may pass before a handler has heard of the call. */
+async function connected(client: Client): Promise<void> {
+  await promisify(client.waitForReady.bind(client))(Number.POSITIVE_INFINITY)
 }
 
 /** What every ending comes to: so many spans, each ended once, with these codes. */
@@ -159,7 +172,8 @@ describe.each(patterns)('exactly one span per RPC and side: %s', (pattern: TestP
 
   it('a deadline the handler does not meet', async () => {
     const [test, client] = await start()
-    const settings = { requests, metadata: test.behave(manual), options: { deadline: Date.now() + 80 } }
+    await connected(client)
+    const settings = { requests, metadata: test.behave(manual), options: { deadline: Date.now() + 300 } }
     const rpc = startRpc(client, pattern, settings)
     const handler = await test.received(0)
     await Promise.all([rpc.done, handler.closed])

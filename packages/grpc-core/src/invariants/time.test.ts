@@ -1,3 +1,4 @@
+import { promisify } from 'node:util'
 import { status as Code } from '@grpc/grpc-js'
 import {
   Gate,
@@ -91,7 +92,7 @@ describe('invariant 2: a deadline of its own for what is inside an interceptor',
     const perAttempt = async (call: ClientCall, next: Next): Promise<Status> => {
       call.makeReplayable({ maxBytes: 0, maxMessages: 1 })
       for (let n = 0; ; n++) {
-        call.deadline = Date.now() + (n < 2 ? 40 : 5000)
+        call.deadline = Date.now() + (n < 2 ? 300 : 5000)
         const status = await next()
         codes.push(status.code)
         if (n === 2) return status
@@ -104,7 +105,10 @@ describe('invariant 2: a deadline of its own for what is inside an interceptor',
     }
     await using server = await startTestServer()
     server.behaviour = manual
-    const done = runRpc(server.client(perAttempt, fetching), 'unary', { options: { deadline: Date.now() + 60_000 } })
+    const client = server.client(perAttempt, fetching)
+    // A short deadline may pass before a handler has heard of a call that has to connect first.
+    await promisify(client.waitForReady.bind(client))(Number.POSITIVE_INFINITY)
+    const done = runRpc(client, 'unary', { options: { deadline: Date.now() + 60_000 } })
     // The first attempt hangs in an interceptor, the second at the server; the third is served.
     const second = await server.received(0)
     await second.closed
