@@ -1,12 +1,13 @@
 // A gRPC server in each of four workers of Node's cluster, behind one port, and one scrape of all of them by the primary process.
-// Prints what was scraped, and how many calls each worker counted by itself. Runs compiled files.
+// Prints what was scraped, and what each worker says by itself. With the argument "exemplars", workers have registries of type OpenMetrics
+// and an exemplar for each call. Runs compiled files.
 import cluster from 'node:cluster'
 import { once } from 'node:events'
 import { credentials } from '@grpc/grpc-js'
 import { runRpc, startTestServer, TestClient } from '@grpc-stack/grpc-testing'
 import { metrics } from '@grpc-stack/interceptor-metrics'
 import { prometheus } from '@grpc-stack/interceptor-metrics/prometheus'
-import { AggregatorRegistry } from 'prom-client'
+import { AggregatorRegistry, Registry, register } from 'prom-client'
 
 // In a worker it answers the primary process.
 const workers = new AggregatorRegistry()
@@ -28,11 +29,13 @@ if (cluster.isPrimary) {
   console.log(JSON.stringify({ scraped: await workers.clusterMetrics(), own }))
   for (const worker of forked) worker.disconnect()
 } else {
-  const recorder = prometheus()
+  const exemplars = process.argv.includes('exemplars')
+  const registry = exemplars ? new Registry(Registry.OPENMETRICS_CONTENT_TYPE) : register
+  AggregatorRegistry.setRegistries([registry])
+  const recorder = prometheus({ registry, exemplar: exemplars && (() => ({ worker: String(cluster.worker.id) })) })
   const server = await startTestServer({ interceptors: [metrics({ recorder })] })
   process.on('message', async (message) => {
-    if (message === 'own')
-      process.send({ said: /^grpc_server_started_total\{.*} (\d+)$/m.exec(await recorder.registry.metrics())?.[1] })
+    if (message === 'own') process.send({ said: await registry.metrics() })
   })
   process.once('disconnect', () => server.stop())
   process.send({ said: server.address })

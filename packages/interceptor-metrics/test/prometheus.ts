@@ -107,13 +107,14 @@ export class Prometheus {
     }
   }
 
-  async exemplars(expression: string): Promise<unknown[]> {
+  /** The exemplars of all series that the expression selects. */
+  async exemplars(expression: string): Promise<RawExemplar[]> {
     const now = Date.now() / 1000
     const series = (await this.#get('query_exemplars', {
       query: expression,
       start: String(now - 600),
       end: String(now + 600),
-    })) as { exemplars: unknown[] }[]
+    })) as { exemplars: RawExemplar[] }[]
     return series.flatMap(({ exemplars }) => exemplars)
   }
 
@@ -140,6 +141,11 @@ export class Prometheus {
     if (status !== 'success') throw new Error(`${parameters.query ?? path}: ${error}`)
     return data
   }
+}
+
+export interface RawExemplar {
+  readonly labels: Readonly<Record<string, string>>
+  readonly value: string
 }
 
 interface RawSample {

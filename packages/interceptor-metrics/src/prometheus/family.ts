@@ -145,8 +145,21 @@ class ExposedMetric {
     this.#series = series
   }
 
+  /**
+   * For JSON, and so for a scrape of all workers of a cluster: by the full name, as text of Prometheus's own format has it, whether or not
+   * this registry has exposed text of OpenMetrics meanwhile.
+   */
   async get(): Promise<object> {
-    const { name, help, type, aggregator } = this
+    return this.#figures(this.#fullName)
+  }
+
+  /** For text: by the name that prom-client expects in it (15: lib/registry.js). */
+  async getForPromString(): Promise<object> {
+    return this.#figures(this.name)
+  }
+
+  #figures(name: string): object {
+    const { help, type, aggregator } = this
     const values = this.#series().flatMap((series) => this.#metric.samples(series, this.#fullName))
     return { name, help, type, aggregator, values }
   }
