@@ -169,6 +169,14 @@ const pages: Record<string, readonly Block[]> = {
       prints: [/grpc_server_handled_total\{.*grpc_method="SayHello"/],
     },
     { before: `import { createServer } from '@grpc-stack/grpc-core'` },
+    {
+      before: `import { createServer } from '@grpc-stack/grpc-core'
+        import { metrics } from '@grpc-stack/interceptor-metrics'
+        import { prometheus } from '@grpc-stack/interceptor-metrics/prometheus'
+        import { tracing } from '@grpc-stack/interceptor-tracing'
+        import { type OpenMetricsContentType, Registry } from 'prom-client'`,
+      after: 'void server',
+    },
     // packages/interceptor-metrics/test/cluster-workers.mjs runs it.
     {},
     {
