@@ -3,23 +3,22 @@ import { logging } from '@grpc-stack/interceptor-logging'
 import { metrics } from '@grpc-stack/interceptor-metrics'
 import { prometheus } from '@grpc-stack/interceptor-metrics/prometheus'
 import { tracing } from '@grpc-stack/interceptor-tracing'
-import { Registry } from 'prom-client'
 import { openGrpcJs, serveGrpcJs } from './grpc-js-peer.ts'
-import { nullLogger, startTracing } from './telemetry.ts'
+import { nullSinks, type Sinks, startTracing } from './telemetry.ts'
 import type { Variant } from './variant.ts'
 
 startTracing()
-const logger = nullLogger()
+const sinks = nullSinks()
 
 /** The three that watch, the same on both sides. */
-export const observers = (): Interceptor[] => [
+export const observers = ({ logger, registry }: Sinks): Interceptor[] => [
   tracing(),
-  metrics({ recorder: prometheus({ registry: new Registry() }) }),
+  metrics({ recorder: prometheus({ registry: registry() }) }),
   // A line for each call on both sides, as all of the others write.
   logging({ logger, levels: { OK: 'info' } }),
 ]
 
 export const oursObservers: Variant = {
-  startServer: () => serveGrpcJs(createServer({ interceptors: observers() })),
-  openClient: (port) => openGrpcJs(port, { interceptors: clientInterceptors(...observers()) }),
+  startServer: () => serveGrpcJs(createServer({ interceptors: observers(sinks) })),
+  openClient: (port) => openGrpcJs(port, { interceptors: clientInterceptors(...observers(sinks)) }),
 }

@@ -5,6 +5,7 @@ import type { ReadableSpan, SpanExporter } from '@opentelemetry/sdk-trace-base'
 import { BatchSpanProcessor } from '@opentelemetry/sdk-trace-base'
 import { NodeTracerProvider } from '@opentelemetry/sdk-trace-node'
 import pino, { type Logger } from 'pino'
+import { Registry } from 'prom-client'
 
 /** The real SDK, every span sampled, ended and handed to an exporter that forgets it. */
 const nullExporter: SpanExporter = {
@@ -12,10 +13,28 @@ const nullExporter: SpanExporter = {
   shutdown: () => Promise.resolve(),
 }
 
-export function startTracing(): NodeTracerProvider {
-  const provider = new NodeTracerProvider({ spanProcessors: [new BatchSpanProcessor(nullExporter)] })
+let provider: NodeTracerProvider | undefined
+
+/**
+ * The first call in a process starts tracing for all of it.
+ * @param exporter Default: one that forgets
+ */
+export function startTracing(exporter: SpanExporter = nullExporter): NodeTracerProvider {
+  if (provider !== undefined) return provider
+  provider = new NodeTracerProvider({ spanProcessors: [new BatchSpanProcessor(exporter)] })
   provider.register({ contextManager: new AsyncLocalStorageContextManager() })
   return provider
+}
+
+/** Where a full stack writes and counts. */
+export interface Sinks {
+  readonly logger: Logger
+  /** Of one client or server. */
+  registry(): Registry
+}
+
+export function nullSinks(): Sinks {
+  return { logger: nullLogger(), registry: () => new Registry() }
 }
 
 /** What spans written by hand say of a call. */
