@@ -1,5 +1,5 @@
 import { type SpawnSyncOptions, spawnSync } from 'node:child_process'
-import { cpSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -176,13 +176,12 @@ test('a full stack', async () => {
     expect(output).toMatch(/jose[\s\S]*transformIgnorePatterns/)
   })
 
-  prove('jest, with jose transformed: interceptor-auth/jwt', () => {
-    const transform = `const { transformSync } = require(${JSON.stringify(toolPath('esbuild'))})
-module.exports = { process: (source) => transformSync(source, { format: 'cjs' }) }
-`
-    writeFileSync(join(app, 'to-commonjs.cjs'), transform)
-    const transformed = { '\\.js$': './to-commonjs.cjs' }
-    writeJson('jest.json', { transform: transformed, transformIgnorePatterns: ['/node_modules/(?!jose/)'] })
+  prove('jest, with jose transformed as docs/runtimes.md says: interceptor-auth/jwt', () => {
+    const page = readFileSync(join(root, 'docs/runtimes.md'), 'utf8')
+    const [, configuration = ''] = /^```json\n(.*?)^```/ms.exec(page) ?? []
+    const [, transform = ''] = /^```js\n(\/\/ to-commonjs\.cjs\n.*?)^```/ms.exec(page) ?? []
+    writeFileSync(join(app, 'jest.json'), configuration)
+    writeFileSync(join(app, 'to-commonjs.cjs'), transform.replace(`'esbuild'`, JSON.stringify(toolPath('esbuild'))))
     const { status, output } = jwtInJest(['--config', 'jest.json'])
     expect(status, output).toBe(0)
   })
