@@ -3,6 +3,7 @@ import type { Call, CallAttempt, Status, StatusTap } from '@grpc-stack/grpc-core
 import type { CallRecord, Observation } from '@grpc-stack/grpc-core/authoring'
 import { type Context, context, type Span, type Tracer } from '@opentelemetry/api'
 import { AttemptSpans, type AttemptTracing } from './attempt-spans.ts'
+import { tellLocalRoot } from './local-root.ts'
 import type { MessageHooks } from './message-hooks.ts'
 import type { Captured } from './metadata-capture.ts'
 import type { MethodTrace, SpanRecorder } from './span-recorder.ts'
@@ -90,6 +91,11 @@ export class RepeatableTrace extends CallTrace {
     super(recorder, span, inside, method, messages)
     this.#attempts = attempts
     this.#tracer = tracer
+  }
+
+  override end(status: Status, durationMs: number, record: CallRecord): void {
+    super.end(status, durationMs, record)
+    tellLocalRoot(this.inside, status)
   }
 
   attempt(attempt: CallAttempt): StatusTap | undefined {

@@ -25,8 +25,9 @@ const RPC_SERVICE = 'rpc.service'
 export const ATTEMPTS = 'grpc_stack.attempts'
 export const HEDGES = 'grpc_stack.hedges'
 export const REFUSED_BY = 'grpc_stack.refused_by'
+export const OUTGOING = 'grpc_stack.outgoing'
 
-/** gRFC A72: how many attempts came before this one. */
+/** gRFC A72: how many attempts came before this one. On servers too, where the caller says so. */
 export const PREVIOUS_ATTEMPTS = 'previous-rpc-attempts'
 
 /** The name of every status code: the value of `rpc.status_code` and `error.type`. */

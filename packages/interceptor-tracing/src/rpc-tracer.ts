@@ -23,6 +23,7 @@ import { type AttemptTracing, OWN_ATTEMPT_SPANS } from './attempt-spans.ts'
 import { CallTrace, PassedTrace, RepeatableTrace } from './call-trace.ts'
 import { GrpcTraceBinPropagator } from './grpc-trace-bin.ts'
 import { isTracedByInstrumentation, serversAreInstrumented, warnOfInstrumentation } from './instrumentation-grpc.ts'
+import { withLocalRoot } from './local-root.ts'
 import { type MessageHooks, messageHooks } from './message-hooks.ts'
 import { metadataGetter, metadataSetter } from './metadata-carrier.ts'
 import type { Settings } from './options.ts'
@@ -115,7 +116,8 @@ export class RpcTracer {
     if (yields) return this.#onlyRefusals(tracer, call, method, parent, links)
     const span = this.#recorder.start(tracer, call, method, SpanKind.SERVER, parent, links && { links })
     tellSpan(call, span)
-    return this.#observe(call, record, span, within(parent, span), method)
+    const inside = within(parent, span)
+    return this.#observe(call, record, span, span?.isRecording() ? withLocalRoot(inside, span) : inside, method)
   }
 
   /** @param tracer of the spans of attempts, where there may be some */

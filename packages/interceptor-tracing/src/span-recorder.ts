@@ -73,6 +73,12 @@ export interface EndOptions {
 /** gRFC A6: set by what retries, from the second attempt on. */
 const PREVIOUS_ATTEMPTS_KEY = 'grpc-previous-rpc-attempts'
 
+/** At most two digits: callers write what they like. */
+function previousAttemptsOfCaller(call: Call): number | undefined {
+  const [value] = call.metadata.get(PREVIOUS_ATTEMPTS_KEY)
+  return typeof value === 'string' && /^[1-9]\d?$/.test(value) ? Number(value) : undefined
+}
+
 /** Starts and ends the spans of one `tracing()`. Whatever fails on the way is counted, never thrown. */
 export class SpanRecorder {
   readonly #settings: Settings
@@ -147,8 +153,11 @@ export class SpanRecorder {
     const { attributes: given, per } = this.#settings
     let { attributes } = method
     // grpc-js types the host as a string; a request may have brought none.
-    if (call.side === 'server') attributes = method.ofHost.parse((call as ServerCall).host ?? '')
-    else if (per === 'attempt') {
+    if (call.side === 'server') {
+      attributes = method.ofHost.parse((call as ServerCall).host ?? '')
+      const previous = previousAttemptsOfCaller(call)
+      if (previous !== undefined) attributes = { ...attributes, [PREVIOUS_ATTEMPTS]: previous }
+    } else if (per === 'attempt') {
       const previous = previousAttempts ?? (Number(call.metadata.get(PREVIOUS_ATTEMPTS_KEY)[0] ?? 0) || 0)
       attributes = { ...attributes, [PREVIOUS_ATTEMPTS]: previous }
     }

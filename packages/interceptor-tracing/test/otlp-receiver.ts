@@ -12,6 +12,9 @@ export interface ReceivedSpan {
   readonly traceId: string
   readonly spanId: string
   readonly parentSpanId: string
+  /** Unix time, milliseconds. */
+  readonly startMs: number
+  readonly endMs: number
   readonly attributes: Readonly<Record<string, unknown>>
   readonly status: { readonly code: number; readonly message: string }
 }
@@ -32,6 +35,8 @@ interface ExportRequest {
         readonly parentSpanId: Buffer
         readonly name: string
         readonly kind: number
+        readonly startTimeUnixNano: number
+        readonly endTimeUnixNano: number
         readonly attributes: readonly KeyValue[]
         readonly status: { readonly code: number; readonly message: string } | null
       }[]
@@ -107,6 +112,8 @@ export class OtlpReceiver {
             traceId: span.traceId.toString('hex'),
             spanId: span.spanId.toString('hex'),
             parentSpanId: span.parentSpanId.toString('hex'),
+            startMs: span.startTimeUnixNano / 1e6,
+            endMs: span.endTimeUnixNano / 1e6,
             attributes: attributesOf(span.attributes),
             status: { code: span.status?.code ?? 0, message: span.status?.message ?? '' },
           })
