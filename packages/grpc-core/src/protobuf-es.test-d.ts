@@ -1,4 +1,4 @@
-import { Greeter } from '../test/generated/protobuf-es.ts'
+import { Greeter } from '../test/generated/protobuf-es/greeter_pb.ts'
 import type { Channel } from './entry/channel.ts'
 import { createClient } from './entry/client.ts'
 import { createServer } from './entry/server.ts'
