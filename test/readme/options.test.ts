@@ -1,10 +1,14 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { status as Code, credentials } from '@grpc/grpc-js'
 import { createChannel, createServer } from '@grpc-stack/grpc-core'
 import { OptionKind } from '@grpc-stack/grpc-core/authoring'
 import { echo, startTestServer, type TestServerOptions } from '@grpc-stack/grpc-testing'
-import { clientAuth, serverAuth } from '@grpc-stack/interceptor-auth'
+import { clientAuth, policy, serverAuth } from '@grpc-stack/interceptor-auth'
 import { extAuthz } from '@grpc-stack/interceptor-auth/ext-authz'
 import { tokenFile } from '@grpc-stack/interceptor-auth/oauth2'
+import { dryRun, policyFile, policyFromJson } from '@grpc-stack/interceptor-auth/policy'
 import { circuitBreaker, countWindow, type FailurePolicy, timeWindow } from '@grpc-stack/interceptor-circuit'
 import { logging, requestId } from '@grpc-stack/interceptor-logging'
 import { inMemory, metrics } from '@grpc-stack/interceptor-metrics'
@@ -109,6 +113,18 @@ const sevenPerSecond = () => resolveRateLimit({ rate: 7 })
 const verify = (): null => null
 const redis = { evalsha: () => undefined, eval: () => undefined, on: () => undefined }
 
+const POLICY = { name: 'shop', allow_rules: [{ name: 'all' }] }
+const somePolicy = () => policy(policyFromJson(POLICY))
+function policyFileForNow(options: Options): void {
+  const folder = mkdtempSync(join(tmpdir(), 'policy-'))
+  try {
+    writeFileSync(join(folder, 'policy.json'), JSON.stringify(POLICY))
+    policyFile(join(folder, 'policy.json'), options).close()
+  } finally {
+    rmSync(folder, { recursive: true })
+  }
+}
+
 const started: ReturnType<typeof startTracing>[] = []
 afterEach(async () => {
   for (const tracing of started.splice(0)) await tracing.shutdown()
@@ -154,6 +170,16 @@ const tables: Readonly<Record<string, Readonly<Record<string, Factory>>>> = {
       words: { nothing: answers(false, method), 'all may': later, on: is(true) },
       // Those of `cache: true`.
       elsewhere: ['ttlMs', 'negativeTtlMs', 'maxEntries', 'maxNegativeEntries'],
+    },
+    '### A policy in a file: `policyFile(path, options)`': {
+      reads: 'policyFile',
+      make: policyFileForNow,
+      words: { any: is(undefined), 'a process warning for each change that is refused': is(undefined) },
+    },
+    '### A policy on trial: `dryRun(options)`': {
+      reads: 'dryRun',
+      make: dryRun as never,
+      given: { policy: somePolicy(), candidate: somePolicy(), onDifference: () => undefined },
     },
     '## External authorization: `extAuthz(options)`': {
       reads: 'extAuthz',

@@ -77,6 +77,15 @@ channel.close()
 server_.forceShutdown()
 `
 
+/** The policy that the page shows, in a file by the name that its code has. */
+const policyFiles = `
+import { createServer } from '@grpc-stack/grpc-core'
+import { readFileSync as read_, writeFileSync as write_ } from 'node:fs'
+const [, policy_ = ''] = /\`\`\`json\\n([^]*?)\`\`\`/.exec(read_('packages/interceptor-auth/README.md', 'utf8')) ?? []
+process.chdir(import.meta.dirname)
+for (const name of ['policy.json', 'next-policy.json']) write_(name, policy_)
+`
+
 const pages: Record<string, readonly Block[]> = {
   'error-details': [
     { after: '', prints: [/sku is missing/] },
@@ -118,6 +127,13 @@ const pages: Record<string, readonly Block[]> = {
         const CatalogService = { get: { ...seller_, requestSerialize: json_.serialize, requestDeserialize: json_.parse,
           responseSerialize: json_.serialize, responseDeserialize: json_.parse } }`,
       after: `channel.close()\n${bind('')}`,
+    },
+    { before: `import { serverAuth } from '@grpc-stack/interceptor-auth'\n${policyFiles}`, after: 'rules.close()' },
+    {
+      before: `import { mtls, serverAuth } from '@grpc-stack/interceptor-auth'
+import { policyFile } from '@grpc-stack/interceptor-auth/policy'
+${policyFiles}`,
+      after: 'void trial.counters()',
     },
     { before: `import { createChannel, createServer } from '@grpc-stack/grpc-core'`, after: 'void guard' },
   ],

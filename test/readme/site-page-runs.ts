@@ -192,6 +192,15 @@ export const programs: readonly Program[] = [
     prints: [/^\{ message: 'Hello greeter-client' \}\nUNAUTHENTICATED No valid credentials\nPERMISSION_DENIED /m],
   },
   {
+    program: 'policy-files',
+    page: 'docs/guides/tokens-and-certificates.md',
+    blocks: ['block-3'],
+    prints: [
+      /^\{ message: 'Hello ann' \}\nbob .*SayHello: ann,bob now, undefined then\n\{ message: 'Hello bob' \}\n/,
+      /^PERMISSION_DENIED Permission denied\nGRPC_STACK_POLICY_FILE$/m,
+    ],
+  },
+  {
     program: 'client-certificates',
     page: 'docs/guides/tokens-and-certificates.md',
     blocks: ['block-2'],

@@ -81,6 +81,19 @@ describe('an allow rule on metadata holds for every value of the key', () => {
   })
 })
 
+describe('a deny rule on metadata sees several values as gRFC A43 does, too: as one text', () => {
+  const cases: [string, string[], boolean][] = [
+    ['eu,us', ['eu', 'us'], false],
+    ['*,us', ['eu', 'us'], false],
+    ['eu,u*', ['eu', 'us'], false],
+    ['us,eu', ['eu', 'us'], true],
+    ['eu,us', ['eu'], true],
+  ]
+  it.each(cases)('%j and %j: %s', (pattern, values, expected) => {
+    expect(decides(deny({ metadata: { 'x-region': pattern } }), values)).toBe(expected)
+  })
+})
+
 describe('a deny rule takes a claim in an odd shape for a match', () => {
   const status: [string, unknown, boolean][] = [
     ['another text', 'active', true],

@@ -44,6 +44,12 @@ function anyOf(tests: readonly TextTest[]): TextTest {
   return (text) => tests.some((test) => test(text))
 }
 
+/** Whether its only `*`, if it has one, stands at its beginning or end. */
+export function isPattern(text: string): boolean {
+  const star = text.indexOf('*')
+  return star < 0 || (star === text.lastIndexOf('*') && (star === 0 || star === text.length - 1))
+}
+
 /**
  * A pattern as in gRFC A43: `*` is any text but the empty one, `abc*` a prefix, `*abc` a suffix, anything else the text itself.
  * @throws TypeError naming the option.
@@ -53,12 +59,10 @@ function compilePattern(pattern: unknown, { where, path }: OptionPlace, form: Pa
   if (typeof pattern !== 'string') throw refuse(TEXTS)
   if (pattern === '' && form.empty !== true) throw refuse('a text that is not empty, or a list of them')
   if (form.word === true && /\s/.test(pattern)) throw refuse('a word, or a list of words')
+  if (!isPattern(pattern)) throw refuse('a text with one * at its beginning or end')
   const star = pattern.indexOf('*')
   if (star < 0) return (text) => text === pattern
   if (pattern === '*') return (text) => text !== ''
-  if (star !== pattern.lastIndexOf('*') || (star !== 0 && star !== pattern.length - 1)) {
-    throw refuse('a text with one * at its beginning or end')
-  }
   if (star === 0) return (text) => text.endsWith(pattern.slice(1))
   return (text) => text.startsWith(pattern.slice(0, -1))
 }
@@ -166,7 +170,9 @@ export function metadataPatterns(denies: boolean): OptionKind<MetadataTest> {
       : (value: string) => given.includes(value) || partsOf(value).every(test)
     return (values) => {
       const texts = values.map((value) => (typeof value === 'string' ? value : value.toString('base64')))
-      return denies ? texts.some(matches) : texts.length > 0 && texts.every(matches)
+      if (!denies) return texts.length > 0 && texts.every(matches)
+      // gRFC A43 compares them as one text.
+      return texts.some(matches) || (texts.length > 1 && test(texts.join(',')))
     }
   })
 }
@@ -178,8 +184,12 @@ const HOP_BY_HOP = ['connection', 'keep-alive', 'te', 'trailer', 'transfer-encod
 
 /** @throws TypeError if a rule may not look at this metadata key. */
 export function checkMetadataKey(key: string, { where, path }: OptionPlace): void {
-  const forbidden = /^(grpc-|proxy-|:)/.test(key) || HOP_BY_HOP.includes(key)
-  if (!forbidden && /^[0-9a-z_.-]+$/.test(key)) return
+  if (isMetadataKey(key)) return
   const expected = 'keyed by lower-case metadata keys, none of the transport or of gRPC itself'
   throw invalidOption(where, path, expected, key, quoted)
+}
+
+/** Whether it is the lower-case name of metadata that callers set. */
+export function isMetadataKey(key: string): boolean {
+  return /^[0-9a-z_.-]+$/.test(key) && !/^(grpc-|proxy-)/.test(key) && !HOP_BY_HOP.includes(key)
 }
