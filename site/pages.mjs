@@ -67,6 +67,7 @@ export const groups = [
       ...filesIn('docs/decisions'),
       'docs/performance.md',
       'docs/internals/performance-notes.md',
+      'docs/internals/relied-upon.md',
       'docs/internals/sizes.md',
       'bench/README.md',
       'bench/RESULTS.md',

@@ -43,6 +43,7 @@ const others = [
   'npm test -- packages/interceptor-retry', // as npm test, with arguments
   'npx nx affected -t build typecheck test', // depends on what the checkout has changed
   'npm run test:bun', // minutes, and for the continuous integration
+  'npm run test:peers -- oldest', // minutes, and asks a registry
   'npm run test:stress', // as npm test, three times, with the machine kept busy
   'npm install',
   'npm run new-interceptor <name>', // run in a copy by test/packaging/new-interceptor.test.ts

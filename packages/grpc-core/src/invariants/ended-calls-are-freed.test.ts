@@ -1,4 +1,6 @@
 import { execFile } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import { createRequire } from 'node:module'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -42,7 +44,7 @@ describe('invariant 10: a minor garbage collection frees ended calls', () => {
       ),
     ),
   )('on the %s, for what is held by %s: %s', (side, holder, pattern) => {
-    const most = keptByNode(side, holder, pattern) + BALLAST / 4
+    const most = keptByNode(side, holder, pattern) + keptByGrpcJs(side, holder) + BALLAST / 4
     expect(kept(side, holder, pattern) - kept(side, 'nothing', pattern)).toBeLessThan(most)
   })
 
@@ -58,4 +60,16 @@ describe('invariant 10: a minor garbage collection frees ended calls', () => {
       ? BALLAST * 1.25
       : 0
   }
+
+  /** grpc-js before 1.14.6 makes a timer for each client call, in the context of the innermost layer, and keeps it (resolving-call.ts). */
+  function keptByGrpcJs(side: string, holder: string): number {
+    return side === 'client' && holder === 'a store it entered' && grpcJsIsBefore(1, 14, 6) ? BALLAST * 1.25 : 0
+  }
 })
+
+function grpcJsIsBefore(...version: readonly number[]): boolean {
+  const manifest = readFileSync(createRequire(import.meta.url).resolve('@grpc/grpc-js/package.json'), 'utf8')
+  const installed = (JSON.parse(manifest) as { version: string }).version.split('.').map(Number)
+  const differing = version.findIndex((part, i) => part !== installed[i])
+  return differing !== -1 && (installed[differing] as number) < (version[differing] as number)
+}
