@@ -20,7 +20,9 @@ export const groups = [
   },
   {
     text: 'Concepts',
-    pages: ['call', 'attempts', 'contexts', 'statuses', 'handlers'].map((page) => `docs/concepts/${page}.md`),
+    pages: ['call', 'attempts', 'contexts', 'statuses', 'handlers', 'verification', 'tokens-of-a-client'].map(
+      (page) => `docs/concepts/${page}.md`,
+    ),
   },
   {
     text: 'Guides',
@@ -35,6 +37,7 @@ export const groups = [
         'opentelemetry',
         'prometheus',
         'tokens-and-certificates',
+        'policies',
         'redis',
         'kubernetes',
         'nestjs',
