@@ -20,7 +20,7 @@ export const groups = [
   },
   {
     text: 'Concepts',
-    pages: ['call', 'attempts', 'contexts', 'statuses', 'handlers', 'verification', 'tokens-of-a-client'].map(
+    pages: ['call', 'attempts', 'contexts', 'statuses', 'handlers', 'verification', 'tokens-of-a-client', 'limits'].map(
       (page) => `docs/concepts/${page}.md`,
     ),
   },

@@ -294,9 +294,9 @@ describe.each(clients)('with %s', (_name, connect) => {
     }
   })
 
-  it('works with the permissions that the README names', async () => {
-    const readme = await readFile(new URL('../../README.md', import.meta.url), 'utf8')
-    const rule = /ACL SETUSER ratelimit (.*)/.exec(readme)?.[1] ?? expect.unreachable()
+  it('works with the permissions that the guide names', async () => {
+    const guide = await readFile(new URL('../../../../docs/guides/redis.md', import.meta.url), 'utf8')
+    const rule = /ACL SETUSER ratelimit (.*)/.exec(guide)?.[1] ?? expect.unreachable()
     await redis.call('ACL', 'SETUSER', 'ratelimit', 'reset', ...rule.replace('PASSWORD', 'sesame').split(' '))
     const { client, close } = await connect({ username: 'ratelimit', password: 'sesame' })
     try {
