@@ -20,7 +20,11 @@ const areas = {
   },
   breaker: {
     mutate: inFolder('interceptor-circuit/src', ['circuit-breaker', 'time-window', 'count-window', 'open-time'], '.ts'),
-    tests: inFolder('interceptor-circuit/src', ['circuit-breaker', 'circuit-model', 'windows'], '.test.ts'),
+    tests: inFolder(
+      'interceptor-circuit/src',
+      ['circuit-breaker', 'circuit-model', 'deadlines', 'windows'],
+      '.test.ts',
+    ),
   },
   retry: {
     mutate: inFolder(

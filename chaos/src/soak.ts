@@ -59,16 +59,20 @@ export async function soak({ seed, ms, say }: SoakOptions): Promise<Section> {
     for (let part = 0; part < SAMPLES; part++) {
       const end = performance.now() + ms / SAMPLES
       await Promise.all(
-        lanes.map(async ({ world, disturbed }) => {
+        lanes.map(async (lane) => {
+          const { world, disturbed } = lane
           while (performance.now() < end) {
             const number = next++
             const script = disturbed ? disturbedScriptOf(number) : scriptOf(number)
             if (mayLoseItsReset(script)) continue
-            await world.check(await play(script, world))
+            const [problem] = await world.check(await play(script, world))
+            if (problem !== undefined && !disturbed && !lane.faulty) wrong.push(`seed ${number}: ${problem}`)
             calls++
             if (disturbed) continue
             const { tookMs, client } = await play(PROBE, world)
-            wrong.push(...(await world.check({ client, handlers: 1, thrown: undefined })))
+            const [leftover] = await world.check({ client, handlers: 1, thrown: undefined })
+            if (leftover !== undefined && !lane.faulty) wrong.push(`after seed ${number}: ${leftover}`)
+            lane.faulty ||= problem !== undefined || leftover !== undefined
             if (client?.code !== 0) wrong.push(`a call without faults ended with ${client?.code}: ${client?.details}`)
             latency.record(Math.max(1, Math.round(tookMs * NS_PER_MS)))
           }
@@ -177,6 +181,8 @@ function watchedStack(): WatchedStack {
 interface Lane {
   readonly world: World
   readonly disturbed: boolean
+  /** What it does wrong is told once: most of it shows in each further call. */
+  faulty: boolean
   close(): void
 }
 
@@ -187,6 +193,7 @@ async function openLane(stack: Stack, disturbed: boolean): Promise<Lane> {
   await client.ready
   return {
     disturbed,
+    faulty: false,
     world: {
       ...client,
       disturb: (what) => proxy?.disturb(what as Disturbance), // disturbed scripts have no other

@@ -134,7 +134,8 @@ export const plants: readonly Plant[] = [
     fault: 'a response that was not sent is confirmed to a handler that an interceptor object wraps',
     code: '        if (this.#ended) return\n      } else if',
     instead: '      } else if',
-    harmless: 'an iterator is told to return when the RPC ends, which is before it could be asked for the next response',
+    harmless:
+      'an iterator is told to return when the RPC ends, which is before it could be asked for the next response',
   },
   {
     file: 'objects/message-source.ts',

@@ -11,6 +11,7 @@ import {
   type StatusObject,
 } from '@grpc/grpc-js'
 import { LocalStatus, RemoteStatus, receivedStatus, type Status } from '../contract/status.ts'
+import { cancelOnceSent } from '../grpc-js/early-cancel.ts'
 import { newMetadata } from '../grpc-js/metadata.ts'
 import { type AnyCall, ResponseStream, SingleResponse } from './call-handle.ts'
 import { requestIterator } from './request-pump.ts'
@@ -81,7 +82,7 @@ function openSingle<Q, R>(
     surface = stream
     call.pump(requests, stream)
   }
-  call.connect(lineOf(surface))
+  call.connect(lineOf(surface, call))
   // A grpc-js interceptor may have answered already, before anybody could listen.
   if (outcome !== undefined) ended(new RemoteStatus(Code.OK, '', newMetadata()))
   else {
@@ -108,7 +109,7 @@ function openStream<Q, R>(
     stream = duplex
     call.pump(requests, duplex)
   }
-  call.connect(lineOf(stream), stream)
+  call.connect(lineOf(stream, call), stream)
   let trace: string | undefined
   stream.on('metadata', (headers) => call.receiveHeaders(headers))
   stream.on('error', (error) => {
@@ -117,10 +118,15 @@ function openStream<Q, R>(
   stream.on('status', (status) => call.settle(receivedStatus(status), trace))
 }
 
-function lineOf(surface: ClientUnaryCall): Parameters<SingleResponse<unknown>['connect']>[0] {
+function lineOf(
+  surface: ClientUnaryCall,
+  call: { readonly receivedHeaders: Metadata | undefined },
+): Parameters<SingleResponse<unknown>['connect']>[0] {
   return {
     // The surface itself only knows how to cancel with words of its own.
-    cancelWithStatus: (code, details) => surface.call?.cancelWithStatus(code, details),
+    cancelWithStatus: (code, details) => {
+      if (surface.call) cancelOnceSent(surface.call, call.receivedHeaders !== undefined, code, details)
+    },
     getPeer: () => surface.getPeer(),
     getAuthContext: () => surface.getAuthContext(),
   }

@@ -47,6 +47,25 @@ import { callAtStream, streamOf } from './server-stream.ts'
 const passThrough: Interceptor = (_call, next) => next()
 const native = (interceptor: GrpcInterceptor) => ({ options: { interceptors: [interceptor] } })
 
+it.each(patterns)('the reset of a call that is cancelled in the tick of its start is lost: %s', async (pattern) => {
+  await using server = await startTestServer({ behaviour: manual })
+  const isOverFor = async (client: TestClient): Promise<boolean | undefined> => {
+    server.forget()
+    const finish = server.behave((rpc) => rpc.end())
+    await runRpc(client, 'unary', { metadata: finish }) // connects
+    const rpc = startRpc(client, pattern, { requests: [{}] })
+    rpc.cancel()
+    await rpc.done
+    await runRpc(client, 'unary', { metadata: server.behave((other) => other.end()) })
+    return server.calls[1]?.isClosed
+  }
+  expect(await isOverFor(server.client())).toBe(false)
+  // Either the handler has heard of the end, or the call has never reached it.
+  const { length } = server.calls
+  expect(await isOverFor(server.client(passThrough))).toBe(true)
+  expect(length).toBe(3)
+})
+
 it('the names of channel options are those that grpc-js declares', () => {
   const declared = readFileSync(
     createRequire(import.meta.url).resolve('@grpc/grpc-js/build/src/channel-options.d.ts'),

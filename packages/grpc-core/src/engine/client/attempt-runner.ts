@@ -184,7 +184,7 @@ export class AttemptRunner {
     const status = abandoned()
     attempt.tellEnd(status)
     this.#resolve?.(status)
-    attempt.call.cancelWithStatus(Code.CANCELLED, 'Superseded')
+    attempt.cancel(Code.CANCELLED, 'Superseded')
   }
 
   /** From here on there is no further attempt. */
@@ -213,7 +213,7 @@ export class AttemptRunner {
   /** This side breaks a running attempt off. */
   endWith(attempt: Attempt, status: Status): void {
     attempt.failure ??= status
-    attempt.call.cancelWithStatus(attempt.failure.code, attempt.failure.details ?? '')
+    attempt.cancel(attempt.failure.code, attempt.failure.details ?? '')
   }
 
   // ── What attempts say, until they end ─────────────────────────────────────────────────────────────────────────
@@ -239,7 +239,7 @@ export class AttemptRunner {
     // grpc-js hands up null when a unary response ends without a message; the status says what happened.
     if (!method.responseStream && message === null) return
     if (!method.responseStream && attempt.received) {
-      attempt.call.cancelWithStatus(Code.UNIMPLEMENTED, 'Too many responses received')
+      attempt.cancel(Code.UNIMPLEMENTED, 'Too many responses received')
       return
     }
     let tapped: unknown

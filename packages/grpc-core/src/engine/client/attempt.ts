@@ -1,6 +1,7 @@
 import type { AsyncResource } from 'node:async_hooks'
-import type { InterceptingListener, Metadata, NextCall, StatusObject } from '@grpc/grpc-js'
+import type { status as Code, InterceptingListener, Metadata, NextCall, StatusObject } from '@grpc/grpc-js'
 import type { Status } from '../../contract/status.ts'
+import { cancelOnceSent } from '../../grpc-js/early-cancel.ts'
 import { type AttemptEnd, tellEnd } from '../attempt-taps.ts'
 import type { ApplicationSide } from './application-side.ts'
 import type { RequestEntry } from './request-log.ts'
@@ -33,6 +34,8 @@ export class Attempt implements InterceptingListener {
   halfClosed = false
   /** Requests may be given to grpc-js in bytes. */
   takesBytes = false
+  /** The peer has answered something. */
+  #answered = false
   /** A response message has come. */
   received = false
   /** The status it must end with, set when this side broke it off. */
@@ -60,6 +63,10 @@ export class Attempt implements InterceptingListener {
   end(): void {
     if (this.written !== undefined) this.#late ??= this.#owner?.application
     this.#owner = undefined
+  }
+
+  cancel(code: Code, details: string): void {
+    cancelOnceSent(this.call, this.#answered, code, details)
   }
 
   tellEnd(status: Status): void {
@@ -97,6 +104,7 @@ export class Attempt implements InterceptingListener {
 
   // One parameter exactly: grpc-js tells a listener by the arity of onReceiveMetadata (call-interface.ts).
   onReceiveMetadata(metadata: Metadata): void {
+    this.#answered = true
     this.#owner?.receiveMetadata(this, metadata)
   }
 

@@ -275,7 +275,7 @@ export class InterceptedClientCall extends InterceptedCall implements ClientCall
     // grpc-js ends the attempt with this status; what waits for the attempt then sees it.
     this.run.block = { outside: -1, status }
     this.abortInside(-1, status)
-    attempt.call.cancelWithStatus(code, details)
+    attempt.cancel(code, details)
   }
 
   /** What `channelBelow` follows down to the channel. */
