@@ -1,5 +1,7 @@
-// npm run demo -- <arguments>: sets the checkout up and starts the demo, with a Redis for its limits where one is asked for.
+// npm run demo -- <arguments>: sets the checkout up and starts the demo, with a Redis for its limits, or a service that decides about
+// calls, where one is asked for.
 import { spawn } from 'node:child_process'
+import { ServiceProcess } from './envoy/service-process.mjs'
 import { startCluster } from './redis/cluster.mjs'
 import { redisMissing, sentinelMissing } from './redis/node.mjs'
 import { startSentinel } from './redis/sentinel.mjs'
@@ -32,6 +34,30 @@ const engines = {
       return { environment: { REDIS_SENTINELS: `${name}@${addresses(sentinels)}` }, stop: () => redis.stop() }
     },
   },
+  '--rls': {
+    missing: undefined,
+    async start() {
+      const service = await ServiceProcess.start('rate-limit-service')
+      explain('rate limit service', service, {
+        change: 'requestsPerUnit is for each customer: 1 refuses most orders',
+        slow: 'delayMs of 500: orders wait as long. Beyond 1000 they go on without a limit',
+        gone: 'orders go on without a limit',
+      })
+      return { environment: { RATE_LIMIT_SERVICE: service.address }, stop: () => service.stop() }
+    },
+  },
+  '--ext-authz': {
+    missing: undefined,
+    async start() {
+      const service = await ServiceProcess.start('ext-authz-service')
+      explain('external authorization', service, {
+        change: 'deny takes paths: ["/shop.storefront.Storefront/PlaceOrder"] ends each order PERMISSION_DENIED',
+        slow: 'delayMs of 500: calls wait as long. Beyond 1000 they end UNAVAILABLE',
+        gone: 'calls end UNAVAILABLE',
+      })
+      return { environment: { EXT_AUTHZ: service.address }, stop: () => service.stop() }
+    },
+  },
 }
 
 const addresses = (nodes) => nodes.map(({ host, port }) => `${host}:${port}`).join(',')
@@ -41,6 +67,16 @@ function show(nodes, role) {
   for (const { host, port, pid } of nodes) {
     console.error(`${role.padEnd(8)} ${host}:${port}   to see what happens without it: kill -9 ${pid}`)
   }
+}
+
+/** The same for a service whose answers stand in a file. */
+function explain(name, { address, file, pid }, { change, slow, gone }) {
+  console.error(`${name} ${address}
+  what it answers is read for each question from ${file}
+    ${change}
+    ${slow}
+  to see what happens without it: kill -9 ${pid}   ${gone}
+  while it answers nothing: kill -STOP ${pid}, and -CONT`)
 }
 
 let demo

@@ -74,6 +74,16 @@ const interceptors = {
     does: 'Admits 20 reservations a second of each customer.',
     did: (scope) => `refused ${ofCalls(refused('rateLimit', scope), scope)}`,
   },
+  rateLimitService: {
+    from: 'interceptor-ratelimit',
+    does: 'Asks a rate limit service about each reservation of a customer.',
+    did: (scope) => `refused ${ofCalls(refused('rateLimitService', scope), scope)}`,
+  },
+  extAuthz: {
+    from: 'interceptor-auth',
+    does: 'Asks an authorization service about each call.',
+    did: (scope) => `refused ${ofCalls(refused('extAuthz', scope), scope)}`,
+  },
   keepCallerToken: { does: 'Of the shop: keeps the token, for the calls that are made for this one.' },
   faults: { does: 'Of the shop: fails and delays calls when a switch of this page says so.' },
 }

@@ -3,10 +3,17 @@ import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
 
 const main = fileURLToPath(new URL('../dist/main.js', import.meta.url))
-/** What `npm run demo` runs: it starts Redis beside the demo, where that is asked for. */
+/** What `npm run demo` runs: it starts what the demo counts in or asks, where that is wanted. */
 export const npmRunDemo = fileURLToPath(new URL('../../../scripts/demo.mjs', import.meta.url))
 
-const NOTHING_ELSEWHERE = { REDIS_URL: '', REDIS_CLUSTER: '', REDIS_SENTINELS: '', OTEL_EXPORTER_OTLP_ENDPOINT: '' }
+const NOTHING_ELSEWHERE = {
+  REDIS_URL: '',
+  REDIS_CLUSTER: '',
+  REDIS_SENTINELS: '',
+  RATE_LIMIT_SERVICE: '',
+  EXT_AUTHZ: '',
+  OTEL_EXPORTER_OTLP_ENDPOINT: '',
+}
 
 /** The demo as its users run it, in a process group of its own. */
 export class Demo {

@@ -1,3 +1,5 @@
+import { existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { dirname } from 'node:path'
 import { Redis } from 'ioredis'
 import { describe, expect, it } from 'vitest'
 import { Collector } from '../../test/collector.ts'
@@ -62,14 +64,69 @@ describe('what the environment brings', () => {
   )
 })
 
-/** Reads what the page is told until a text is in it. */
-async function hears(events: URL, text: string): Promise<void> {
+describe.each([
+  ['--rls', 'rateLimitService'],
+  ['--ext-authz', 'extAuthz'],
+] as const)('npm run demo -- %s', (option, interceptor) => {
+  it('tells the whole story by that service, and ends it', { timeout: 120_000 }, async () => {
+    await using demo = new Demo([option, '--once', '--json'], {}, npmRunDemo)
+    const code = await demo.ended()
+    expect(linesOf(demo).filter(({ ok }) => ok === false)).toEqual([])
+    expect(code, demo.errors).toBe(0)
+    if (option === '--rls') expect(demo.output).toMatch(/"rateLimit":"admitted [1-9]\d*, refused [1-9]/)
+    const { pid, file } = service(demo)
+    expect(runs(pid)).toBe(false)
+    expect(existsSync(file)).toBe(false)
+  })
+
+  it('answers by its file, and is missed as it says', { timeout: 90_000 }, async () => {
+    await using demo = new Demo([option, '--no-story', '--port', '0'], {}, npmRunDemo)
+    const [url] = await demo.says(/http:\S+/)
+    const events = new URL('/events', url)
+    const { pid, file } = service(demo)
+    await hears(events, `"${interceptor}"`) // in a stack of the shop
+    expect(JSON.parse(readFileSync(file, 'utf8'))).toMatchObject({ delayMs: 0 })
+    const nothing = option === '--rls' ? { requestsPerUnit: 0 } : { deny: ['/shop.storefront.Storefront/PlaceOrder'] }
+    writeFileSync(file, JSON.stringify(nothing))
+    await hears(events, `"grpc.refused_by":"${interceptor}"`)
+    process.kill(pid, 'SIGKILL')
+    // What it is asked then, it does not answer.
+    await hears(events, /"failed":[1-9]/)
+    demo.interrupt()
+    expect(await demo.ended(), demo.output + demo.errors).toBe(0)
+    expect(await demo.gone()).toBe(true)
+    expect(existsSync(file)).toBe(false)
+  })
+})
+
+it('ends the service of --rls however the demo ends', { timeout: 60_000 }, async () => {
+  await using demo = new Demo(['--rls', '--no-story', '--port', '0'], {}, npmRunDemo)
+  await demo.says(/http:\S+/)
+  const { pid, file } = service(demo)
+  expect(runs(pid)).toBe(true)
+  demo.kill()
+  await expect.poll(() => runs(pid), { timeout: 10_000 }).toBe(false)
+  rmSync(dirname(file), { recursive: true })
+})
+
+const linesOf = (demo: Demo) =>
+  [...demo.output.matchAll(/^\{.*\}$/gm)].map(([line]) => JSON.parse(line) as { ok?: boolean })
+
+/** The service of the demo, as it tells where that is. */
+function service({ errors }: Demo): { readonly pid: number; readonly file: string } {
+  const [, pid] = /kill -9 (\d+)/.exec(errors) ?? []
+  const [, file = ''] = /question from (\S+)/.exec(errors) ?? []
+  return { pid: Number(pid), file }
+}
+
+/** Reads what the page is told until a text is in it, or what matches. */
+async function hears(events: URL, text: string | RegExp): Promise<void> {
   const ended = new AbortController()
   const { body } = await fetch(events, { signal: ended.signal })
   let heard = ''
   for await (const chunk of body!.pipeThrough(new TextDecoderStream())) {
     heard += chunk
-    if (heard.includes(text)) break
+    if (typeof text === 'string' ? heard.includes(text) : text.test(heard)) break
   }
   ended.abort()
 }

@@ -18,7 +18,8 @@ export interface LiveOptions {
 /** Opens the shop with a page to watch it on, tells the story once, and stays open until Ctrl-C. */
 export async function stayOpen({ port, story, paceMs }: LiveOptions, printer: Printer): Promise<void> {
   const ended = new AbortController()
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => ended.abort())
+  // Ctrl-C may come twice: to the whole group, and passed on by npm run demo.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => ended.abort())
   const pause = () => sleep(paceMs, undefined, { signal: ended.signal }).catch(() => undefined)
 
   await onStage(async (stage) => {

@@ -1,10 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { status as Code } from '@grpc/grpc-js'
 import { abort } from '@grpc-stack/grpc-core'
-import { principalVar } from '@grpc-stack/interceptor-auth'
-import { byPrincipal, rateLimit } from '@grpc-stack/interceptor-ratelimit'
 import { InventoryService, type Reservation, type StockItem } from '../generated/shop/inventory.ts'
-import { openLimitStore } from '../stacks/limit-store.ts'
+import { customerLimit } from '../stacks/customer-limit.ts'
 import { hop } from './hop.ts'
 import type { Service, Tools } from './service.ts'
 import { openShelves } from './shelves.ts'
@@ -15,18 +13,14 @@ export async function inventory({ instruments, admit, faults }: Tools): Promise<
   const find = (sku: string): StockItem =>
     shelves.get(sku) ?? abort(Code.NOT_FOUND, `There is no article ${JSON.stringify(sku)}`)
 
-  // A limit for each customer, so that no customer can take the service from the others.
-  const limits = await openLimitStore()
-  const perCustomer = rateLimit({ name: 'per-customer', rate: 20, key: byPrincipal(principalVar), ...limits.options })
-  instruments.gauge('limiter', () => ({ ...perCustomer.counters(), store: limits.name }))
-  perCustomer.on('refused', ({ keys, waitMs }) => instruments.event('rateLimit', 'refused', { key: keys[0], waitMs }))
+  const perCustomer = await customerLimit(instruments)
 
   return {
     stacks: {
       'grpc.health.v1.Health': [],
       'shop.operations.Operations': [...observers, admit('operator')],
       'shop.inventory.Inventory': [...observers, admit('customer', 'staff'), faults],
-      '/shop.inventory.Inventory/Reserve': [...observers, admit('customer', 'staff'), perCustomer, faults],
+      '/shop.inventory.Inventory/Reserve': [...observers, admit('customer', 'staff'), perCustomer.interceptor, faults],
       '/shop.inventory.Inventory/Restock': [...observers, admit('staff')],
       '*': observers,
     },
@@ -63,6 +57,6 @@ export async function inventory({ instruments, admit, faults }: Tools): Promise<
       })
     },
 
-    close: limits.close,
+    close: perCustomer.close,
   }
 }

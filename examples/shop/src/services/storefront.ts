@@ -3,14 +3,16 @@ import { RetryBudget, retry } from '@grpc-stack/interceptor-retry'
 import { InventoryService } from '../generated/shop/inventory.ts'
 import { type Order, OrdersService } from '../generated/shop/orders.ts'
 import { type Article, type BasketTotal, StorefrontService } from '../generated/shop/storefront.ts'
+import { externalAuthorization } from '../stacks/external-authorization.ts'
 import { keepCallerToken } from '../tokens/caller-token.ts'
 import { hop } from './hop.ts'
 import { peer } from './peer.ts'
 import type { Service, Tools } from './service.ts'
 
-export function storefront(tools: Tools): Service {
+export async function storefront(tools: Tools): Promise<Service> {
   const { instruments, admit, faults } = tools
   const { observers } = instruments
+  const external = await externalAuthorization(instruments)
 
   const toOrders = peer(
     'orders',
@@ -34,7 +36,13 @@ export function storefront(tools: Tools): Service {
     stacks: {
       'grpc.health.v1.Health': [],
       'shop.operations.Operations': [...observers, admit('operator')],
-      'shop.storefront.Storefront': [...observers, admit('customer', 'staff'), keepCallerToken(), faults],
+      'shop.storefront.Storefront': [
+        ...observers,
+        admit('customer', 'staff'),
+        ...external.interceptors,
+        keepCallerToken(),
+        faults,
+      ],
       '*': observers,
     },
 
