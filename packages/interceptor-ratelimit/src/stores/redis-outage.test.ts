@@ -1,6 +1,7 @@
 // A shared limit while processes compete for it, and while its Redis is stopped, hung and started again under load.
 import { type ChildProcess, fork } from 'node:child_process'
 import { type EventEmitter, once } from 'node:events'
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { inspect } from 'node:util'
@@ -151,7 +152,7 @@ async function underLoad(
   connect: Connect,
   options: RateLimitOptions,
   play: (world: World) => Promise<void>,
-): Promise<{ load: Load; spanMs: number; changes: string[]; limit: RateLimitInterceptor }> {
+): Promise<{ load: Load; spanMs: number; changes: string[]; limit: RateLimitInterceptor; slowestTurnMs: number }> {
   await using redis = await RedisServer.start()
   const { client, close } = connect(redis)
   try {
@@ -162,9 +163,12 @@ async function underLoad(
     limit.on('storeUp', () => changes.push('up'))
     await using server = await startTestServer({ interceptors: [limit] })
     const load = new Load([server.client(), server.client()])
+    const turns = monitorEventLoopDelay({ resolution: 5 })
+    turns.enable()
     await play({ redis, load, changes })
     const spanMs = await load.stop()
-    return { load, spanMs, changes, limit }
+    turns.disable()
+    return { load, spanMs, changes, limit, slowestTurnMs: turns.max / 1e6 }
   } finally {
     close()
   }
@@ -175,7 +179,11 @@ async function seen(changes: readonly string[], count: number): Promise<void> {
   while (changes.length < count) await sleep(5)
 }
 
-const slowest = (load: Load): number => load.answers.reduce((worst, { tookMs }) => Math.max(worst, tookMs), 0)
+/** A call takes some turns of the event loop, each of which may take long on a busy machine. */
+function expectNoneHung({ answers }: Load, slowestTurnMs: number): void {
+  const slowest = answers.reduce((worst, { tookMs }) => Math.max(worst, tookMs), 0)
+  expect(slowest).toBeLessThan(1500 + 5 * slowestTurnMs)
+}
 
 describe.each(clients)('with %s, a Redis that is stopped, hung and started again under load', (_name, connect) => {
   /** Answers of a phase: enough for each of the eight workers to have made several calls in it. */
@@ -199,7 +207,7 @@ describe.each(clients)('with %s, a Redis that is stopped, hung and started again
   }
 
   it('leaves it to the insurance: no call fails, hangs or slips through', async () => {
-    const { load, spanMs, changes, limit } = await underLoad(
+    const { load, spanMs, changes, limit, slowestTurnMs } = await underLoad(
       connect,
       { onStoreError: 'insurance', insuranceShare: 1 },
       outages,
@@ -207,7 +215,7 @@ describe.each(clients)('with %s, a Redis that is stopped, hung and started again
     expect(changes.slice(0, 4)).toEqual(['down', 'up', 'down', 'up'])
     expect(load.count(Code.OK) + load.count(Code.RESOURCE_EXHAUSTED)).toBe(load.answers.length)
     expect(limit.counters().insured).toBeGreaterThan(0)
-    expect(slowest(load)).toBeLessThan(1500)
+    expectNoneHung(load, slowestTurnMs)
     // Three limiters took turns: Redis, the insurance, and Redis after it was started again, empty.
     expect(load.count(Code.OK)).toBeLessThanOrEqual(3 * 20 + 2 * Math.floor((100 * spanMs) / 1000))
     expect(load.count(Code.OK)).toBeGreaterThan(60)
@@ -216,16 +224,19 @@ describe.each(clients)('with %s, a Redis that is stopped, hung and started again
   it('refuses at once where it must not fail open, says until when, and comes back', async () => {
     let atDown = 0
     let atUp = 0
-    const { load, spanMs, changes, limit } = await underLoad(connect, { onStoreError: 'refuse' }, (world) =>
-      outages(
-        world,
-        () => {
-          atDown = world.load.count(Code.OK)
-        },
-        () => {
-          atUp = world.load.count(Code.OK)
-        },
-      ),
+    const { load, spanMs, changes, limit, slowestTurnMs } = await underLoad(
+      connect,
+      { onStoreError: 'refuse' },
+      (world) =>
+        outages(
+          world,
+          () => {
+            atDown = world.load.count(Code.OK)
+          },
+          () => {
+            atUp = world.load.count(Code.OK)
+          },
+        ),
     )
     expect(changes.slice(0, 4)).toEqual(['down', 'up', 'down', 'up'])
     // While it is down, nothing is let through but what was under way.
@@ -238,7 +249,7 @@ describe.each(clients)('with %s, a Redis that is stopped, hung and started again
       expect(pushback).toBeGreaterThanOrEqual(1)
       expect(pushback).toBeLessThanOrEqual(100)
     }
-    expect(slowest(load)).toBeLessThan(1500)
+    expectNoneHung(load, slowestTurnMs)
     expect(load.count(Code.OK)).toBeLessThanOrEqual(2 * 20 + Math.floor((100 * spanMs) / 1000))
   }, 30_000)
 
