@@ -1,5 +1,5 @@
 import { spawnSync } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
@@ -114,6 +114,7 @@ const pages: Record<string, readonly Block[]> = {
         declare function readLines(file: string): AsyncIterable<string>
         const file = 'lines.txt'`,
     },
+    { after: `console.log(greeterService.sayHello.path)`, prints: [/^\/greet.v1.Greeter\/SayHello$/m] },
     { before: `import { ContextVar, type Interceptor } from '@grpc-stack/grpc-core'`, after: 'void tenant' },
     { after: 'if (slowCalls.name !== "slowCalls") throw new Error(slowCalls.name)' },
   ],
@@ -272,6 +273,7 @@ beforeAll(() => {
   // Inside the checkout, so that the packages resolve as they do for a user who installed them.
   directory = mkdtempSync(join(root, 'test/readme/compiled-'))
   mkdirSync(join(directory, 'gen'))
+  cpSync(join(root, 'test/readme/greeter/generated/greeter_pb.ts'), join(directory, 'gen/greeter_pb.ts'))
   writeFileSync(
     join(directory, 'gen/greeter.ts'),
     generated('greet.v1.Greeter', 'sayHello', '{ name: string }', '{ message: string }'),

@@ -63,6 +63,7 @@ export const runs: readonly Run[] = [
     files: ['block-0'],
     prints: [/^Hello you \[ 'miss' \]\nname is missing \[ 'name' \]\ncounted$/m],
   },
+  { page: 'docs/guides/generated-code.md', files: ['block-0'], prints: [/^greet.v1.HelloReply\n1\n2$/m] },
   { page: 'docs/guides/error-details.md', files: ['block-0'], prints: [/^name is missing\nagain in 1500 ms$/m] },
   {
     page: 'docs/guides/testing.md',
