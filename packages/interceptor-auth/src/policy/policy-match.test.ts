@@ -94,6 +94,20 @@ describe('a deny rule on metadata sees several values as gRFC A43 does, too: as 
   })
 })
 
+describe('metadata that grpc-js takes out of a call', () => {
+  it.each(['accept-encoding', 'content-type'])('is in no rule: %s', async (key) => {
+    let seen: unknown[] = ['nothing was called']
+    const authorize = (_principal: unknown, call: ServerCall) => {
+      seen = call.metadata.get(key)
+      return true
+    }
+    server = await startAuthServer({ verify: () => ({ subject: 'alice' }), authorize })
+    await runRpc(server.client(), 'unary', { metadata: metadataOf({ authorization: 'Bearer x', [key]: 'identity' }) })
+    expect(seen).toEqual([])
+    expect(() => policy(deny({ metadata: { [key]: '*' } }))).toThrow(/option "metadata" must be keyed by lower-case/)
+  })
+})
+
 describe('a deny rule takes a claim in an odd shape for a match', () => {
   const status: [string, unknown, boolean][] = [
     ['another text', 'active', true],

@@ -182,6 +182,9 @@ export type MetadataTest = (values: readonly (string | Buffer)[]) => boolean
 // gRFC A43: what the transport sets or removes says nothing about the caller.
 const HOP_BY_HOP = ['connection', 'keep-alive', 'te', 'trailer', 'transfer-encoding', 'upgrade', 'host']
 
+// grpc-js (server-interceptors.ts, 1.14) takes them out of the metadata, so that a deny rule about them would deny nothing.
+const TAKEN_OUT = ['accept-encoding', 'content-type']
+
 /** @throws TypeError if a rule may not look at this metadata key. */
 export function checkMetadataKey(key: string, { where, path }: OptionPlace): void {
   if (isMetadataKey(key)) return
@@ -191,5 +194,5 @@ export function checkMetadataKey(key: string, { where, path }: OptionPlace): voi
 
 /** Whether it is the lower-case name of metadata that callers set. */
 export function isMetadataKey(key: string): boolean {
-  return /^[0-9a-z_.-]+$/.test(key) && !/^(grpc-|proxy-)/.test(key) && !HOP_BY_HOP.includes(key)
+  return /^[0-9a-z_.-]+$/.test(key) && !/^(grpc-|proxy-)/.test(key) && ![...HOP_BY_HOP, ...TAKEN_OUT].includes(key)
 }
