@@ -34,6 +34,11 @@ const engines = {
       return { environment: { REDIS_SENTINELS: `${name}@${addresses(sentinels)}` }, stop: () => redis.stop() }
     },
   },
+  '--cluster': {
+    missing: undefined,
+    // The shop starts them itself, and says how to kill each.
+    start: async () => ({ environment: { SHOP_WORKERS: '4' }, stop: async () => undefined }),
+  },
   '--rls': {
     missing: undefined,
     async start() {

@@ -9,10 +9,13 @@ export interface Faults extends Interceptor {
   set(fault: Fault): void
 }
 
-/** @param onDelay told which request is being held up */
-export function faults(onDelay: (requestId: string) => void): Faults {
+/**
+ * @param onDelay told which request is being held up
+ * @param offset another one for each worker of a service, so that they do not all fail in the same turn
+ */
+export function faults(onDelay: (requestId: string) => void, offset = 0): Faults {
   let fault: Fault = { failOfTen: 0, delayMs: 0 }
-  let calls = 0
+  let calls = offset
 
   const interceptor: Interceptor = async function faults(call, next) {
     // Failures come evenly instead of at random: what the shop shows must not depend on luck.
@@ -27,7 +30,7 @@ export function faults(onDelay: (requestId: string) => void): Faults {
   return Object.assign(interceptor, {
     set(next: Fault) {
       fault = next
-      calls = 0
+      calls = offset
     },
   })
 }

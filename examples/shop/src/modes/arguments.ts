@@ -9,6 +9,7 @@ export const usage = `npm run demo -- [options]
   --pace <ms>       to watch each step of the story on the page; default 3000
   --redis-cluster   count limits in a Redis Cluster of six nodes, started by npm run demo
   --redis-sentinel  count limits in a Redis that three Sentinels watch, started by npm run demo
+  --cluster         inventory is four workers with one limit, counted in their primary
   --rls             let a rate limit service decide about limits, started by npm run demo
   --ext-authz       let an external authorization decide about calls, started by npm run demo
   --help            this`

@@ -99,6 +99,30 @@ describe.each([
   })
 })
 
+describe('npm run demo -- --cluster', () => {
+  const workers = ({ errors }: Demo) => [...errors.matchAll(/kill -9 (\d+)/g)].map(([, pid]) => Number(pid))
+
+  it('tells the whole story by four workers, and ends them', { timeout: 120_000 }, async () => {
+    await using demo = new Demo(['--cluster', '--once', '--json'], {}, npmRunDemo)
+    const code = await demo.ended()
+    expect(linesOf(demo).filter(({ ok }) => ok === false)).toEqual([])
+    expect(code, demo.errors).toBe(0)
+    expect(workers(demo)).toHaveLength(4)
+    expect(await demo.gone()).toBe(true)
+  })
+
+  it('starts a worker again that was killed', { timeout: 90_000 }, async () => {
+    await using demo = new Demo(['--cluster', '--no-story', '--port', '0'], {}, npmRunDemo)
+    const [url] = await demo.says(/http:\S+/)
+    await hears(new URL('/events', url), '"store":"workers"')
+    process.kill(workers(demo)[0]!, 'SIGKILL')
+    await expect.poll(() => workers(demo).length, { timeout: 20_000 }).toBe(5)
+    demo.interrupt()
+    expect(await demo.ended(), demo.errors).toBe(0)
+    expect(await demo.gone()).toBe(true)
+  })
+})
+
 it('ends the service of --rls however the demo ends', { timeout: 60_000 }, async () => {
   await using demo = new Demo(['--rls', '--no-story', '--port', '0'], {}, npmRunDemo)
   await demo.says(/http:\S+/)

@@ -24,6 +24,8 @@ export function peer(name: ServiceName, { peers, instruments }: Tools, ...stack:
     // A service that restarts is back soon; the defaults are made for networks.
     'grpc.initial_reconnect_backoff_ms': 100,
     'grpc.max_reconnect_backoff_ms': 500,
+    // Where a service is several workers, all of them get calls.
+    'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),
   })
   const interceptors = [
     ...instruments.observers,

@@ -1,20 +1,22 @@
+import cluster from 'node:cluster'
 import type { RateLimitOptions } from '@grpc-stack/interceptor-ratelimit'
 import type { IoredisClient } from '@grpc-stack/interceptor-ratelimit/redis'
 
 /** Where the limiter counts. */
 export interface LimitStore {
-  readonly name: 'memory' | 'redis' | 'redis cluster' | 'redis sentinel'
-  readonly options: Pick<RateLimitOptions, 'store' | 'onStoreError' | 'insuranceShare'>
+  readonly name: 'memory' | 'workers' | 'redis' | 'redis cluster' | 'redis sentinel'
+  readonly options: Pick<RateLimitOptions, 'store' | 'storeTimeoutMs' | 'onStoreError' | 'insuranceShare'>
   close(): void
 }
 
 /**
  * In Redis, shared by every process that does the same, where the environment names one: `REDIS_URL`, nodes of a cluster as
- * `REDIS_CLUSTER`, or a name and the Sentinels that know its master as `REDIS_SENTINELS`. Else in this process.
+ * `REDIS_CLUSTER`, or a name and the Sentinels that know its master as `REDIS_SENTINELS`. In the primary of its workers where it has some
+ * (`SHOP_WORKERS`), else in this process.
  */
 export async function openLimitStore(): Promise<LimitStore> {
   const redis = await connect()
-  if (redis === undefined) return { name: 'memory', options: {}, close() {} }
+  if (redis === undefined) return cluster.isWorker ? await byWorkers() : { name: 'memory', options: {}, close() {} }
   const { redisStore } = await import('@grpc-stack/interceptor-ratelimit/redis')
   return {
     name: redis.name,
@@ -24,11 +26,21 @@ export async function openLimitStore(): Promise<LimitStore> {
   }
 }
 
+async function byWorkers(): Promise<LimitStore> {
+  const { clusterStore } = await import('@grpc-stack/interceptor-ratelimit/cluster')
+  return {
+    name: 'workers',
+    // Everything runs on one machine, which may be busy: more than the default of 50 ms.
+    options: { store: clusterStore(), storeTimeoutMs: 1000 },
+    close() {},
+  }
+}
+
 /** A command that cannot be sent must fail at once: the limiter has an answer for that, a waiting customer has not. */
 const AT_ONCE = { enableOfflineQueue: false, maxRetriesPerRequest: 1 }
 
 interface Connected {
-  readonly name: Exclude<LimitStore['name'], 'memory'>
+  readonly name: Exclude<LimitStore['name'], 'memory' | 'workers'>
   readonly client: IoredisClient & { disconnect(): void }
 }
 
