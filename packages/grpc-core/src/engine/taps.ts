@@ -8,17 +8,19 @@ import { show } from '../runtime/show.ts'
 import { synchronous } from '../runtime/thenable.ts'
 import { type AttemptEnd, showAttempt, warnOfTap } from './attempt-taps.ts'
 
-/** A tap and the index of the interceptor that registered it. */
+/** A tap, the index of the interceptor that registered it, and the tap that hears after it. */
 interface Tap<T> {
   readonly depth: number
   readonly tap: T
+  next: Tap<T> | undefined
 }
 
 interface Counting {
   counted(status: Status, index: number): Status
 }
 
-type Taps<T> = Tap<T>[] | undefined
+/** In the order in which they hear. A list, because an array that grows has room for 17 from its second element on. */
+type Taps<T> = Tap<T> | undefined
 
 type Hook = 'onRequest' | 'onResponse' | 'onResponseMetadata' | 'onStatus'
 
@@ -35,34 +37,39 @@ export class CallTaps {
   #status: Taps<StatusTap>
   #attempt: Taps<AttemptTap>
   /** By the index of an interceptor: where it called `next()`. */
-  readonly #scopes: (AsyncResource | undefined)[] = []
+  readonly #scopes: (AsyncResource | undefined)[]
   /** Index of the interceptor that registered a tap last. */
   #latest = -1
   /** The hook whose tap was called last: if it has thrown, that one. */
   running: Hook | undefined
 
+  /** @param layers how many interceptors there are */
+  constructor(layers: number) {
+    this.#scopes = new Array<AsyncResource | undefined>(layers)
+  }
+
   addRequest(depth: number, tap: MessageTap): void {
-    this.#request = add(this.#request, depth, tap, 'onRequest')
+    this.#request = outermostFirst(this.#request, depth, tap, 'onRequest')
     this.#latest = depth
   }
 
   addResponse(depth: number, tap: MessageTap): void {
-    this.#response = add(this.#response, depth, tap, 'onResponse')
+    this.#response = innermostFirst(this.#response, depth, tap, 'onResponse')
     this.#latest = depth
   }
 
   addMetadata(depth: number, tap: MetadataTap): void {
-    this.#metadata = add(this.#metadata, depth, tap, 'onResponseMetadata')
+    this.#metadata = innermostFirst(this.#metadata, depth, tap, 'onResponseMetadata')
     this.#latest = depth
   }
 
   addStatus(depth: number, tap: StatusTap): void {
-    this.#status = add(this.#status, depth, tap, 'onStatus')
+    this.#status = innermostFirst(this.#status, depth, tap, 'onStatus')
     this.#latest = depth
   }
 
   addAttempt(depth: number, tap: AttemptTap): void {
-    this.#attempt = add(this.#attempt, depth, tap, 'onAttempt')
+    this.#attempt = outermostFirst(this.#attempt, depth, tap, 'onAttempt')
     this.#latest = depth
   }
 
@@ -73,12 +80,11 @@ export class CallTaps {
 
   /** Shows an attempt to the taps, outermost first. Returns the ends to tell with those that these taps want to be told. */
   attempt(attempt: CallAttempt, ends: AttemptEnd[] | undefined): AttemptEnd[] | undefined {
-    const taps = this.#attempt ?? NONE
     let all = ends
     // One that is added meanwhile hears of the next attempt.
-    for (let i = 0, count = taps.length; i < count; i++) {
-      const entry = taps[i]
-      const end = entry && showAttempt(attempt, entry.tap, this.#scopes[entry.depth])
+    const last = lastOf(this.#attempt)
+    for (let entry = this.#attempt; entry !== undefined; entry = entry === last ? undefined : entry.next) {
+      const end = showAttempt(attempt, entry.tap, this.#scopes[entry.depth])
       if (end === undefined) continue
       // Not into an empty array: its first push makes room for 17, which is 150 bytes for each call.
       if (all === undefined) all = [end]
@@ -105,7 +111,7 @@ export class CallTaps {
 
   /** There is a tap that has not heard the status yet. */
   get awaitStatus(): boolean {
-    return this.#status !== undefined && this.#status.length > 0
+    return this.#status !== undefined
   }
 
   /** A request message after the taps of interceptors deeper than one index and up to another. */
@@ -115,7 +121,8 @@ export class CallTaps {
     upTo: number = Number.POSITIVE_INFINITY,
   ): unknown {
     let seen = message
-    for (const { depth, tap } of this.#request ?? []) {
+    for (let entry = this.#request; entry !== undefined; entry = entry.next) {
+      const { depth, tap } = entry
       if (depth > deeperThan && depth <= upTo) seen = this.#call('onRequest', depth, tap, seen) ?? seen
     }
     return seen
@@ -123,22 +130,16 @@ export class CallTaps {
 
   /** A response message after the taps of interceptors outside an index. */
   response(message: unknown, shallowerThan: number = Number.POSITIVE_INFINITY): unknown {
-    const taps = this.#response ?? []
     let seen = message
-    for (let i = taps.length - 1; i >= 0; i--) {
-      const entry = taps[i]
-      if (entry === undefined || entry.depth >= shallowerThan) continue
-      seen = this.#call('onResponse', entry.depth, entry.tap, seen) ?? seen
+    for (let entry = this.#response; entry !== undefined; entry = entry.next) {
+      if (entry.depth < shallowerThan) seen = this.#call('onResponse', entry.depth, entry.tap, seen) ?? seen
     }
     return seen
   }
 
   metadata(metadata: Metadata): Metadata {
-    const taps = this.#metadata ?? []
     let seen = metadata
-    for (let i = taps.length - 1; i >= 0; i--) {
-      const entry = taps[i]
-      if (entry === undefined) continue
+    for (let entry = this.#metadata; entry !== undefined; entry = entry.next) {
       const given: unknown = this.#call('onResponseMetadata', entry.depth, entry.tap, seen) ?? seen
       if (!isMetadata(given)) {
         throw new TypeError(`onResponseMetadata must return a grpc-js Metadata or nothing, and returned ${show(given)}`)
@@ -154,13 +155,9 @@ export class CallTaps {
    * @param call knows how many attempts each of them is to see
    */
   status(status: Status, from: number, before: number, call: Counting): void {
-    const taps = this.#status
-    if (taps === undefined) return
-    for (let i = taps.length - 1; i >= 0; i--) {
-      const entry = taps[i]
-      if (entry === undefined || entry.depth < from || entry.depth >= before) continue
-      if (i === taps.length - 1) taps.pop()
-      else taps.splice(i, 1)
+    for (let entry = this.#status; entry !== undefined; entry = entry.next) {
+      if (entry.depth < from || entry.depth >= before) continue
+      this.#status = without(this.#status, entry)
       try {
         this.#call('onStatus', entry.depth, entry.tap, call.counted(status, entry.depth))
       } catch (error) {
@@ -177,22 +174,47 @@ export class CallTaps {
 
   /** Forgets the taps of interceptors deeper than an index: they go with the attempt they were made for. */
   dropDeeperThan(depth: number): void {
-    const keep = (entry: { readonly depth: number }): boolean => entry.depth <= depth
-    this.#request = this.#request?.filter(keep)
-    this.#response = this.#response?.filter(keep)
-    this.#metadata = this.#metadata?.filter(keep)
-    this.#status = this.#status?.filter(keep)
-    this.#attempt = this.#attempt?.filter(keep)
-    this.#scopes.length = Math.min(this.#scopes.length, depth + 1)
+    this.#request = upTo(this.#request, depth)
+    this.#response = upTo(this.#response, depth)
+    this.#metadata = upTo(this.#metadata, depth)
+    this.#status = upTo(this.#status, depth)
+    this.#attempt = upTo(this.#attempt, depth)
+    this.#scopes.fill(undefined, depth + 1)
   }
 }
 
-const NONE: readonly Tap<AttemptTap>[] = []
-
-function add<T>(taps: Taps<T>, depth: number, tap: T, name: string): Tap<T>[] {
-  if (typeof tap !== 'function') throw new TypeError(`${name}: a tap must be a function, got ${show(tap)}`)
-  const entry = { depth, tap }
-  if (taps === undefined) return [entry]
-  taps.push(entry)
+function outermostFirst<T>(taps: Taps<T>, depth: number, tap: T, name: Hook | 'onAttempt'): Tap<T> {
+  const added = entryOf(depth, tap, name, undefined)
+  const last = lastOf(taps)
+  if (taps === undefined || last === undefined) return added
+  last.next = added
   return taps
+}
+
+function innermostFirst<T>(taps: Taps<T>, depth: number, tap: T, name: Hook): Tap<T> {
+  return entryOf(depth, tap, name, taps)
+}
+
+function entryOf<T>(depth: number, tap: T, name: string, next: Taps<T>): Tap<T> {
+  if (typeof tap !== 'function') throw new TypeError(`${name}: a tap must be a function, got ${show(tap)}`)
+  return { depth, tap, next }
+}
+
+function lastOf<T>(taps: Taps<T>): Taps<T> {
+  let last = taps
+  while (last?.next !== undefined) last = last.next
+  return last
+}
+
+function without<T>(taps: Taps<T>, entry: Tap<T>): Taps<T> {
+  if (taps === undefined || taps === entry) return taps?.next
+  taps.next = without(taps.next, entry)
+  return taps
+}
+
+/** Without those of interceptors deeper than an index. */
+function upTo<T>(taps: Taps<T>, depth: number): Taps<T> {
+  if (taps === undefined) return undefined
+  taps.next = upTo(taps.next, depth)
+  return taps.depth > depth ? taps.next : taps
 }

@@ -1,4 +1,4 @@
-import { status as Code } from '@grpc/grpc-js'
+import { status as Code, Metadata } from '@grpc/grpc-js'
 import type { ClientCall, Interceptor, Next, Status } from '@grpc-stack/grpc-core'
 import { factory, LruMap, named } from '@grpc-stack/grpc-core/authoring'
 import { textAtOnce } from '../at-once.ts'
@@ -34,6 +34,7 @@ export function clientAuth(options: ClientAuthOptions): Interceptor<ClientCall> 
     call.metadata.set(header, value)
     return next()
   }
+  const sendAlways = typeof token === 'string' ? sendPrepared(token, settings, send) : undefined
 
   const interceptor: Interceptor<ClientCall> = (call, next) => {
     if (call.secure === false && !allowInsecure) return refusePlaintext()
@@ -43,8 +44,8 @@ export function clientAuth(options: ClientAuthOptions): Interceptor<ClientCall> 
         return call.secure || allowInsecure ? next() : sendIfEncrypted(call, next, header, own)
       }
     }
-    if (typeof token === 'string' || caches === undefined) return send(call, next, token as string)
-    const cache = caches.of(call)
+    if (sendAlways !== undefined) return sendAlways(call, next)
+    const cache = (caches as TokenCaches).of(call) // not a text, so a provider
     if (settings.refreshes(call.method)) {
       call.makeReplayable(settings.replay)
       return sendTwiceAtMost(call, next, cache, send)
@@ -57,6 +58,24 @@ export function clientAuth(options: ClientAuthOptions): Interceptor<ClientCall> 
 factory('clientAuth', clientAuth)
 
 type Send = (call: ClientCall, next: Next, credential: string) => Promise<Status>
+
+/** A token that never changes is put together with its scheme, and checked by grpc-js, once. */
+function sendPrepared(
+  token: string,
+  { header, prefix, allowInsecure, replaceHeader }: ClientAuthSettings,
+  send: Send,
+): (call: ClientCall, next: Next) => Promise<Status> {
+  const prepared = new Metadata()
+  prepared.set(header, prefix + token)
+  return (call, next) => {
+    if (call.secure !== true && !allowInsecure) return send(call, next, token)
+    const { metadata } = call
+    // A header of the caller's own is there only where it is to be replaced.
+    if (replaceHeader) metadata.remove(header)
+    metadata.merge(prepared)
+    return next()
+  }
+}
 
 function sendTwiceAtMost(call: ClientCall, next: Next, cache: TokenCache, send: Send): Promise<Status> {
   const first = (token: string): Promise<Status> =>

@@ -3,6 +3,7 @@ import type { CallAttempt, ClientCall } from '../../contract/call.ts'
 import { LocalStatus, receivedStatus, type Status, withAttempts } from '../../contract/status.ts'
 import { type ChannelFacts, isIntercepted } from '../../grpc-js/channel-facts.ts'
 import { takeBytes } from '../../grpc-js/serialized-request.ts'
+import { openPromise, resolverOfLatest } from '../../runtime/open-promise.ts'
 import { errorText } from '../../runtime/show.ts'
 import { abandoned, tapStatus } from '../answer.ts'
 import type { AttemptEnd } from '../attempt-taps.ts'
@@ -90,9 +91,8 @@ export class AttemptRunner {
   begin(): Promise<Status> {
     const { run, settings, application, requests, method } = this.#owner
     this.silence()
-    const outcome = new Promise<Status>((resolve) => {
-      this.#resolve = resolve
-    })
+    const outcome = openPromise<Status>()
+    this.#resolve = resolverOfLatest()
     const attempt = new Attempt(this)
     if (this.#facts.opensRpc) attempt.ends = this.#announce(this.count.begin())
     const { block } = run
@@ -111,7 +111,7 @@ export class AttemptRunner {
       if (method.requestStream || requests.keeping || requests.hasBytes) attempt.takesBytes = takeBytes(attempt.call)
       // In the application's context, as without interceptors: an HTTP/2 stream keeps the context it was made in, and would keep
       // the stores that interceptors entered.
-      application.runInAsyncScope(() => this.#start(attempt))
+      application.runInAsyncScope(this.#start, this, attempt)
     } catch (error) {
       this.#owner.startFailed(error)
       const status = closedStatus(error)

@@ -12,9 +12,9 @@ interface Scope {
   readonly settings: CallSettings
   readonly deadline: number
   readonly controller: CallAbort | undefined
-  readonly timer: DeadlineTimer | undefined
+  timer: DeadlineTimer | undefined
   /** Of what is inside, until the call is committed. */
-  readonly attemptTimer: DeadlineTimer | undefined
+  attemptTimer: DeadlineTimer | undefined
   /** Of the observers outside. */
   readonly record: CallRecord | undefined
   expired: boolean
@@ -59,18 +59,18 @@ export class AttemptScopes {
   open(index: number, repeats: boolean): void {
     const owner = this.#owner
     const { deadline, attemptTimeoutMs } = owner.settings
-    const bounded = deadline < owner.scopeDeadline
     const scope: Scope = {
       index,
       settings: owner.settings,
       deadline: owner.scopeDeadline,
       controller: owner.controller,
-      timer: bounded ? startDeadlineTimer(deadline, () => this.#expire(scope)) : undefined,
-      attemptTimer:
-        attemptTimeoutMs === undefined ? undefined : startTimer(attemptTimeoutMs, () => owner.attemptTimedOut(index)),
+      timer: undefined,
+      attemptTimer: undefined,
       record: owner.record,
       expired: false,
     }
+    if (deadline < owner.scopeDeadline) this.#watchDeadline(scope, deadline)
+    if (attemptTimeoutMs !== undefined) this.#watchAttempt(scope, attemptTimeoutMs)
     if (repeats) owner.record = undefined
     owner.settings.attemptTimeoutMs = undefined
     // A later attempt must find them as they are.
@@ -81,6 +81,15 @@ export class AttemptScopes {
     // The first push into an empty array makes room for 17: 150 bytes for each call under retry.
     if (this.#open.length === 0) this.#open = [scope]
     else this.#open.push(scope)
+  }
+
+  // Apart, because a function with a closure in it costs each call something, with a timer or without.
+  #watchDeadline(scope: Scope, deadline: number): void {
+    scope.timer = startDeadlineTimer(deadline, () => this.#expire(scope))
+  }
+
+  #watchAttempt(scope: Scope, timeoutMs: number): void {
+    scope.attemptTimer = startTimer(timeoutMs, () => this.#owner.attemptTimedOut(scope.index))
   }
 
   /** What is inside this index has ended. Returns whether the layer at `blocked` had an open scope. */

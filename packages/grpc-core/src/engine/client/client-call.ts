@@ -15,9 +15,11 @@ import type { MethodInfo } from '../../contract/method.ts'
 import { LocalStatus, type Status, UnattemptedStatus } from '../../contract/status.ts'
 import { type ChannelFacts, channelBelow, secureBelow } from '../../grpc-js/channel-facts.ts'
 import { newMetadata } from '../../grpc-js/metadata.ts'
+import { runWith } from '../../runtime/async-scope.ts'
 import { type DeadlineTimer, startDeadlineTimer, toEpochMs } from '../../runtime/deadline.ts'
 import { show } from '../../runtime/show.ts'
 import { abortReason, InterceptedCall } from '../intercepted-call.ts'
+import { startRun } from '../stack-run.ts'
 import { ApplicationSide } from './application-side.ts'
 import type { Attempt } from './attempt.ts'
 import type { AttemptCount, Siblings } from './attempt-count.ts'
@@ -217,7 +219,7 @@ export class InterceptedClientCall extends InterceptedCall implements ClientCall
     if (storage === undefined) this.run.start()
     else {
       this.run.context = this.rpcContext = new RpcContext(storage.getStore())
-      storage.run(this.rpcContext, () => this.run.start())
+      runWith(storage, this.rpcContext, startRun, this.run, this.application)
     }
     this.#starting = false
     if (this.attempt === undefined && !this.run.finished) this.settings.keep()

@@ -10,11 +10,13 @@ import { newMetadata } from '../../grpc-js/metadata.ts'
 import { peerText } from '../../grpc-js/peer-text.ts'
 import type { GrpcJsStatus } from '../../grpc-js/server-status.ts'
 import { causeOf } from '../../grpc-js/status-cause.ts'
+import { runWith } from '../../runtime/async-scope.ts'
 import { checkDeadline, type DeadlineTimer, startDeadlineTimer, toEpochMs } from '../../runtime/deadline.ts'
 import type { Linked, LinkedList } from '../../runtime/linked-list.ts'
 import { show } from '../../runtime/show.ts'
 import { abandoned, internalStatus, notMetadata, tapStatus } from '../answer.ts'
 import { InterceptedCall } from '../intercepted-call.ts'
+import { startRun } from '../stack-run.ts'
 import { ConnectionLink, type ServerListener } from './connection-link.ts'
 import type { HandlerLink, LinkOwner } from './handler-link.ts'
 import { ResponseSender } from './response-sender.ts'
@@ -160,7 +162,7 @@ export class InterceptedServerCall
     if (storage === undefined) this.run.start()
     else {
       this.run.context = this.rpcContext = this.#within?.rpcContext?.within(this) ?? new RpcContext(undefined, this)
-      storage.run(this.rpcContext, () => this.run.start())
+      runWith(storage, this.rpcContext, startRun, this.run)
     }
   }
 
