@@ -50,6 +50,9 @@ class RunRecord implements CallRecord {
   /** What the call and its attempts were sent with: most have one. */
   #sent: Metadata | Metadata[] | undefined
   #credentials: CallCredentials | undefined
+  /** What the latest scrubber is for. */
+  #scrubbed: Status | undefined
+  #scrubber: CredentialScrubber | undefined
   #claimed = false
 
   constructor(call: Call) {
@@ -133,9 +136,14 @@ class RunRecord implements CallRecord {
   }
 
   scrubber(status?: Status): CredentialScrubber {
+    // The observers of a call ask one after the other, in one turn.
+    if (status !== undefined && this.#scrubbed === status) return this.#scrubber as CredentialScrubber
     const sent = this.#sent
     this.#credentials ??= new CallCredentials(this.call)
-    return this.#credentials.scrubber(Array.isArray(sent) ? [status?.metadata, ...sent] : [status?.metadata, sent])
+    const more = Array.isArray(sent) ? [status?.metadata, ...sent] : [status?.metadata, sent]
+    this.#scrubbed = status
+    this.#scrubber = this.#credentials.scrubber(more)
+    return this.#scrubber
   }
 
   #remember(metadata: Metadata): void {

@@ -27,7 +27,7 @@ describe('runWith', () => {
     const fail = (): void => {
       throw new Error('fails')
     }
-    expect(() => runWith(storage, 'store', fail, undefined)).toThrow('fails')
+    expect(() => runWith(storage, 'store', fail, undefined, captureScope())).toThrow('fails')
     expect(storage.getStore()).toBeUndefined()
   })
 

@@ -21,18 +21,18 @@ export function asyncStorageInUse(): boolean {
 /**
  * What `storage.run` does, for less. Where V8 keeps the contexts, each change of one copies the map of all stores, and `run` changes it
  * back at the end: a scope that was captured at the same place knows the way back without a copy.
- * @param here captured where this is called, if it is at hand
+ * @param here captured where this is called
  */
 export function runWith<T, Subject>(
   storage: AsyncLocalStorage<T>,
   store: T,
   work: (subject: Subject) => void,
   subject: Subject,
-  here?: AsyncResource,
+  here: AsyncResource,
 ): void {
   keptByV8 ??= !slowsAwaits && leavesScopesAlone()
   if (!keptByV8) storage.run(store, work, subject)
-  else (here ?? captureScope()).runInAsyncScope(enterAndRun<T, Subject>, undefined, storage, store, work, subject)
+  else here.runInAsyncScope(enterAndRun<T, Subject>, undefined, storage, store, work, subject)
 }
 
 let keptByV8: boolean | undefined

@@ -8,7 +8,9 @@ export interface RequestEntry {
   readonly flags: number | undefined
   /** Tells the application that the message was written; undefined once told. */
   written: (() => void) | undefined
-  /** What the message had become at each replay point it has passed. */
+  /** How many replay points it has passed. */
+  passed: number
+  /** What it had become at each of them, if a tap has changed it. */
   stages: unknown[] | undefined
 }
 
@@ -88,7 +90,10 @@ export class RequestLog {
 
   /** Forgets what messages became at replay points from the nth on: they will pass those again. */
   forgetStagesFrom(n: number): void {
-    for (const { stages } of this.entries) stages?.splice(n)
+    for (const entry of this.entries) {
+      entry.passed = Math.min(entry.passed, n)
+      entry.stages?.splice(n)
+    }
   }
 
   /** Starts over for a new attempt. */

@@ -77,7 +77,14 @@ export class RequestSender {
     }
     this.#log ??= new RequestLog()
     const bytes = this.#serialized(message)
-    const entry: RequestEntry = { message, bytes, flags: context.flags, written: context.callback, stages: undefined }
+    const entry: RequestEntry = {
+      message,
+      bytes,
+      flags: context.flags,
+      written: context.callback,
+      passed: 0,
+      stages: undefined,
+    }
     const fits = this.#log.add(entry, this.#owner.method.requestStream && this.#log.keeping ? (bytes?.length ?? 0) : 0)
     // Between attempts everything is still there, so the next attempt may start; it is then the last.
     if (!fits && !attempt?.ended) this.#owner.commit()
@@ -198,15 +205,17 @@ export class RequestSender {
     const taps = this.#owner.run.observed
     const points = this.#replayPoints
     if (points === undefined || entry === undefined) return taps.request(message)
-    entry.stages ??= []
-    const { stages } = entry
-    let seen = stages.length > 0 ? stages.at(-1) : message
-    let depth = points[stages.length - 1] ?? Number.NEGATIVE_INFINITY
-    for (const point of points.slice(stages.length)) {
+    const { passed } = entry
+    let seen = entry.stages === undefined || passed === 0 ? message : entry.stages[passed - 1]
+    let depth = points[passed - 1] ?? Number.NEGATIVE_INFINITY
+    for (let i = passed; i < points.length; i++) {
+      const point = points[i] as number // i is in range
       seen = taps.request(seen, depth, point)
-      stages.push(seen)
+      if (seen !== message) entry.stages ??= new Array<unknown>(i).fill(message)
+      entry.stages?.push(seen)
       depth = point
     }
+    entry.passed = points.length
     return taps.request(seen, depth)
   }
 

@@ -10,7 +10,6 @@ import { newMetadata } from '../../grpc-js/metadata.ts'
 import { peerText } from '../../grpc-js/peer-text.ts'
 import type { GrpcJsStatus } from '../../grpc-js/server-status.ts'
 import { causeOf } from '../../grpc-js/status-cause.ts'
-import { runWith } from '../../runtime/async-scope.ts'
 import { checkDeadline, type DeadlineTimer, startDeadlineTimer, toEpochMs } from '../../runtime/deadline.ts'
 import type { Linked, LinkedList } from '../../runtime/linked-list.ts'
 import { show } from '../../runtime/show.ts'
@@ -162,7 +161,7 @@ export class InterceptedServerCall
     if (storage === undefined) this.run.start()
     else {
       this.run.context = this.rpcContext = this.#within?.rpcContext?.within(this) ?? new RpcContext(undefined, this)
-      runWith(storage, this.rpcContext, startRun, this.run)
+      storage.run(this.rpcContext, startRun, this.run)
     }
   }
 
