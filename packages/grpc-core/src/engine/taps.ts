@@ -183,21 +183,16 @@ export class CallTaps {
   }
 }
 
-function outermostFirst<T>(taps: Taps<T>, depth: number, tap: T, name: Hook | 'onAttempt'): Tap<T> {
-  const added = entryOf(depth, tap, name, undefined)
+function outermostFirst<T>(taps: Taps<T>, depth: number, tap: T, name: string): Tap<T> {
   const last = lastOf(taps)
-  if (taps === undefined || last === undefined) return added
-  last.next = added
-  return taps
+  const added = innermostFirst(undefined, depth, tap, name)
+  if (last !== undefined) last.next = added
+  return taps ?? added
 }
 
-function innermostFirst<T>(taps: Taps<T>, depth: number, tap: T, name: Hook): Tap<T> {
-  return entryOf(depth, tap, name, taps)
-}
-
-function entryOf<T>(depth: number, tap: T, name: string, next: Taps<T>): Tap<T> {
+function innermostFirst<T>(taps: Taps<T>, depth: number, tap: T, name: string): Tap<T> {
   if (typeof tap !== 'function') throw new TypeError(`${name}: a tap must be a function, got ${show(tap)}`)
-  return { depth, tap, next }
+  return { depth, tap, next: taps }
 }
 
 function lastOf<T>(taps: Taps<T>): Taps<T> {

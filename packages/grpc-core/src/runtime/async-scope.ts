@@ -51,8 +51,8 @@ function enterAndRun<T, Subject>(
 function leavesScopesAlone(): boolean {
   const storage = new AsyncLocalStorage<boolean>()
   const scope = captureScope()
-  scope.runInAsyncScope(() => storage.enterWith(true))
-  const entered = scope.runInAsyncScope(() => storage.getStore())
+  scope.runInAsyncScope(storage.enterWith, storage, true)
+  const entered = scope.runInAsyncScope(storage.getStore, storage)
   storage.disable()
   return entered === undefined
 }
