@@ -53,11 +53,12 @@ const USES_CLIENTS = '@grpc-stack/interceptor-ratelimit'
 function peers() {
   const found = new Map()
   const own = publishablePackages()
-  for (const { name: dependent, dir, manifest } of own) {
+  for (const { dir, manifest } of own) {
     for (const [name, range] of Object.entries(manifest.peerDependencies ?? {})) {
       if (own.some((other) => other.name === name)) continue
       const peer = found.get(name) ?? { name, library: name, range, packages: [] }
-      if (peer.range !== range) throw new Error(`${dependent} wants ${name} ${range}, others ${peer.range}`)
+      // A package that needs more than others decides what all of them can be tried with together.
+      if (isHigher(lowestOf(range), lowestOf(peer.range))) peer.range = range
       peer.packages.push(dir)
       found.set(name, peer)
     }
@@ -69,15 +70,16 @@ function peers() {
 /** The lowest version that a range allows: it is the first that the range names. */
 const lowestOf = (range) => /\d+\.\d+\.\d+/.exec(range)[0]
 
+function isHigher(one, other) {
+  const [a, b] = [one, other].map((version) => version.split('.').map(Number))
+  return (a[0] - b[0] || a[1] - b[1] || a[2] - b[2]) > 0
+}
+
 function newestOf({ library, range }) {
   const { status, stdout, stderr } = npm(['view', `${library}@${range}`, 'version', '--json'], root)
   if (status !== 0) throw new Error(`npm view ${library}: ${stderr}`)
-  const parts = (version) => version.split('.').map(Number)
   const stable = [JSON.parse(stdout)].flat().filter((version) => !version.includes('-'))
-  return stable.sort((one, other) => {
-    const [a, b] = [parts(one), parts(other)]
-    return a[0] - b[0] || a[1] - b[1] || a[2] - b[2]
-  })[stable.length - 1]
+  return stable.reduce((best, version) => (isHigher(version, best) ? version : best))
 }
 
 function npm(args, cwd) {
@@ -184,7 +186,7 @@ function runTests(folder, paths) {
   return { ok: status === 0, files, closing, broken, output: stdout }
 }
 
-function writeTable(which, rows) {
+function writeTable(which, rows, paths) {
   const file = join(root, PAGE)
   const begin = `<!-- peers, ${which}: written by npm run test:peers -- ${which} --write -->`
   const end = `<!-- end of peers, ${which} -->`
@@ -193,7 +195,7 @@ function writeTable(which, rows) {
   if (from === -1 || to === -1) throw new Error(`${PAGE} has no place for this: ${begin}`)
   const lines = rows.map(({ peer, version, passed, failed }) => `| ${peer} | ${version} | ${passed} | ${failed} |`)
   const table = ['| peer | version | tests passed | failed |', '|---|---|---:|---:|', ...lines].join('\n')
-  const written = `${begin}\n\nNode ${process.version}.\n\n${table}\n\n`
+  const written = `${begin}\n\nNode ${process.version}; ${paths.join(', ')}.\n\n${table}\n\n`
   writeFileSync(file, text.slice(0, from) + written + text.slice(to))
 }
 
@@ -247,7 +249,7 @@ function main() {
         `${peer.padEnd(42)} ${version.padEnd(9)} ${passed} passed, ${failed} failed in the packages that have it`,
       )
     }
-    if (write) writeTable(which, rows)
+    if (write) writeTable(which, rows, paths)
     process.exitCode = ok ? 0 : 1
     console.log(closing)
   } finally {
