@@ -44,8 +44,9 @@ async function workOf(name: VariantName, scenario: Scenario): Promise<Work> {
 }
 
 // These are counts, which do not depend on how busy the machine is. Where one has grown, find out why; a bar is raised with a reason.
-// Of the figures of Node 20 to 26 the highest are some 1.2 KB below, those of the client on Node 20. The same written by hand with the
-// same libraries allocates 15 to 16 KB on the client, 17 to 18 KB on the server, and makes one resource more.
+// The highest figures of Node 20 to 26 are some 1.2 KB below: the client's on Node 20, the server's on Node 24, which copies the map of all
+// asynchronous stores for each it enters. The same written by hand with the same libraries allocates 15 to 16 KB on the client, 17 to
+// 18 KB on the server, and makes one resource more.
 describe('what the full stack adds to a call of grpc-js', () => {
   let bare: Work
   let full: Work
@@ -56,7 +57,7 @@ describe('what the full stack adds to a call of grpc-js', () => {
 
   it.each([
     ['client', 24_000],
-    ['server', 18_500],
+    ['server', 20_400],
   ] as const)('bytes allocated on the %s', (side, most) => {
     expect(full.bytes[side] - bare.bytes[side]).toBeLessThan(most)
   })
