@@ -6,9 +6,9 @@
 // They have a folder and a lock file of their own: several versions of one compiler, each with a command of the same name, do not
 // belong into the workspace's node_modules, and most work on the packages needs none of them.
 import { spawnSync } from 'node:child_process'
-import { existsSync } from 'node:fs'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { isMain, readJson, root } from './workspace.mjs'
+import { isMain, root } from './workspace.mjs'
 
 const folder = join(root, 'tools')
 
@@ -18,13 +18,14 @@ export const toolPath = (file) => join(folder, 'node_modules', file)
 /** The file, or undefined where the tool has none for this platform. */
 export const optionalTool = (file) => (existsSync(toolPath(file)) ? toolPath(file) : undefined)
 
+/** The lock file that the tools were installed from. Optional ones may be missing on a platform, so what is there does not tell. */
+const installedFrom = toolPath('.installed-from.json')
+
 function isInstalled() {
-  const manifest = readJson(join(folder, 'package.json'))
-  return Object.entries(manifest.dependencies).every(([name, wanted]) => {
-    const path = toolPath(`${name}/package.json`)
-    return existsSync(path) && wanted.endsWith(readJson(path).version)
-  })
+  return existsSync(installedFrom) && readFileSync(installedFrom, 'utf8') === lock()
 }
+
+const lock = () => readFileSync(join(folder, 'package-lock.json'), 'utf8')
 
 /** Installs what is missing. Returns why that was not possible, or undefined. */
 export function installTools() {
@@ -35,7 +36,9 @@ export function installTools() {
     ['ci', '--prefix', folder, '--no-bin-links', '--prefer-offline', '--ignore-scripts', '--no-audit', '--no-fund'],
     { cwd: folder, stdio: ['ignore', 2, 2] },
   )
-  return status === 0 ? undefined : 'the tools could not be installed: node scripts/tools.mjs --install'
+  if (status !== 0) return 'the tools could not be installed: node scripts/tools.mjs --install'
+  writeFileSync(installedFrom, lock())
+  return undefined
 }
 
 if (isMain(import.meta.url)) {

@@ -9,9 +9,9 @@ import { root } from '../scripts/workspace.mjs'
 
 describe.each(generatedCode)('the code of $generator in $to', (code) => {
   const missing = generatorMissing(code.generator)
-  if (missing !== undefined) console.warn(`${code.to} is not compared: ${missing}`)
 
-  it.skipIf(missing !== undefined)('is what the generator makes of its .proto file', () => {
+  it('is what the generator makes of its .proto file', ({ skip }) => {
+    if (missing !== undefined) skip(missing)
     const made = generate(code)
     expect(made.size).toBeGreaterThan(0)
     // After a change of the .proto file or a version: node scripts/generated-code.mjs

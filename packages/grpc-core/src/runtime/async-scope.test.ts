@@ -34,8 +34,9 @@ describe('runWith', () => {
   // Before Node 24 the hooks are the only way, and the flag is unknown.
   const flag = '--no-async-context-frame'
   const hasFlag = Number.parseInt(process.versions.node, 10) >= 24
-  it.runIf(hasFlag)(`does so where contexts are kept by hooks (${flag}, Node 24 and later)`, () => {
-    const script = `
+  if (hasFlag)
+    it(`does so where contexts are kept by hooks (${flag}, Node 24 and later)`, () => {
+      const script = `
       import { AsyncLocalStorage } from 'node:async_hooks'
       import { captureScope, runWith } from ${JSON.stringify(new URL('./async-scope.ts', import.meta.url).href)}
       const storage = new AsyncLocalStorage()
@@ -43,7 +44,7 @@ describe('runWith', () => {
       runWith(storage, 'store', () => console.log(storage.getStore()), undefined, here)
       console.log(storage.getStore(), here.runInAsyncScope(() => storage.getStore()))
     `
-    const said = execFileSync(process.execPath, [flag, '--input-type=module', '-e', script], { encoding: 'utf8' })
-    expect(said).toBe('store\nundefined undefined\n')
-  })
+      const said = execFileSync(process.execPath, [flag, '--input-type=module', '-e', script], { encoding: 'utf8' })
+      expect(said).toBe('store\nundefined undefined\n')
+    })
 })
