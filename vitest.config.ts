@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 import { entryPoints, workspacePackages } from './scripts/workspace.mjs'
@@ -16,8 +17,8 @@ export default defineConfig({
     exclude: ['**/node_modules/**', '**/dist/**'],
     setupFiles: ['scripts/plain-environment.mjs', ...('bun' in process.versions ? ['scripts/not-on-bun.mjs'] : [])],
     pool: 'forks',
-    // Tests wait on sockets more than they compute, so two cores are worth two workers.
-    maxWorkers: '100%',
+    // Tests wait on sockets and on processes of their own as much as they compute, so two cores are worth three workers.
+    maxWorkers: Math.ceil(1.5 * availableParallelism()),
     // For tests that watch what the heap keeps.
     execArgv: ['--expose-gc'],
     globals: false,

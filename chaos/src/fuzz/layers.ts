@@ -80,11 +80,11 @@ export class Witness {
         if (this.#layer.getStore() !== own) this.#violations.push(`${call.side}: ${where} ran in another context`)
       }
       return await this.#layer.run(own, async () => {
-        const order: string[] = []
+        let hasStatus = false
         const noted = (event: string): void => {
           check(`the tap of a ${event}`)
-          if (order.includes('status')) this.#violations.push(`${call.side}: a ${event} passed a tap after the status`)
-          order.push(event)
+          if (hasStatus) this.#violations.push(`${call.side}: a ${event} passed a tap after the status`)
+          hasStatus ||= event === 'status'
         }
         call.onRequest(() => noted('request'))
         call.onResponse(() => noted('response'))
