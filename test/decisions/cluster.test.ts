@@ -5,7 +5,7 @@ import { fileURLToPath } from 'node:url'
 import { type Client, status as Code, credentials, Metadata, makeGenericClientConstructor } from '@grpc/grpc-js'
 import { runRpc, type TestClient, testService } from '@grpc-stack/grpc-testing'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { type Ended, Figures, summary } from './figures.ts'
+import { type Ended, Figures, summary } from '../figures.ts'
 
 const WORKERS = 4
 /** More than there are workers: who gets a connection is the primary's doing. */

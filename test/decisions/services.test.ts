@@ -7,7 +7,7 @@ import { extAuthz } from '@grpc-stack/interceptor-auth/ext-authz'
 import { rateLimitService } from '@grpc-stack/interceptor-ratelimit/rls'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ServiceProcess } from '../../scripts/envoy/service-process.mjs'
-import { type Ended, Figures, ms, summary } from './figures.ts'
+import { type Ended, Figures, ms, summary } from '../figures.ts'
 
 const COLUMNS = ['rateLimitService', "with 'admit'", 'extAuthz'] as const
 type Column = (typeof COLUMNS)[number]

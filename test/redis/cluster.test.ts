@@ -7,12 +7,12 @@ import type { RateLimitOptions } from '@grpc-stack/interceptor-ratelimit'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { type RedisCluster, startCluster } from '../../scripts/redis/cluster.mjs'
 import { type RedisNode, redisMissing } from '../../scripts/redis/node.mjs'
+import { Figures } from '../figures.ts'
 import { CLIENTS, type ClientName, clusterClient } from './clients.ts'
-import { Figures } from './figures.ts'
 import { byCaller, LimitedServer, PER_DAY, share } from './limited-server.ts'
 
 let cluster: RedisCluster
-const figures = new Figures('Redis Cluster')
+const figures = new Figures('Redis Cluster', CLIENTS)
 
 beforeAll(async () => {
   if (redisMissing === undefined) cluster = await startCluster()

@@ -6,13 +6,13 @@ import { status as Code } from '@grpc/grpc-js'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { sentinelMissing } from '../../scripts/redis/node.mjs'
 import { startSentinel, type WatchedRedis } from '../../scripts/redis/sentinel.mjs'
+import { Figures } from '../figures.ts'
 import { CLIENTS, type ClientName, sentinelClient } from './clients.ts'
-import { Figures } from './figures.ts'
 import { byCaller, LimitedServer, PER_DAY } from './limited-server.ts'
 
 let redis: WatchedRedis
 const servers: [ClientName, LimitedServer][] = []
-const figures = new Figures('Sentinel')
+const figures = new Figures('Sentinel', CLIENTS)
 
 beforeAll(async () => {
   if (sentinelMissing !== undefined) return

@@ -150,11 +150,11 @@ describe('policyFile', () => {
   it('judges a call by one table from beginning to end', async () => {
     await write(allowing('ann', 'bob'))
     const rules = await open()
-    await write(allowing('nobody'))
+    await write(allowing('other'))
     // Its name is looked at while the rules of the first file are gone through.
     const principal = {
       get subject(): string {
-        rules.replace({ allow: [{ name: 'nobody', principals: 'nobody' }] })
+        rules.replace({ allow: [{ name: 'other', principals: 'other' }] })
         return 'bob'
       },
     } as Principal

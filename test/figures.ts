@@ -11,9 +11,11 @@ export class Figures<Column extends string> {
     this.#columns = columns
   }
 
-  set(what: string, column: Column, value: string | number): void {
+  /** @param column `all` for what is the same in every one */
+  set(what: string, column: Column | 'all', value: string | number): void {
     const row = this.#rows.get(what) ?? new Map<Column, string>()
-    this.#rows.set(what, row.set(column, String(value)))
+    this.#rows.set(what, row)
+    for (const name of column === 'all' ? this.#columns : [column]) row.set(name, String(value))
   }
 
   print(): void {
