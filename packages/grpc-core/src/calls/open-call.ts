@@ -124,9 +124,8 @@ function lineOf(
 ): Parameters<SingleResponse<unknown>['connect']>[0] {
   return {
     // The surface itself only knows how to cancel with words of its own.
-    cancelWithStatus: (code, details) => {
-      if (surface.call) cancelOnceSent(surface.call, call.receivedHeaders !== undefined, code, details)
-    },
+    cancelWithStatus: (code, details) =>
+      cancelOnceSent(surface.call, call.receivedHeaders !== undefined, code, details),
     getPeer: () => surface.getPeer(),
     getAuthContext: () => surface.getAuthContext(),
   }

@@ -91,9 +91,7 @@ export class StackRun {
 
   /** Whether any layer has an answer of its own to give. */
   get waits(): boolean {
-    const waiting = this.#waiting ?? NONE
-    for (let i = 0; i < waiting.length; i++) if (waiting[i] !== undefined) return true
-    return false
+    return this.#waiting?.some((layer) => layer !== undefined) ?? false
   }
 
   // ── What the terminal calls ───────────────────────────────────────────────────────────────────────────────────

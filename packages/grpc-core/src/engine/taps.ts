@@ -201,15 +201,23 @@ function lastOf<T>(taps: Taps<T>): Taps<T> {
   return last
 }
 
-function without<T>(taps: Taps<T>, entry: Tap<T>): Taps<T> {
-  if (taps === undefined || taps === entry) return taps?.next
-  taps.next = without(taps.next, entry)
+// Not by recursion: an interceptor may add a tap for each of many messages.
+function without<T>(taps: Taps<T>, gone: Tap<T>): Taps<T> {
+  if (taps === gone) return gone.next
+  let entry = taps
+  while (entry !== undefined && entry.next !== gone) entry = entry.next
+  if (entry !== undefined) entry.next = gone.next
   return taps
 }
 
 /** Without those of interceptors deeper than an index. */
 function upTo<T>(taps: Taps<T>, depth: number): Taps<T> {
-  if (taps === undefined) return undefined
-  taps.next = upTo(taps.next, depth)
-  return taps.depth > depth ? taps.next : taps
+  let first = taps
+  while (first !== undefined && first.depth > depth) first = first.next
+  for (let entry = first; entry !== undefined; ) {
+    const { next } = entry
+    if (next !== undefined && next.depth > depth) entry.next = next.next
+    else entry = next
+  }
+  return first
 }

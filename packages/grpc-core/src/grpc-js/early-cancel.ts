@@ -6,11 +6,12 @@ import type { status as Code } from '@grpc/grpc-js'
  * started in this tick has been sent.
  */
 export function cancelOnceSent(
-  call: { cancelWithStatus(code: Code, details: string): void },
+  call: { cancelWithStatus(code: Code, details: string): void } | undefined,
   answered: boolean,
   code: Code,
   details: string,
 ): void {
-  if (answered) call.cancelWithStatus(code, details)
-  else process.nextTick(() => call.cancelWithStatus(code, details))
+  const cancel = (): void => call?.cancelWithStatus(code, details)
+  if (answered) cancel()
+  else process.nextTick(cancel)
 }
