@@ -1,7 +1,7 @@
 import { hash, randomBytes } from 'node:crypto'
 import type { CredentialHeaders } from './credential-values.ts'
 
-/** Characters of credentials that are searched for sooner than a digest of them is made. */
+/** More characters than this, credentials included, are searched sooner than a digest of them is made. */
 const MOST_DIGESTED = 8192
 const MOST_KEPT = 1000
 
@@ -14,25 +14,21 @@ const known = new Set<string>()
  * the same text: where the search has found none in it, it is not repeated. Kept are digests of both together, never a credential.
  */
 export function searchedOnce(headers: CredentialHeaders, text: string, search: (text: string) => string): string {
-  const digest = digestOf(headers, text)
-  if (digest === undefined) return search(text)
+  // Each part behind its length, so that no other parts come to the same. JSON would cost as much as the digest.
+  let all = `${KEY}${text.length} ${text}`
+  for (const part of headers) {
+    if (typeof part !== 'string') return search(text)
+    all += `${part.length} ${part}`
+  }
+  // Halves of surrogate pairs would all be the same in UTF-8.
+  if (all.length > MOST_DIGESTED || !all.isWellFormed()) return search(text)
+  const digest = hash('sha256', all, 'base64')
   if (known.has(digest)) return text
   const found = search(text)
-  if (found === text) keep(digest)
-  return found
-}
-
-function digestOf(headers: CredentialHeaders, text: string): string | undefined {
-  let length = 0
-  for (const part of headers) {
-    if (typeof part !== 'string') return undefined
-    length += part.length
+  if (found === text) {
+    // A peer can make up tokens without end.
+    if (known.size >= MOST_KEPT) known.clear()
+    known.add(digest)
   }
-  return length > MOST_DIGESTED ? undefined : hash('sha256', JSON.stringify([KEY, text, headers]), 'base64')
-}
-
-function keep(digest: string): void {
-  // A peer can make up tokens without end.
-  if (known.size >= MOST_KEPT) known.clear()
-  known.add(digest)
+  return found
 }
