@@ -53,16 +53,29 @@ export function serverAuth(options: ServerAuthOptions): Interceptor<ServerCall> 
     }
     const attempts = settings.failureLimit && new Attempts(settings.failureLimit, call)
     const outcome = authenticate(verifications, call, attempts, 0, MISSING)
-    const conclude = (known: Outcome): Status | Promise<Status> => {
-      attempts?.close()
-      return authenticated(settings, call, next, known)
-    }
-    return isThenable(outcome) ? outcome.then(conclude) : conclude(outcome)
+    if (isThenable(outcome)) return authenticatedLate(settings, call, next, attempts, outcome)
+    attempts?.close()
+    return authenticated(settings, call, next, outcome)
   }
   withMatchers(interceptor, { public: settings.isPublic, authorize: settings.authorize })
   return named('serverAuth', interceptor, { side: 'server', instead: 'clientAuth()' })
 }
 factory('serverAuth', serverAuth)
+
+// What waits is apart: a function with a closure in it costs each call something, also where the verdict is known.
+
+function authenticatedLate(
+  settings: ServerAuthSettings,
+  call: ServerCall,
+  next: Next,
+  attempts: Attempts | undefined,
+  outcome: Promise<Outcome>,
+): Promise<Status> {
+  return outcome.then((known) => {
+    attempts?.close()
+    return authenticated(settings, call, next, known)
+  })
+}
 
 /** Asks the authenticators from the nth on, in order, until one accepts. */
 function authenticate(
@@ -76,19 +89,28 @@ function authenticate(
   for (let n = from; n < verifications.length; n++) {
     const outcome = verifications[n]?.of(call, attempts)
     if (outcome === undefined) continue
-    if (isThenable(outcome)) {
-      const before = worst
-      return outcome.then((late) =>
-        late.principal !== undefined || late.refusal === 'cancelled'
-          ? late
-          : authenticate(verifications, call, attempts, n + 1, worse(before, late)),
-      )
-    }
+    if (isThenable(outcome)) return authenticateLate(verifications, call, attempts, n, worst, outcome)
     // What is malformed is not for the next one to try: a header with two values must not be read leniently by anyone.
     if (outcome.principal !== undefined || outcome.refusal === 'malformed') return outcome
     worst = worse(worst, outcome)
   }
   return worst
+}
+
+/** The nth authenticator answers later. */
+function authenticateLate(
+  verifications: readonly Verification[],
+  call: ServerCall,
+  attempts: Attempts | undefined,
+  n: number,
+  refused: Refused,
+  outcome: Promise<Outcome>,
+): Promise<Outcome> {
+  return outcome.then((late) =>
+    late.principal !== undefined || late.refusal === 'cancelled'
+      ? late
+      : authenticate(verifications, call, attempts, n + 1, worse(refused, late)),
+  )
 }
 
 function authenticated(
@@ -98,20 +120,25 @@ function authenticated(
   outcome: Outcome,
 ): Status | Promise<Status> {
   if (outcome.principal === undefined) {
-    const { refusal, by, cause } = outcome
-    tell(settings, {
-      call,
-      allowed: false,
-      reason: refusal,
-      ...(by !== undefined && { authenticator: by }),
-      ...(cause !== undefined && { cause }),
-    })
+    const { refusal, cause } = outcome
+    if (settings.onDecision !== undefined) tell(settings, refusedDecision(call, outcome))
     if (refusal === 'cancelled') return endOf(call)
     return cause === undefined ? ANSWERS[refusal] : { ...ANSWERS[refusal], cause }
   }
   const { principal, by } = outcome
   const { authorize } = settings
   if (authorize === undefined) return proceed(settings, call, next, principal, by)
+  return authorized(settings, call, next, principal, by, authorize)
+}
+
+function authorized(
+  settings: ServerAuthSettings,
+  call: ServerCall,
+  next: Next,
+  principal: Principal,
+  by: string,
+  authorize: NonNullable<ServerAuthSettings['authorize']>,
+): Status | Promise<Status> {
   const conclude = (allowed: unknown): Status | Promise<Status> => {
     // Only true is a yes: an object or a text is an authorize that was meant to be read differently.
     if (allowed === true) return proceed(settings, call, next, principal, by)
@@ -128,6 +155,16 @@ function authenticated(
     return failed(error)
   }
   return late ? inTime(allowed, call, settings).then(conclude, failed) : conclude(allowed)
+}
+
+function refusedDecision(call: ServerCall, { refusal, by, cause }: Refused): Decision {
+  return {
+    call,
+    allowed: false,
+    reason: refusal,
+    ...(by !== undefined && { authenticator: by }),
+    ...(cause !== undefined && { cause }),
+  }
 }
 
 /** `authorize` threw: whatever it meant, it did not say yes. */
