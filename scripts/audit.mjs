@@ -3,7 +3,7 @@
 import { spawnSync } from 'node:child_process'
 import { root } from './workspace.mjs'
 
-const { status, stdout, stderr } = spawnSync('npm', ['audit', '--omit=dev', '--audit-level=low'], {
+const { status, stdout, stderr } = spawnSync('npm', ['audit', '--omit=dev', '--audit-level=low', '--loglevel=warn'], {
   cwd: root,
   encoding: 'utf8',
   shell: process.platform === 'win32', // where npm is npm.cmd
