@@ -1,3 +1,4 @@
+import { connect } from 'node:http2'
 import { status as Code, credentials, Metadata } from '@grpc/grpc-js'
 import { afterAll, describe, expect, it } from 'vitest'
 import {
@@ -14,6 +15,7 @@ import {
   startRpc,
   startTestServer,
   TestClient,
+  testService,
 } from './index.ts'
 
 const server = await startTestServer()
@@ -21,6 +23,36 @@ const client = server.client()
 afterAll(() => server.stop())
 
 const collectGarbage = globalThis.gc as () => void
+
+describe('a handler that grpc-js starts after the deadline', () => {
+  it.each(['unary', 'serverStream'] as const)('has an RPC that is over: %s', async (pattern) => {
+    await using stock = await startTestServer({ stock: true, behaviour: manual })
+    const session = connect(`http://${stock.address}`)
+    try {
+      const stream = session.request(
+        {
+          ':method': 'POST',
+          ':path': testService[pattern].path,
+          'content-type': 'application/grpc',
+          'grpc-timeout': '20m',
+        },
+        { endStream: false },
+      )
+      const answered = new Promise((resolve) => stream.on('response', resolve))
+      stream.write(Buffer.from([0, 0, 0, 0, 2, 0x7b, 0x7d])) // {}
+      expect(await answered).toMatchObject({ 'grpc-status': String(Code.DEADLINE_EXCEEDED) })
+      expect(stock.calls).toEqual([])
+      stream.end()
+      const rpc = await stock.received(0)
+      expect(rpc).toMatchObject({ isClosed: true, cancelled: true })
+      await rpc.closed
+      expect(await rpc.readAll()).toEqual([{}])
+      expect(rpc.events).toEqual(['closed', 'request'])
+    } finally {
+      session.destroy()
+    }
+  })
+})
 
 describe('a behaviour that writes', () => {
   it('keeps nothing of a message that has left while its RPC goes on', async () => {

@@ -1,3 +1,4 @@
+import type { EventEmitter } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { connect, type ServerHttp2Stream } from 'node:http2'
 import { createRequire } from 'node:module'
@@ -21,10 +22,13 @@ import {
   manual,
   patterns,
   runRpc,
+  type ServerRpc,
   settle,
   startRpc,
   startTestServer,
   TestClient,
+  type TestPattern,
+  type TestServerOptions,
   testService,
 } from '@grpc-stack/grpc-testing'
 import { describe, expect, it } from 'vitest'
@@ -352,6 +356,52 @@ describe('the retry that grpc-js itself does, under a stack', () => {
     expect(outer.codes).toEqual([Code.OK])
     await server.calls[0]?.closed
   })
+})
+
+describe('a request that is complete only after its deadline', () => {
+  const timedOut = { ':method': 'POST', 'content-type': 'application/grpc', te: 'trailers', 'grpc-timeout': '20m' }
+  const body = Buffer.from([0, 0, 0, 0, 2, 0x7b, 0x7d]) // {}
+
+  /** The calls whose handlers were started once the half-close has come, which was sent after the status. */
+  async function startedLate(options: TestServerOptions, pattern: TestPattern): Promise<readonly ServerRpc[]> {
+    const told: ServerRpc[] = []
+    const behaviour: Behaviour = (rpc) => {
+      const call: EventEmitter = rpc.call
+      call.once('cancelled', () => told.push(rpc))
+      if (rpc.metadata.get('last').length > 0) rpc.end()
+    }
+    await using server = await startTestServer({ ...options, behaviour })
+    const session = connect(`http://${server.address}`)
+    try {
+      const path = testService[pattern].path
+      const stream = session.request({ ...timedOut, ':path': path }, { endStream: false }).on('error', () => undefined)
+      const answered = new Promise((resolve) => stream.on('response', resolve))
+      stream.write(body)
+      expect(await answered).toMatchObject({ 'grpc-status': String(Code.DEADLINE_EXCEEDED) })
+      stream.end()
+      // What the server does with the half-close, it has done before the next call on this connection ends.
+      const next = session.request({ ...timedOut, ':path': path, 'grpc-timeout': '1M', last: 'yes' }).resume()
+      next.end(body)
+      await new Promise((resolve) => next.on('close', resolve))
+      expect(told).toHaveLength(1)
+      return server.calls.filter((rpc) => !told.includes(rpc))
+    } finally {
+      session.destroy()
+    }
+  }
+
+  it.each(['unary', 'serverStream'] as const)('starts a handler, which is told nothing: %s', async (pattern) => {
+    expect(await startedLate({ stock: true }, pattern)).toMatchObject([{ call: { cancelled: false } }])
+  })
+
+  it.each(['unary', 'serverStream'] as const)(
+    'with a stack, and on a server of createServer, starts none: %s',
+    async (pattern) => {
+      expect(await startedLate({ stock: true, interceptors: [passThrough] }, pattern)).toEqual([])
+      expect(await startedLate({ interceptors: [passThrough] }, pattern)).toEqual([])
+      expect(await startedLate({}, pattern)).toEqual([])
+    },
+  )
 })
 
 describe('hostile or odd input', () => {
