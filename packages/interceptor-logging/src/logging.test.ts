@@ -26,7 +26,7 @@ import {
   testService,
   unparsable,
 } from '@grpc-stack/grpc-testing'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { RecordingLogger } from '../test/recording-logger.ts'
 import { logging } from './logging.ts'
 
@@ -37,6 +37,7 @@ const start = async (options?: TestServerOptions): Promise<TestServer> => {
   return server
 }
 afterEach(async () => {
+  vi.useRealTimers()
   await Promise.all(servers.splice(0).map((server) => server.stop()))
 })
 
@@ -286,7 +287,12 @@ describe('one record per RPC on a server', () => {
   it.each(patterns)('a %s call that outlives its deadline is logged once', async (pattern) => {
     const logger = new RecordingLogger()
     const server = await start({ behaviour: manual, interceptors: [logging({ logger })] })
-    await startRpc(server.client(), pattern, { options: { deadline: Date.now() + 50 } }).done
+    // Time stands still until the server has heard of the call.
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date', 'performance'] })
+    const rpc = startRpc(server.client(), pattern, { options: { deadline: Date.now() + 50 } })
+    await server.received(0)
+    vi.advanceTimersByTime(50)
+    await rpc.done
     const records = await logger.atLeast(1)
     await settle()
     expect(records).toHaveLength(1)

@@ -19,7 +19,7 @@ import {
   testService,
   unparsable,
 } from '@grpc-stack/grpc-testing'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { inMemory } from './in-memory/in-memory.ts'
 import { metrics } from './metrics.ts'
 import type { Recorder } from './recorder.ts'
@@ -31,6 +31,7 @@ const start = async (options?: TestServerOptions): Promise<TestServer> => {
   return server
 }
 afterEach(async () => {
+  vi.useRealTimers()
   await Promise.all(servers.splice(0).map((server) => server.stop()))
 })
 
@@ -192,12 +193,15 @@ describe('metrics()', () => {
     const recorder = inMemory()
     const server = await start({ behaviour: manual, interceptors: [metrics({ recorder })] })
     const client = server.client(metrics({ recorder }))
+    // Time stands still until the server has heard of both.
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date', 'performance'] })
     const cancelled = startRpc(client, pattern, { requests: [{}] })
     const late = startRpc(client, pattern, { requests: [{}], options: { deadline: Date.now() + 100 } })
     await server.received(1)
     const inFlight = (side: 'client' | 'server') => recorder.snapshot({ side }).inFlight[paths[pattern]]
     expect([inFlight('client'), inFlight('server')]).toEqual([2, 2])
     cancelled.cancel()
+    vi.advanceTimersByTime(100)
     await Promise.all([cancelled.done, late.done])
     await ended(server)
     expect([inFlight('client'), inFlight('server')]).toEqual([0, 0])

@@ -13,7 +13,7 @@ import {
   TestClient,
   type TestServer,
 } from '@grpc-stack/grpc-testing'
-import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { attempts, fail, failure, pushedBack, unavailable } from '../test/harness.ts'
 import { RetryBudget, type RetryEvent, retry, retryReport } from './index.ts'
 
@@ -24,6 +24,10 @@ beforeAll(async () => {
   server = await startTestServer()
 })
 afterAll(() => server.stop())
+afterEach(() => void vi.useRealTimers())
+
+/** Time passes when the test says so, for grpc-js too. */
+const stopTime = () => vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date', 'performance'] })
 
 describe.each(patterns)('against a real server, %s', (pattern) => {
   // reference: flaw 30, symbol 62
@@ -93,8 +97,12 @@ describe('retry', () => {
     const client = server.client(retry({ initialBackoffMs: 0, idempotent: '*' }))
     const theirs = attempts(fail(Code.DEADLINE_EXCEEDED), echo)
     await runRpc(client, 'unary', { metadata: server.behave(theirs) })
-    const ours = attempts(manual) // on a connection that is up
-    await runRpc(client, 'unary', { metadata: server.behave(ours), options: { deadline: Date.now() + 250 } })
+    const ours = attempts(manual)
+    stopTime()
+    const rpc = startRpc(client, 'unary', { metadata: server.behave(ours), options: { deadline: Date.now() + 250 } })
+    while (ours.seen.length === 0) await settle(1)
+    vi.advanceTimersByTime(250)
+    await rpc.done
     expect([theirs.seen.length, ours.seen.length]).toEqual([1, 1])
   })
 
@@ -103,10 +111,13 @@ describe('retry', () => {
     const client = server.client(
       retry({ initialBackoffMs: 0, perAttemptTimeoutMs: 250, idempotent: { pattern: 'serverStream' } }),
     )
-    await runRpc(client, 'bidi') // the connection is up
+    stopTime()
     const tries = async (pattern: 'unary' | 'serverStream') => {
       const behaviour = attempts(manual, echo)
-      await runRpc(client, pattern, { metadata: server.behave(behaviour) })
+      const rpc = startRpc(client, pattern, { metadata: server.behave(behaviour) })
+      while (behaviour.seen.length === 0) await settle(1)
+      vi.advanceTimersByTime(250)
+      await rpc.done
       return behaviour.seen.length
     }
     expect([await tries('unary'), await tries('serverStream')]).toEqual([1, 2])

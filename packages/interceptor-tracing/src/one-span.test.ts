@@ -31,7 +31,7 @@ import {
   unserializable,
 } from '@grpc-stack/grpc-testing'
 import { SpanStatusCode } from '@opentelemetry/api'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { registerSdk, type SpanLog, unregisterSdk } from '../test/recorded-spans.ts'
 import { tracing } from './index.ts'
 
@@ -46,6 +46,7 @@ beforeAll(() => {
 afterAll(unregisterSdk)
 beforeEach(() => log.clear())
 afterEach(async () => {
+  vi.useRealTimers()
   await server?.stop()
   server = undefined
 })
@@ -173,9 +174,12 @@ describe.each(patterns)('exactly one span per RPC and side: %s', (pattern: TestP
   it('a deadline the handler does not meet', async () => {
     const [test, client] = await start()
     await connected(client)
+    // Time stands still until the handler has heard of the call.
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date', 'performance'] })
     const settings = { requests, metadata: test.behave(manual), options: { deadline: Date.now() + 300 } }
     const rpc = startRpc(client, pattern, settings)
     const handler = await test.received(0)
+    vi.advanceTimersByTime(300)
     await Promise.all([rpc.done, handler.closed])
     await log.count(2)
     // Both sides watch the clock: the client's cancellation may come before the server's own deadline.

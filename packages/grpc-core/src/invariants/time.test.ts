@@ -1,4 +1,3 @@
-import { promisify } from 'node:util'
 import { status as Code } from '@grpc/grpc-js'
 import {
   Gate,
@@ -19,11 +18,15 @@ const whole: RpcSettings = { requests: [{ text: 'a', n: 2 }] }
 const forever = new Promise<never>(() => undefined)
 const hanging: Interceptor = () => forever
 
-describe('invariant 12: time is monotonic', () => {
-  afterEach(() => {
-    vi.restoreAllMocks()
-  })
+afterEach(() => {
+  vi.useRealTimers()
+  vi.restoreAllMocks()
+})
 
+/** Time passes when the test says so, for grpc-js too. */
+const stopTime = () => vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date', 'performance'] })
+
+describe('invariant 12: time is monotonic', () => {
   it('a wall clock that is set forward ends no call that waits for an interceptor', async () => {
     await using server = await startTestServer()
     const token = new Gate()
@@ -62,10 +65,13 @@ describe('invariant 2: a deadline of its own for what is inside an interceptor',
 
   it.each(patterns)('bounds an attempt: %s', async (pattern) => {
     await using server = await startTestServer({ behaviour: manual })
-    const rpc = await runRpc(server.client(bounding(400)), pattern, { options: { deadline: Date.now() + 60_000 } })
-    expect(rpc.status?.code).toBe(Code.DEADLINE_EXCEEDED)
-    await server.calls[0]?.closed
-    expect(server.calls[0]?.cancelled).toBe(true)
+    stopTime()
+    const rpc = startRpc(server.client(bounding(400)), pattern, { options: { deadline: Date.now() + 60_000 } })
+    const handler = await server.received(0)
+    vi.advanceTimersByTime(400)
+    expect((await rpc.done).status?.code).toBe(Code.DEADLINE_EXCEEDED)
+    await handler.closed
+    expect(handler.cancelled).toBe(true)
   })
 
   // reference: deviation 5
@@ -98,19 +104,23 @@ describe('invariant 2: a deadline of its own for what is inside an interceptor',
         if (n === 2) return status
       }
     }
-    let tokens = 0
+    const hung = new Gate()
     const fetching: Interceptor = async (_call, next) => {
-      if (tokens++ === 0) return await forever
+      if (codes.length === 0) {
+        hung.open()
+        return await forever
+      }
       return await next()
     }
     await using server = await startTestServer()
     server.behaviour = manual
-    const client = server.client(perAttempt, fetching)
-    // A short deadline may pass before a handler has heard of a call that has to connect first.
-    await promisify(client.waitForReady.bind(client))(Number.POSITIVE_INFINITY)
-    const done = runRpc(client, 'unary', { options: { deadline: Date.now() + 60_000 } })
+    stopTime()
+    const done = runRpc(server.client(perAttempt, fetching), 'unary', { options: { deadline: Date.now() + 60_000 } })
     // The first attempt hangs in an interceptor, the second at the server; the third is served.
+    await hung.opened
+    vi.advanceTimersByTime(300)
     const second = await server.received(0)
+    vi.advanceTimersByTime(300)
     await second.closed
     const third = await server.received(1)
     await third.write({ text: 'at last' })

@@ -1,7 +1,7 @@
 import { status as Code, credentials } from '@grpc/grpc-js'
 import type { Interceptor } from '@grpc-stack/grpc-core'
 import { Gate, patterns, runRpc, settle, startRpc, TestClient, type TestServer } from '@grpc-stack/grpc-testing'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { alice, answerTo, carrying, startAuthServer, stopAuthServers } from '../../test/auth-server.ts'
 import { relayFrom } from '../../test/relay.ts'
 import { type ServerAuthOptions, shareable } from '../index.ts'
@@ -11,6 +11,7 @@ import { Semaphore } from './semaphore.ts'
 const closers: (() => void)[] = []
 let arrived = 0
 afterEach(async () => {
+  vi.useRealTimers()
   arrived = 0
   for (const close of closers.splice(0)) close()
   await stopAuthServers()
@@ -165,7 +166,11 @@ describe('a call that ends gives back what it holds', () => {
       const client = server.client()
       const held = runRpc(client, 'unary', carrying('Bearer one'))
       await until(() => started.length === 1)
+      // Time stands still until the server has heard of the call.
+      vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date', 'performance'] })
       const late = startRpc(client, 'bidi', { ...carrying('Bearer late'), options: { deadline: Date.now() + 100 } })
+      await until(() => arrived === 2)
+      vi.advanceTimersByTime(100)
       expect((await late.done).status?.code).toBe(Code.DEADLINE_EXCEEDED)
       await until(() => reasons.length === 1)
       gate.open()

@@ -16,10 +16,15 @@ import {
   startTestServer,
   unparsable,
 } from '@grpc-stack/grpc-testing'
-import { describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it, vi } from 'vitest'
 import { byMetadata, peerAddress } from '../keys/keys.ts'
 import { type ConcurrencyLimitOptions, concurrencyLimit } from './concurrency-limit.ts'
 import { type AdaptiveLimit, aimdLimit, type ConcurrencySample, gradientLimit } from './concurrency-policy.ts'
+
+afterEach(() => void vi.useRealTimers())
+
+/** Time passes when the test says so, for grpc-js too. */
+const stopTime = () => vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'Date', 'performance'] })
 
 interceptorSuite('concurrencyLimit', () => concurrencyLimit({ limit: 1000 }))
 interceptorSuite('concurrencyLimit, adaptive', () =>
@@ -127,9 +132,12 @@ describe.each(patterns)('a %s', (pattern) => {
       'a deadline',
       async ({ limit }) => {
         await using server = await startTestServer({ interceptors: [limit], behaviour: manual })
+        stopTime()
         const rpc = startRpc(server.client(), pattern, { options: { deadline: Date.now() + 500 } })
+        const handler = await server.received(0)
+        vi.advanceTimersByTime(500)
         await rpc.done
-        await (await server.received(0)).closed
+        await handler.closed
       },
     ],
     [
@@ -274,12 +282,14 @@ describe('the line', () => {
     const client = server.client()
     const first = startRpc(client, 'unary', { metadata: server.behave(heldBy(gate)) })
     await server.received(0)
+    stopTime()
     const options = how === 'cancelled' ? {} : { deadline: Date.now() + 500 }
     const gone = startRpc(client, 'unary', { options })
     await waiting(limit, 1)
     const third = startRpc(client, 'unary')
     await waiting(limit, 2)
     if (how === 'cancelled') gone.cancel()
+    else vi.advanceTimersByTime(500)
     await gone.done
     expect(gone.status?.code).toBe(how === 'cancelled' ? Code.CANCELLED : Code.DEADLINE_EXCEEDED)
     while (limit.state().waiting > 1) await settle(1)
