@@ -488,7 +488,7 @@ describe('hostile or odd input', () => {
     }
   })
 
-  it('two thousand unregistered paths leave nothing behind', async () => {
+  it('four hundred unregistered paths leave nothing behind', async () => {
     const methods: WeakRef<object>[] = []
     const server = createServer({
       interceptors: [
@@ -510,13 +510,13 @@ describe('hostile or odd input', () => {
         client.makeUnaryRequest(path, requestSerialize, responseDeserialize, {}, (error) => resolve(error?.code))
       })
     try {
-      for (let round = 0; round < 50; round++) {
+      for (let round = 0; round < 10; round++) {
         const codes = await Promise.all(
           Array.from({ length: 40 }, (_, n) => call(`/minted.Service${round}x${n}/Method`)),
         )
         expect(new Set(codes)).toEqual(new Set([Code.NOT_FOUND]))
       }
-      expect(methods.length).toBe(2000)
+      expect(methods.length).toBe(400)
       const kept = (): number => methods.filter((ref) => ref.deref() !== undefined).length
       for (let n = 0; n < 50 && kept() > 50; n++) {
         await new Promise((resolve) => setTimeout(resolve, 2))
