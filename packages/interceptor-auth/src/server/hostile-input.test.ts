@@ -1,6 +1,7 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { status as Code, logVerbosity, setLogVerbosity } from '@grpc/grpc-js'
 import type { Interceptor, ServerCall } from '@grpc-stack/grpc-core'
-import { metadataOf, runRpc, settle, startTestServer, type TestServer } from '@grpc-stack/grpc-testing'
+import { metadataOf, runRpc, startTestServer, type TestServer } from '@grpc-stack/grpc-testing'
 import fc from 'fast-check'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { verify } from '../../test/auth-server.ts'
@@ -180,27 +181,15 @@ describe('the event loop', () => {
   })
   afterAll(() => issuer.endpoint.close())
 
-  /**
-   * The longest turn of the event loop in the quietest of some runs, in milliseconds on the processor: what other processes take of it
-   * is not ours.
-   */
+  /** The longest the event loop was held up, in the quietest of some runs: others use this machine, too. */
   async function longestBlock(work: () => Promise<unknown>): Promise<number> {
     let quietest = Number.POSITIVE_INFINITY
     for (let run = 0; run < 40 && quietest >= 20; run++) {
-      let [longest, done] = [0, false]
-      let begin = process.cpuUsage()
-      const turn = (): void => {
-        const { user, system } = process.cpuUsage(begin)
-        longest = Math.max(longest, (user + system) / 1000)
-        begin = process.cpuUsage()
-        if (!done) setImmediate(turn)
-      }
-      setImmediate(turn)
+      const delay = monitorEventLoopDelay({ resolution: 1 })
+      delay.enable()
       await work()
-      done = true
-      // The last turn counts, too.
-      await settle(2)
-      quietest = Math.min(quietest, longest)
+      delay.disable()
+      quietest = Math.min(quietest, delay.max / 1e6)
     }
     return quietest
   }
