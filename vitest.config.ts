@@ -5,6 +5,13 @@ import { entryPoints, workspacePackages } from './scripts/workspace.mjs'
 
 const pathTo = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url))
 
+// Vitest takes --exclude for no project that has a list of its own.
+const leftOut = process.env.GRPC_STACK_TESTS_LEFT_OUT?.split(',') ?? []
+const exclude = ['**/node_modules/**', '**/dist/**', ...leftOut]
+
+/** What they tell happens in real time, so it needs a machine that keeps up: they run by themselves, one for each core. */
+const inRealTime = ['examples/shop/src/modes/**/*.test.ts']
+
 export default defineConfig({
   resolve: {
     // Tests run the sources, those of other packages included. Only processes that a test starts use the built files.
@@ -13,12 +20,31 @@ export default defineConfig({
       .map(({ specifier, source }) => ({ find: new RegExp(`^${specifier}$`), replacement: pathTo(source) })),
   },
   test: {
-    include: ['packages', 'examples', 'bench', 'chaos', 'test'].map((folder) => `${folder}/**/*.test.ts`),
-    exclude: ['**/node_modules/**', '**/dist/**'],
+    projects: [
+      {
+        extends: true,
+        test: {
+          name: 'tests',
+          include: ['packages', 'examples', 'bench', 'chaos', 'test'].map((folder) => `${folder}/**/*.test.ts`),
+          exclude: [...exclude, ...inRealTime],
+          sequence: { groupOrder: 0 },
+          // Tests wait on sockets and on processes of their own as much as they compute, so two cores are worth three workers.
+          maxWorkers: Math.ceil(1.5 * availableParallelism()),
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'in real time',
+          include: inRealTime,
+          exclude,
+          sequence: { groupOrder: 1 },
+          maxWorkers: availableParallelism(),
+        },
+      },
+    ],
     setupFiles: ['scripts/plain-environment.mjs', ...('bun' in process.versions ? ['scripts/not-on-bun.mjs'] : [])],
     pool: 'forks',
-    // Tests wait on sockets and on processes of their own as much as they compute, so two cores are worth three workers.
-    maxWorkers: Math.ceil(1.5 * availableParallelism()),
     // For tests that watch what the heap keeps.
     execArgv: ['--expose-gc'],
     globals: false,

@@ -28,6 +28,8 @@ describe('what the environment brings', () => {
     try {
       // A key lives no longer than its customer's debt: what is written is seen by watching, not by looking now and then.
       const seen = new Set<string>()
+      // Connected, so that no command of its own is among those that a monitor hears before it is ready for them.
+      await redis.ping()
       const monitor = await redis.monitor()
       monitor.on('monitor', (_time: string, words: string[]) => {
         for (const word of words) if (word.startsWith('shop:')) seen.add(word)
