@@ -9,7 +9,7 @@ const pathTo = (relative: string): string => fileURLToPath(new URL(relative, imp
 const leftOut = process.env.GRPC_STACK_TESTS_LEFT_OUT?.split(',') ?? []
 const exclude = ['**/node_modules/**', '**/dist/**', ...leftOut]
 
-/** What they tell happens in real time, so it needs a machine that keeps up: they run by themselves, one for each core. */
+/** What they tell happens in real time, by a browser and several services, and needs a machine that keeps up: one by one. */
 const inRealTime = ['examples/shop/src/modes/**/*.test.ts']
 
 export default defineConfig({
@@ -39,7 +39,7 @@ export default defineConfig({
           include: inRealTime,
           exclude,
           sequence: { groupOrder: 1 },
-          maxWorkers: availableParallelism(),
+          maxWorkers: 1,
         },
       },
     ],
