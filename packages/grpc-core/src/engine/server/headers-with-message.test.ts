@@ -63,6 +63,11 @@ const stacks: Record<string, { readonly stack: readonly ServerInterceptorLike[];
   },
 }
 
+/** grpc-js before 1.14.5 adds the serializer's own words. */
+const notSerialized: unknown = expect.stringMatching(
+  `^${Code.INTERNAL} Error serializing response(: this message cannot be serialized)?$`,
+)
+
 const closing: (() => void)[] = []
 afterEach(() => {
   for (const close of closing.splice(0)) close()
@@ -135,7 +140,7 @@ describe.each<Method>(['one', 'several'])('response headers of a method with %s'
 
     it('do not leave when the first message does not serialize, as without interceptors', async () => {
       const bare = await heard(name, [], 'bad')
-      expect(bare).toEqual([`${Code.INTERNAL} Error serializing response`])
+      expect(bare).toEqual([notSerialized])
       expect(await heard(name, stack, 'bad')).toEqual(bare)
     })
 
@@ -143,7 +148,7 @@ describe.each<Method>(['one', 'several'])('response headers of a method with %s'
       const given = new Metadata()
       given.set('x-given', 'g')
       const events = await heard(name, stack, 'bad', given)
-      expect(events).toEqual([{ ...headers, 'x-given': 'g' }, `${Code.INTERNAL} Error serializing response`])
+      expect(events).toEqual([{ ...headers, 'x-given': 'g' }, notSerialized])
     })
   })
 })
