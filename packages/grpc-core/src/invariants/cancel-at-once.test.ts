@@ -1,6 +1,6 @@
 import { promisify } from 'node:util'
 import { type Client, status as Code } from '@grpc/grpc-js'
-import { manual, patterns, runRpc, startRpc, startTestServer } from '@grpc-stack/grpc-testing'
+import { manual, patterns, runRpc, startRpc, startTestServer, unserializable } from '@grpc-stack/grpc-testing'
 import { expect, it } from 'vitest'
 import { createClient, type Interceptor, type Status } from '../index.ts'
 
@@ -38,6 +38,25 @@ it.each(patterns)('so is one of a channel without interceptors: %s', async (patt
   await client.unary({ text: 'after them' }, finish)
   await Promise.all(server.calls.map(({ closed }) => closed))
 })
+
+it.each(['clientStream', 'bidi'] as const)(
+  'so is one whose first request, written before an interceptor has begun it, does not serialize: %s',
+  async (pattern) => {
+    await using server = await startTestServer({ behaviour: manual })
+    const client = server.client(async (_call, next) => {
+      await Promise.resolve()
+      return next()
+    })
+    await connected(client)
+    for (let i = 0; i < 20; i++) {
+      const { status } = await runRpc(client, pattern, { requests: [unserializable, { text: 'behind it' }] })
+      expect(status?.code).toBe(Code.INTERNAL)
+    }
+    await runRpc(client, 'unary', { metadata: server.behave((rpc) => rpc.end()) })
+    await Promise.all(server.calls.map(({ closed }) => closed))
+    expect(server.calls.flatMap(({ requests }) => requests).filter(({ text }) => text === 'behind it')).toEqual([])
+  },
+)
 
 /** What the four have in common here. */
 type Method = (request: unknown, options: { signal: AbortSignal }) => { status: Promise<Status> }

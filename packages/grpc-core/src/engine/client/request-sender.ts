@@ -190,14 +190,16 @@ export class RequestSender {
     const marks = this.#owner.settings.compression === 'identity' ? (flags ?? 0) | NO_COMPRESS : flags
     if (!this.#owner.method.requestStream) {
       // One message, written at once: its callback has no one to wait for it, and half-close may follow directly.
-      if (marks === undefined && written === undefined) attempt.call.sendMessage(tapped)
-      else attempt.call.sendMessageWithContext(messageContext(marks, written), tapped)
+      attempt.call.sendMessageWithContext(messageContext(marks, written), tapped)
       return
     }
     attempt.writing = true
     attempt.written = written
     attempt.entry = entry
-    attempt.call.sendMessageWithContext(attempt.messageContext(marks), tapped)
+    const context = attempt.messageContext(marks)
+    // grpc-js cancels the call over it, which may be in the tick of its start (early-cancel.ts).
+    if (entry && !entry.bytes) process.nextTick(() => attempt.call.sendMessageWithContext(context, tapped))
+    else attempt.call.sendMessageWithContext(context, tapped)
   }
 
   /** Outer taps see a replayed message once; taps inside the replaying interceptor see it on each attempt. */
