@@ -88,12 +88,12 @@ export class RequestSender {
     const fits = this.#log.add(entry, this.#owner.method.requestStream && this.#log.keeping ? (bytes?.length ?? 0) : 0)
     // Between attempts everything is still there, so the next attempt may start; it is then the last.
     if (!fits && !attempt?.ended) this.#owner.commit()
-    this.#pump()
+    this.pump()
   }
 
   halfClose(): void {
     this.#halfClosed = true
-    this.#pump()
+    this.pump()
   }
 
   // ── What attempts call ────────────────────────────────────────────────────────────────────────────────────────
@@ -122,7 +122,7 @@ export class RequestSender {
   written(attempt: Attempt): void {
     const written = attempt.takeWritten()
     if (written !== undefined) this.#owner.application.runInAsyncScope(written)
-    this.#pump()
+    this.pump()
   }
 
   /** The call has ended, and nothing is kept. */
@@ -151,10 +151,6 @@ export class RequestSender {
 
   /** Sends what can be sent. */
   pump(): void {
-    this.#pump()
-  }
-
-  #pump(): void {
     const { attempt } = this.#owner
     if (attempt === undefined || attempt.ended) return
     const log = this.#log
@@ -196,10 +192,11 @@ export class RequestSender {
     attempt.writing = true
     attempt.written = written
     attempt.entry = entry
+    const { call } = attempt
     const context = attempt.messageContext(marks)
-    // grpc-js cancels the call over it, which may be in the tick of its start (early-cancel.ts).
-    if (entry && !entry.bytes) process.nextTick(() => attempt.call.sendMessageWithContext(context, tapped))
-    else attempt.call.sendMessageWithContext(context, tapped)
+    // grpc-js cancels the call over it, which may be in the tick of its start (early-cancel.ts). Bound: a closure would cost every message.
+    if (entry && !entry.bytes) process.nextTick(call.sendMessageWithContext.bind(call, context, tapped))
+    else call.sendMessageWithContext(context, tapped)
   }
 
   /** Outer taps see a replayed message once; taps inside the replaying interceptor see it on each attempt. */
