@@ -45,6 +45,7 @@ const others = [
   'npm run test:bun', // minutes, and for the continuous integration
   'npm run test:peers -- oldest', // minutes, and asks a registry
   'npm run test:stress', // as npm test, three times, with the machine kept busy
+  'npm run test:retention', // as npm test for the invariants, with another package beside them
   'npm install',
   'npm run new-interceptor <name>', // run in a copy by test/packaging/new-interceptor.test.ts
   'npm run new-interceptor request-size',
