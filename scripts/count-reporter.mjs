@@ -1,22 +1,24 @@
 // Why not Vitest's JSON reporter: it tells neither the reason of a skip, nor failed hooks, nor errors outside of tests.
 //
 // A vitest reporter that writes the outcome of a run to the file named in GRPC_STACK_TEST_SUMMARY:
-// `{ passed, failed, skipped: [{ name, reason }], broken: [{ name, message }] }`. `broken` are failures that no test
-// accounts for: files that did not load, hooks that failed, uncaught errors.
+// `{ passed, failed: [{ name, message }], skipped: [{ name, reason }], broken: [{ name, message }] }`. `broken` are
+// failures that no test accounts for: files that did not load, hooks that failed, uncaught errors.
 import { writeFileSync } from 'node:fs'
 
 export default class CountReporter {
   onTestRunEnd(modules, unhandledErrors) {
-    const summary = { passed: 0, failed: 0, skipped: [], broken: [] }
+    const summary = { passed: 0, failed: [], skipped: [], broken: [] }
 
     for (const module of modules) {
       for (const test of module.children.allTests()) {
+        const name = `${module.relativeModuleId} > ${test.fullName}`
         const result = test.result()
         if (result.state === 'passed') summary.passed++
-        else if (result.state === 'failed') summary.failed++
+        else if (result.state === 'failed')
+          summary.failed.push({ name, message: result.errors[0]?.message ?? 'no error' })
         else {
           summary.skipped.push({
-            name: `${module.relativeModuleId} > ${test.fullName}`,
+            name,
             reason: result.note ?? (test.options.mode === 'todo' ? 'todo' : 'no reason given'),
           })
         }

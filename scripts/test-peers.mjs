@@ -166,7 +166,7 @@ function check(folder, versions) {
   }
 }
 
-/** Passed and failed tests of each file, relative to the folder, and the closing line of the run. */
+/** Passed and failed tests of each file, relative to the folder, what failed, and the closing line of the run. */
 function runTests(folder, paths) {
   const report = join(folder, 'node_modules/.test-peers.json')
   const { status, stdout } = spawnSync(
@@ -178,12 +178,12 @@ function runTests(folder, paths) {
     ? readJson(report).testResults.map(({ name, assertionResults }) => ({
         file: relative(realpathSync(folder), realpathSync(name)),
         passed: assertionResults.filter((test) => test.status === 'passed').length,
-        failed: assertionResults.filter((test) => test.status === 'failed').map((test) => test.fullName),
+        failed: assertionResults.filter((test) => test.status === 'failed').length,
       }))
     : []
   const closing = stdout.trimEnd().split('\n').pop()
-  const broken = stdout.split('\n').filter((line) => line.startsWith('failed: ') || /error TS\d+/.test(line))
-  return { ok: status === 0, files, closing, broken, output: stdout }
+  const faults = stdout.split('\n').filter((line) => line.startsWith('failed: ') || /error TS\d+/.test(line))
+  return { ok: status === 0, files, closing, faults, output: stdout }
 }
 
 function writeTable(which, rows, paths) {
@@ -234,14 +234,13 @@ function main() {
     install(folder, [...chosen, ...beside])
     check(folder, chosen)
     console.log(chosen.map(({ name, version }) => `${name} ${version}`).join(', '))
-    const { ok, files, closing, broken, output } = runTests(folder, paths)
-    for (const { file, failed } of files) for (const name of failed) console.log(`failed: ${file}: ${name}`)
-    for (const line of broken) console.log(line)
+    const { ok, files, closing, faults, output } = runTests(folder, paths)
+    for (const line of faults) console.log(line)
     if (!ok && files.length === 0) console.log(output)
     const rows = chosen.map(({ name, library, version, packages }) => {
       const own = files.filter(({ file }) => packages.some((dir) => file.startsWith(`${dir}/`)))
       const passed = own.reduce((sum, { passed }) => sum + passed, 0)
-      const failed = own.reduce((sum, { failed }) => sum + failed.length, 0)
+      const failed = own.reduce((sum, { failed }) => sum + failed, 0)
       return { peer: library, name, version, passed, failed }
     })
     for (const { peer, version, passed, failed } of rows) {

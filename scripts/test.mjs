@@ -1,6 +1,7 @@
 // npm test -- <arguments for vitest>: sets the checkout up, runs the tests with the Node that runs this file, lists what
-// was skipped and why, and closes with one line, "N passed, N failed" (", N skipped" when there were any), that counts
-// single tests. What failed without being a test counts too: a file that does not load, a hook, a compile error.
+// failed and what was skipped and why, and closes with one line, "N passed, N failed" (", N skipped" when there were
+// any), that counts single tests. What failed without being a test counts too: a file that does not load, a hook, a
+// compile error.
 import { spawnSync } from 'node:child_process'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -13,7 +14,7 @@ const scratch = mkdtempSync(join(tmpdir(), 'grpc-stack-test-'))
 const summaryFile = join(scratch, 'summary.json')
 
 /** What the run comes to when vitest did not live to tell. */
-let summary = { passed: 0, failed: 0, skipped: [], broken: [] }
+let summary = { passed: 0, failed: [], skipped: [], broken: [] }
 let vitestSucceeded = false
 let compiled = false
 try {
@@ -40,12 +41,14 @@ try {
 }
 if (!compiled) summary.broken.push({ name: 'build', message: 'did not compile' })
 
-const accountedFor = summary.failed + summary.broken.length
+const accountedFor = summary.failed.length + summary.broken.length
 if (accountedFor === 0 && summary.passed === 0) summary.broken.push({ name: 'test run', message: 'no test ran' })
 else if (accountedFor === 0 && !vitestSucceeded) {
   summary.broken.push({ name: 'test run', message: 'vitest ended with an error' })
 }
-for (const { name, message } of summary.broken) console.log(`failed: ${name}: ${message}`)
+for (const { name, message } of [...summary.failed, ...summary.broken]) {
+  console.log(`failed: ${name}: ${message.split('\n', 1)[0]}`)
+}
 
 // A filter by test name makes vitest skip every other test. Those are not worth a line each.
 const filtered = vitestArguments.some((argument) => /^(-t|--testNamePattern)/.test(argument))
@@ -57,7 +60,7 @@ const allowed = process.env.GRPC_STACK_ALLOW_SKIPS?.split('\n').filter((line) =>
 const notAllowed = allowed ? skipped.filter(({ name }) => !allowed.some((part) => name.includes(part.trim()))) : []
 for (const { name } of notAllowed) console.log(`may not be skipped here: ${name}`)
 
-const failed = summary.failed + summary.broken.length
+const failed = summary.failed.length + summary.broken.length
 process.exitCode = failed === 0 && notAllowed.length === 0 ? 0 : 1
 const skippedCount = summary.skipped.length > 0 ? `, ${summary.skipped.length} skipped` : ''
 console.log(`${summary.passed} passed, ${failed} failed${skippedCount}`)
