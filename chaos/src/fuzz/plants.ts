@@ -74,9 +74,9 @@ export const plants: readonly Plant[] = [
   {
     file: REQUEST_SENDER,
     fault: 'a write is answered twice',
-    code: '    if (written !== undefined) this.#owner.application.runInAsyncScope(written)\n    this.#pump()\n',
+    code: '    if (written !== undefined) this.#owner.application.runInAsyncScope(written)\n    this.pump()\n',
     instead:
-      '    for (const told of [written, written]) if (told !== undefined) this.#owner.application.runInAsyncScope(told)\n    this.#pump()\n',
+      '    for (const told of [written, written]) if (told !== undefined) this.#owner.application.runInAsyncScope(told)\n    this.pump()\n',
   },
   {
     file: REQUEST_SENDER,
