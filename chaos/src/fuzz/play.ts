@@ -1,10 +1,12 @@
 import type { sendUnaryData, UntypedServiceImplementation } from '@grpc/grpc-js'
-import { type Item, type Pattern, patterns } from '../service.ts'
+import type { Handlers } from '@grpc-stack/grpc-core'
+import { type Item, type Pattern, patterns, type service } from '../service.ts'
 import { delay, turns, until } from '../turns.ts'
+import { AsyncHandler } from './async-part.ts'
 import { type ClientPart, callerContext, type Opening } from './client-part.ts'
 import { metadataFrom } from './metadata-text.ts'
 import type { Script, Step } from './script.ts'
-import { type AnyServerCall, ServerPart } from './server-part.ts'
+import { type AnyServerCall, CallbackHandler, type ServerPart } from './server-part.ts'
 
 /** What a run came to. */
 export interface Played {
@@ -53,14 +55,29 @@ let runs = 0
 export const implementation: UntypedServiceImplementation = Object.fromEntries(
   patterns.map((pattern) => [
     pattern,
-    (call: AnyServerCall, respond?: sendUnaryData<Item>) => {
-      const part = new ServerPart(pattern, call, respond)
-      const taken = waiting.get(String(call.metadata.get('chaos-run')[0]))
-      if (taken !== undefined) taken(part)
-      else part.status(1, 'the script is over', metadataFrom([]), undefined)
-    },
+    (call: AnyServerCall, respond?: sendUnaryData<Item>) =>
+      void started(call, new CallbackHandler(pattern, call, respond)),
   ]),
 )
+
+/** The same as async functions and generators. */
+export const asyncImplementation: Handlers<typeof service> = {
+  unary: async (call) => await started(call, new AsyncHandler(call)).response(),
+  clientStream: async (call) => await started(call, new AsyncHandler(call)).response(),
+  async *serverStream(call) {
+    yield* started(call, new AsyncHandler(call)).responses()
+  },
+  async *bidi(call) {
+    yield* started(call, new AsyncHandler(call)).responses()
+  },
+}
+
+function started<Part extends ServerPart>({ metadata }: AnyServerCall, part: Part): Part {
+  const taken = waiting.get(String(metadata.get('chaos-run')[0]))
+  if (taken !== undefined) taken(part)
+  else part.status(1, 'the script is over', metadataFrom([]), undefined)
+  return part
+}
 
 export function play(script: Script, caller: Caller): Promise<Played> {
   const id = String(++runs)

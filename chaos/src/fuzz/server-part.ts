@@ -16,18 +16,38 @@ export type AnyServerCall =
   | ServerDuplexStream<Item, Item>
 
 /** One run of a handler: what it observes, and what the script makes it do. */
-export class ServerPart {
+export interface ServerPart {
+  readonly events: readonly string[]
+  readonly writes: readonly string[]
+  readonly violations: readonly string[]
+  readonly received: readonly number[]
+  /** Responses whose write was confirmed. */
+  readonly confirmed: readonly number[]
+  /** Requests that have arrived, those that wait in a buffer included. */
+  readonly arrived: number
+  readonly paused: boolean
+  readonly halfClosed: boolean
+  /** Whether the handler has been told that its RPC is over, which grpc-js tells after each. */
+  readonly over: boolean
+  /** Whether it has given a status. */
+  readonly answered: boolean
+  headers(entries: Entries): void
+  write(item: Item): void
+  status(code: number, details: string, trailers: Metadata, response: Item | undefined): void
+  pause(): void
+  resume(): void
+}
+
+/** A run of a handler in the form of grpc-js's: with a callback, or events. */
+export class CallbackHandler implements ServerPart {
   readonly events: string[] = []
   readonly writes: string[] = []
   readonly violations: string[] = []
   readonly received: number[] = []
-  /** Responses whose write was confirmed. */
   readonly confirmed: number[] = []
   paused = false
   halfClosed = false
-  /** Whether the handler has been told that its RPC is over, which grpc-js tells after each. */
   over = false
-  /** Whether it has given a status. */
   answered = false
   readonly call: AnyServerCall
   readonly pattern: Pattern

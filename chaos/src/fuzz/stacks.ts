@@ -5,6 +5,7 @@ import { circuitBreaker } from '@grpc-stack/interceptor-circuit'
 import { requestId } from '@grpc-stack/interceptor-logging'
 import { concurrencyLimit, rateLimit, throttle } from '@grpc-stack/interceptor-ratelimit'
 import { hedge, retry } from '@grpc-stack/interceptor-retry'
+import { withTrailers } from './async-part.ts'
 import {
   asking,
   awaiting,
@@ -29,7 +30,9 @@ export interface Stack {
   readonly server?: readonly ServerInterceptorLike[]
   /** Channel, client and server of grpc-core instead of those of grpc-js. */
   readonly own?: 'stub' | 'promises'
-  readonly compares?: 'everything' | 'outcome'
+  /** Handlers that are async functions and generators, on a server of grpc-core. */
+  readonly handlers?: 'async'
+  readonly compares?: 'everything' | 'client' | 'outcome'
   readonly check?: (played: Pick<Played, 'client' | 'handlers' | 'thrown'>) => Promise<string[]>
   readonly headersWithResponse?: true
   /** Each call is made on a channel of its own, whose connection is begun in another context. */
@@ -63,6 +66,7 @@ export const stacks: Readonly<Record<string, () => Stack>> = {
   }),
   'own channel and server': () => ({ client: [returning, awaiting], server: [returning, awaiting], own: 'stub' }),
   'promise client': () => ({ own: 'promises', client: [awaiting], compares: 'outcome' }),
+  'async handlers': asyncHandlers,
 }
 
 export const worldNames: readonly string[] = Object.keys(stacks)
@@ -109,4 +113,9 @@ function fullStack(): Stack {
       ]
     },
   }
+}
+
+function asyncHandlers(): Stack {
+  const { server = [], ...full } = fullStack()
+  return { ...full, server: [...server, withTrailers], own: 'stub', handlers: 'async', compares: 'client' }
 }

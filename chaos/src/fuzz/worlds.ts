@@ -10,15 +10,18 @@ import {
 import { MAX_MESSAGE_BYTES, Stub, service } from '../service.ts'
 import { actingStacks } from './acting-stacks.ts'
 import { callerContext, StubCall } from './client-part.ts'
-import { type Caller, implementation } from './play.ts'
+import { asyncImplementation, type Caller, implementation } from './play.ts'
 import { PromiseCall } from './promise-part.ts'
 import { type Stack, stacks, worldNames } from './stacks.ts'
 
 /** One way to make the calls of a script: a client and what stands around it. */
 export interface CallingSide extends Caller {
   readonly name: string
-  /** What must be as in the bare world. `outcome`: messages, metadata and status, but not in which form they are told. */
-  readonly compares: 'everything' | 'outcome'
+  /**
+   * What must be as in the bare world. `client`: all that the client observes, and what the handler receives. `outcome`: messages,
+   * metadata and status, but not in which form they are told.
+   */
+  readonly compares: NonNullable<Stack['compares']>
   /** What witnesses in the stack have to say about the last run. */
   readonly check: NonNullable<Stack['check']>
   readonly confirmsEarly: boolean
@@ -79,22 +82,26 @@ async function open(name: string, stack: Stack, through?: (port: number) => Prom
   }
 }
 
-export async function openServer(
-  { server: interceptors = [], own }: Stack,
-  more: ChannelOptions = {},
-): Promise<ServingSide> {
-  const options: ServerOptions = { 'grpc.max_receive_message_length': MAX_MESSAGE_BYTES, ...more }
-  const server =
-    own === undefined
-      ? new Server({ ...options, interceptors: serverInterceptors(...interceptors) })
-      : createServer({ ...options, interceptors })
-  server.addService(service, implementation)
+export async function openServer(stack: Stack, more: ChannelOptions = {}): Promise<ServingSide> {
+  const server = serverOf(stack, { 'grpc.max_receive_message_length': MAX_MESSAGE_BYTES, ...more })
   const port = await new Promise<number>((resolve, reject) => {
     server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
       error ? reject(error) : resolve(bound),
     )
   })
   return { port, close: () => server.forceShutdown() }
+}
+
+function serverOf({ server: interceptors = [], own, handlers }: Stack, options: ServerOptions): Server {
+  if (own === undefined) {
+    const server = new Server({ ...options, interceptors: serverInterceptors(...interceptors) })
+    server.addService(service, implementation)
+    return server
+  }
+  const server = createServer({ ...options, interceptors })
+  if (handlers === undefined) server.addService(service, implementation)
+  else server.addService(service, asyncImplementation)
+  return server
 }
 
 /** `ready` resolves when there is a connection. */
