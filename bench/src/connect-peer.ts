@@ -1,54 +1,80 @@
 import * as http2 from 'node:http2'
-import { create, createFileRegistry } from '@bufbuild/protobuf'
-import { FieldDescriptorProto_Label, FieldDescriptorProto_Type, FileDescriptorSetSchema } from '@bufbuild/protobuf/wkt'
+import { create, createFileRegistry, fromBinary } from '@bufbuild/protobuf'
+import {
+  FieldDescriptorProto_Label,
+  FieldDescriptorProto_Type,
+  type FileDescriptorProto,
+  FileDescriptorProtoSchema,
+  FileDescriptorSetSchema,
+  ServiceDescriptorProtoSchema,
+} from '@bufbuild/protobuf/wkt'
 import { Code, ConnectError, createClient, type Interceptor } from '@connectrpc/connect'
 import { connectNodeAdapter, createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node'
+import { certificate, key } from './certificate.ts'
+import { conditions } from './conditions.ts'
 import { Echo, LARGE, MESSAGES, SMALL } from './service.ts'
 import type { BenchClient, BenchServer, Variant } from './variant.ts'
 
-/** The echo service for connect, which brings its own protobuf. */
-const registry = createFileRegistry(
-  create(FileDescriptorSetSchema, {
-    file: [
+/** The message's file without the service: by hand like its codec, or what order.proto comes to. */
+async function messageFile(): Promise<FileDescriptorProto> {
+  if (conditions.message === 'protobuf') {
+    const { descriptor } = await import('./order.ts')
+    return withAbsoluteNames(fromBinary(FileDescriptorProtoSchema, descriptor))
+  }
+  return create(FileDescriptorProtoSchema, {
+    name: 'bench.proto',
+    package: 'bench.v1',
+    syntax: 'proto3',
+    messageType: [
       {
-        name: 'bench.proto',
-        package: 'bench.v1',
-        syntax: 'proto3',
-        messageType: [
+        name: 'Bytes',
+        field: [
           {
-            name: 'Payload',
-            field: [
-              {
-                name: 'data',
-                number: 1,
-                type: FieldDescriptorProto_Type.BYTES,
-                label: FieldDescriptorProto_Label.OPTIONAL,
-                jsonName: 'data',
-              },
-            ],
-          },
-        ],
-        service: [
-          {
-            name: 'Echo',
-            method: Object.values(Echo).map(({ path, requestStream, responseStream }) => ({
-              name: path.slice(path.lastIndexOf('/') + 1),
-              inputType: '.bench.v1.Payload',
-              outputType: '.bench.v1.Payload',
-              clientStreaming: requestStream,
-              serverStreaming: responseStream,
-            })),
+            name: 'data',
+            number: 1,
+            type: FieldDescriptorProto_Type.BYTES,
+            label: FieldDescriptorProto_Label.OPTIONAL,
+            jsonName: 'data',
           },
         ],
       },
     ],
+  })
+}
+
+/** protobufjs names the types of fields as the file does, from within; protobuf-es takes full names alone. */
+function withAbsoluteNames(file: FileDescriptorProto): FileDescriptorProto {
+  for (const { name, nestedType, enumType, field } of file.messageType) {
+    const within = [...nestedType, ...enumType].map((nested) => nested.name)
+    for (const one of field) {
+      const place = within.includes(one.typeName) ? `${file.package}.${name}` : file.package
+      if (/^[^.]/.test(one.typeName)) one.typeName = `.${place}.${one.typeName}`
+    }
+  }
+  return file
+}
+
+/** The echo service for connect, which brings its own protobuf. */
+const file = await messageFile()
+const type = `${file.package}.${file.messageType[0]?.name}`
+file.service.push(
+  create(ServiceDescriptorProtoSchema, {
+    name: 'Echo',
+    method: Object.values(Echo).map(({ path, requestStream, responseStream }) => ({
+      name: path.slice(path.lastIndexOf('/') + 1),
+      inputType: `.${type}`,
+      outputType: `.${type}`,
+      clientStreaming: requestStream,
+      serverStreaming: responseStream,
+    })),
   }),
 )
+const registry = createFileRegistry(create(FileDescriptorSetSchema, { file: [file] }))
 const service = registry.getService('bench.v1.Echo')
-const payload = registry.getMessage('bench.v1.Payload')
+const payload = registry.getMessage(type)
 if (!service || !payload) throw new Error('the descriptors of the echo service are broken')
-const small = create(payload, SMALL as never)
-const large = create(payload, LARGE as never)
+const small = fromBinary(payload, Echo.unary.requestSerialize(SMALL))
+const large = fromBinary(payload, Echo.unary.requestSerialize(LARGE))
 
 type Message = typeof small
 
@@ -88,7 +114,9 @@ async function serve(interceptors: Interceptor[]): Promise<BenchServer> {
       )
     },
   })
-  const server = http2.createServer(handler)
+  const server = conditions.tls
+    ? http2.createSecureServer({ key, cert: certificate }, handler)
+    : http2.createServer(handler)
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const address = server.address()
   if (address === null || typeof address === 'string') throw new Error('the server has no port')
@@ -96,8 +124,8 @@ async function serve(interceptors: Interceptor[]): Promise<BenchServer> {
 }
 
 function open(port: number, interceptors: Interceptor[]): BenchClient {
-  const baseUrl = `http://127.0.0.1:${port}`
-  const sessionManager = new Http2SessionManager(baseUrl)
+  const baseUrl = `${conditions.tls ? 'https' : 'http'}://127.0.0.1:${port}`
+  const sessionManager = new Http2SessionManager(baseUrl, undefined, { ca: certificate })
   const transport = createGrpcTransport({ baseUrl, interceptors, sessionManager })
   const client = createClient(service as never, transport) as unknown as EchoClient
   return {

@@ -2,10 +2,8 @@ import {
   Client,
   type ClientOptions,
   status as Code,
-  credentials,
   Metadata,
   Server,
-  ServerCredentials,
   type ServerDuplexStream,
   type ServerOptions,
   type ServerReadableStream,
@@ -14,6 +12,7 @@ import {
   type sendUnaryData,
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js'
+import { channelOptions, clientCredentials, serverCredentials } from './endpoint.ts'
 import { Echo, type EchoMethod, LARGE, MESSAGES, type Payload, SMALL } from './service.ts'
 import type { BenchClient, BenchServer } from './variant.ts'
 
@@ -80,9 +79,7 @@ export async function serveGrpcJs(server: Server, begin?: (metadata: Metadata) =
   const handlers: object = begin === undefined ? implementation : handlersByHand(begin)
   server.addService(Echo, handlers as UntypedServiceImplementation)
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
-      error ? reject(error) : resolve(bound),
-    )
+    server.bindAsync('127.0.0.1:0', serverCredentials(), (error, bound) => (error ? reject(error) : resolve(bound)))
   })
   return { port, close: () => server.forceShutdown() }
 }
@@ -116,7 +113,7 @@ export function openGrpcJs(
   options: ClientOptions = {},
   metadata: () => Metadata = () => new Metadata(),
 ): BenchClient {
-  const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), options)
+  const client = new Client(`127.0.0.1:${port}`, clientCredentials(), { ...channelOptions, ...options })
   const call = (name: EchoMethod, message: Payload, expectError: boolean): Promise<void> =>
     new Promise((resolve, reject) => {
       const { path, requestSerialize, responseDeserialize } = Echo[name]

@@ -1,6 +1,6 @@
 import { performance } from 'node:perf_hooks'
 import { MESSAGES } from './service.ts'
-import type { BenchClient, Scenario } from './variant.ts'
+import { type BenchClient, type Scenario, streaming } from './variant.ts'
 
 /** What a client process reports of one run. */
 export interface LoadResult {
@@ -9,53 +9,96 @@ export interface LoadResult {
   readonly elapsedMs: number
   readonly p50Ms: number
   readonly p99Ms: number
+  readonly p999Ms: number
 }
 
-/** Calls in flight, and operations per call. */
-const shape: Record<Scenario, { readonly inFlight: number; readonly perCall: number }> = {
-  unary: { inFlight: 64, perCall: 1 },
-  unaryLarge: { inFlight: 16, perCall: 1 },
-  error: { inFlight: 64, perCall: 1 },
-  refused: { inFlight: 64, perCall: 1 },
-  connectCold: { inFlight: 4, perCall: 1 },
-  serverStream: { inFlight: 8, perCall: MESSAGES },
-  clientStream: { inFlight: 8, perCall: MESSAGES },
-  bidi: { inFlight: 8, perCall: MESSAGES },
+/** When calls begin. */
+export interface Pace {
+  /** Each when an earlier one has ended, so many at a time. Default: what is usual for the scenario. */
+  readonly inFlight?: number
+  /** So many per second at fixed times instead, however long earlier ones take. */
+  readonly rate?: number
 }
 
-/**
- * Runs a scenario with a fixed number of calls in flight and measures this process.
- * @param given how many calls. Default: what is usual for the scenario.
- */
+/** Calls at a time. */
+const usualInFlight: Record<Scenario, number> = {
+  unary: 64,
+  unaryLarge: 16,
+  error: 64,
+  refused: 64,
+  connectCold: 4,
+  serverStream: 8,
+  clientStream: 8,
+  bidi: 8,
+}
+
+/** Runs a scenario at a pace and measures this process. */
 export async function runLoad(
   scenario: Scenario,
   operations: number,
   client: BenchClient,
   openCold: () => BenchClient,
-  given?: number,
+  pace: Pace = {},
 ): Promise<LoadResult> {
-  const { inFlight: usual, perCall } = shape[scenario]
-  const inFlight = given ?? usual
-  const calls = Math.max(inFlight, Math.ceil(operations / perCall))
-  const latencies = new Float64Array(calls)
+  const perCall = streaming.includes(scenario) ? MESSAGES : 1
+  const inFlight = pace.inFlight ?? usualInFlight[scenario]
+  const calls = Math.max(pace.rate === undefined ? inFlight : 1, Math.ceil(operations / perCall))
   const one = call(scenario, client, openCold)
-  let started = 0
+  const before = process.cpuUsage()
+  const from = performance.now()
+  const latencies =
+    pace.rate === undefined ? await closedLoop(one, calls, inFlight) : await openLoop(one, calls, pace.rate)
+  const elapsedMs = performance.now() - from
+  const cpu = process.cpuUsage(before)
+  latencies.sort()
+  const at = (share: number): number => latencies[Math.min(calls - 1, Math.floor(calls * share))] ?? 0
+  return {
+    operations: calls * perCall,
+    cpuUs: cpu.user + cpu.system,
+    elapsedMs,
+    p50Ms: at(0.5),
+    p99Ms: at(0.99),
+    p999Ms: at(0.999),
+  }
+}
+
+type Latencies = Float64Array
+
+async function closedLoop(one: () => Promise<void>, calls: number, inFlight: number): Promise<Latencies> {
+  const latencies = new Float64Array(calls)
+  let begun = 0
   const worker = async (): Promise<void> => {
-    while (started < calls) {
-      const index = started++
+    while (begun < calls) {
+      const index = begun++
       const before = performance.now()
       await one()
       latencies[index] = performance.now() - before
     }
   }
-  const before = process.cpuUsage()
-  const from = performance.now()
   await Promise.all(Array.from({ length: inFlight }, worker))
-  const elapsedMs = performance.now() - from
-  const cpu = process.cpuUsage(before)
-  latencies.sort()
-  const at = (share: number): number => latencies[Math.min(calls - 1, Math.floor(calls * share))] ?? 0
-  return { operations: calls * perCall, cpuUs: cpu.user + cpu.system, elapsedMs, p50Ms: at(0.5), p99Ms: at(0.99) }
+  return latencies
+}
+
+/** A latency counts from the time at which its call was due: what delays the beginning of calls is not left out. */
+function openLoop(one: () => Promise<void>, calls: number, rate: number): Promise<Latencies> {
+  const latencies = new Float64Array(calls)
+  const from = performance.now()
+  const due = (index: number): number => from + (index * 1000) / rate
+  return new Promise((resolve, reject) => {
+    let begun = 0
+    let ended = 0
+    const begin = (index: number): void => {
+      one().then(() => {
+        latencies[index] = performance.now() - due(index)
+        if (++ended === calls) resolve(latencies)
+      }, reject)
+    }
+    const beginThoseDue = (): void => {
+      while (begun < calls && due(begun) <= performance.now()) begin(begun++)
+      if (begun < calls) setTimeout(beginThoseDue, due(begun) - performance.now())
+    }
+    beginThoseDue()
+  })
 }
 
 function call(scenario: Scenario, client: BenchClient, openCold: () => BenchClient): () => Promise<void> {

@@ -1,27 +1,9 @@
+import type { Conditions } from './conditions.ts'
+import type { Pace } from './load.ts'
+import { loadAverage, type Machine, stolenMs, watchMachine } from './machine.ts'
 import { Pair } from './pair.ts'
-import { type Scenario, taken, type VariantName } from './variant.ts'
-
-/** One line of the results. Cost of a streaming scenario is per message. */
-export interface Row {
-  readonly scenario: Scenario
-  readonly variant: VariantName
-  readonly side: 'client' | 'server' | 'both'
-  /**
-   * This side's CPU time, from the processes' own accounting, over all rounds. Not a median of them: a collection of the
-   * whole heap comes in every second slice or so, and is part of the cost.
-   */
-  readonly cpuUsPerOp: number
-  /** Over the same of `bare`: a mean over the generations of processes, each with its own. */
-  readonly ratioToBare: number
-  /** Standard error of that mean; 0 when there is one generation, which says nothing. */
-  readonly ratioError: number
-  readonly opsPerSec: number
-  /** Latency of one call, which in a streaming scenario is one stream. */
-  readonly p50Ms: number
-  readonly p99Ms: number
-  /** Bytes allocated per operation, in a run of its own that is too short for a collection. */
-  readonly heapBytesPerOp: number
-}
+import { type Row, type Sample, toRows } from './rows.ts'
+import { type Scenario, streaming, taken, type VariantName } from './variant.ts'
 
 export interface Plan {
   readonly variants: readonly VariantName[]
@@ -38,48 +20,45 @@ export interface Plan {
   readonly warmUpMs: number
   /** Operations of the shortest load there is. */
   readonly leastOperations: number
-  /** Calls at a time, warm-up apart. Undefined: what is usual for each scenario. */
-  readonly inFlight: number | undefined
+  readonly conditions: Conditions
+  /** Of what is measured: the warm-up is as fast as it can be. */
+  readonly pace: Pace
 }
 
-interface Sample {
-  readonly generation: number
-  readonly client: number
-  readonly server: number
-  readonly opsPerSec: number
-  readonly p50Ms: number
-  readonly p99Ms: number
+/** What came of it. */
+export interface Measured {
+  readonly rows: readonly Row[]
+  readonly samples: readonly Sample[]
+  readonly machine: Machine
 }
-
-type Samples = Map<VariantName, Sample[]>
 
 /**
  * Measures every scenario of every variant. All pairs of processes live side by side; in each round each has its slice, one
  * after the other, so that a machine that slows down slows all of them.
  */
-export async function measure(plan: Plan, say: (line: string) => void): Promise<Row[]> {
-  const samples = new Map<Scenario, Samples>(plan.scenarios.map((scenario) => [scenario, new Map()]))
+export async function measure(plan: Plan, say: (line: string) => void): Promise<Measured> {
+  const samples: Sample[] = []
+  const machineSince = watchMachine()
   for (let generation = 1; generation <= plan.generations; generation++) {
     const pairs: Pair[] = []
     try {
       const first = Math.floor((plan.variants.length * generation) / plan.generations)
-      for (const name of rotated(plan.variants, first)) pairs.push(await Pair.start(name))
+      for (const name of rotated(plan.variants, first)) pairs.push(await Pair.start(name, plan))
       say(`generation ${generation} of ${plan.generations}: warm-up`)
       await twoAtATime(pairs, (pair) => warmUp(pair, plan))
       for (const scenario of plan.scenarios) {
         say(`generation ${generation} of ${plan.generations}: ${scenario}`)
-        await measureScenario(scenario, pairs, plan, generation, samples.get(scenario) as Samples)
+        samples.push(...(await measureScenario(scenario, pairs, plan, generation)))
       }
     } finally {
       for (const pair of pairs) await pair.stop()
     }
   }
-  const rows = plan.scenarios.flatMap((scenario) => {
-    const ofScenario = samples.get(scenario) as Samples
-    const bare = ofScenario.get('bare') ?? []
-    return plan.variants.flatMap((variant) => toRows(scenario, variant, ofScenario.get(variant) ?? [], bare))
-  })
-  return await addHeap(rows, plan, say)
+  const machine = machineSince()
+  const rows = plan.scenarios.flatMap((scenario) =>
+    plan.variants.flatMap((variant) => toRows(samples, scenario, variant, plan.pace.rate !== undefined)),
+  )
+  return { rows: await addHeap(rows, plan, say), samples, machine }
 }
 
 /** A variant that starts or runs first, or after a certain other, may cost some percent more: so the order changes each time. */
@@ -98,8 +77,8 @@ async function measureScenario(
   all: readonly Pair[],
   plan: Plan,
   generation: number,
-  samples: Samples,
-): Promise<void> {
+): Promise<Sample[]> {
+  const samples: Sample[] = []
   const pairs = all.filter((pair) => scenario !== 'refused' || pair.refuses || taken(pair.name).base === 'bare')
   if (FAILING.includes(scenario)) {
     const shorter = { warmUpCalls: plan.warmUpCalls * OF_WARM_UP, warmUpMs: plan.warmUpMs * OF_WARM_UP }
@@ -110,19 +89,25 @@ async function measureScenario(
   for (let round = 0; round <= plan.rounds; round++) {
     const inTurn = rotated(round % 2 === 0 ? pairs : pairs.toReversed(), round)
     for (const pair of inTurn) {
-      const result = await pair.load(actual(scenario, pair), operations.get(pair) ?? 1, plan.inFlight)
+      const before = stolenMs()
+      const result = await pair.load(actual(scenario, pair), operations.get(pair) ?? 1, plan.pace)
+      const after = stolenMs()
       if (round === 0) continue // the turn after a longer wait
-      const sample: Sample = {
+      const { cpuUs, serverCpuUs, ...rest } = result
+      samples.push({
         generation,
-        client: result.cpuUs / result.operations,
-        server: result.serverCpuUs / result.operations,
-        opsPerSec: (result.operations / result.elapsedMs) * 1000,
-        p50Ms: result.p50Ms,
-        p99Ms: result.p99Ms,
-      }
-      samples.set(pair.name, [...(samples.get(pair.name) ?? []), sample])
+        round,
+        scenario,
+        variant: pair.name,
+        ...rest,
+        clientUs: cpuUs / result.operations,
+        serverUs: serverCpuUs / result.operations,
+        loadAverage: loadAverage(),
+        ...(before !== undefined && after !== undefined && { stolenMs: after - before }),
+      })
     }
   }
+  return samples
 }
 
 /** For work whose time is not measured: no pair keeps two cores busy. */
@@ -154,45 +139,21 @@ export async function warmUp(
 async function calibrate(
   pair: Pair,
   scenario: Scenario,
-  { sliceMs, leastOperations, inFlight }: Plan,
+  { sliceMs, leastOperations, pace, conditions }: Plan,
 ): Promise<number> {
   let operations = scenario === 'connectCold' ? Math.ceil(leastOperations / 50) : leastOperations
   if (scenario !== 'unary') await pair.load(scenario, scenario === 'connectCold' ? operations * 12 : operations)
+  if (pace.rate !== undefined) {
+    // Quantiles are of calls, and a stream is one. Of fewer, p99.9 would be the slowest and nothing else.
+    const calls = Math.max(leastOperations * 5, Math.ceil((pace.rate * sliceMs) / 1000))
+    return streaming.includes(scenario) ? calls * conditions.messages : calls
+  }
   for (let i = 0; i < 8; i++) {
-    const { operations: done, elapsedMs } = await pair.load(scenario, operations, inFlight)
+    const { operations: done, elapsedMs } = await pair.load(scenario, operations, pace)
     if (elapsedMs >= sliceMs * 0.8) return done
     operations = Math.ceil(done * Math.min(4, (sliceMs * 1.1) / Math.max(1, elapsedMs)))
   }
   return operations
-}
-
-function toRows(scenario: Scenario, variant: VariantName, samples: readonly Sample[], bare: readonly Sample[]): Row[] {
-  if (samples.length === 0) return []
-  const costs = {
-    client: (sample: Sample) => sample.client,
-    server: (sample: Sample) => sample.server,
-    both: (sample: Sample) => sample.client + sample.server,
-  }
-  return (Object.keys(costs) as (keyof typeof costs)[]).map((side) => {
-    const cost = costs[side]
-    const ratios = [...new Set(samples.map((sample) => sample.generation))].map((generation) => {
-      const costIn = (all: readonly Sample[]): number =>
-        mean(all.filter((sample) => sample.generation === generation).map(cost))
-      return costIn(samples) / costIn(bare)
-    })
-    return {
-      scenario,
-      variant,
-      side,
-      cpuUsPerOp: mean(samples.map(cost)),
-      ratioToBare: mean(ratios),
-      ratioError: standardError(ratios),
-      opsPerSec: median(samples.map((sample) => sample.opsPerSec)),
-      p50Ms: median(samples.map((sample) => sample.p50Ms)),
-      p99Ms: median(samples.map((sample) => sample.p99Ms)),
-      heapBytesPerOp: 0,
-    }
-  })
 }
 
 /** With a young generation this large, the run below sees no collection: what the heap grows by is what was allocated. */
@@ -202,7 +163,7 @@ async function addHeap(rows: readonly Row[], plan: Plan, say: (line: string) => 
   say('heap')
   const bytes = new Map<string, number>()
   await twoAtATime(plan.variants, async (name) => {
-    const pair = await Pair.start(name, NO_COLLECTION)
+    const pair = await Pair.start(name, { conditions: plan.conditions, nodeFlags: NO_COLLECTION })
     try {
       for (const scenario of plan.scenarios) {
         if (!rows.some((row) => row.variant === name && row.scenario === scenario)) continue
@@ -225,23 +186,4 @@ async function addHeap(rows: readonly Row[], plan: Plan, say: (line: string) => 
     }
   })
   return rows.map((row) => ({ ...row, heapBytesPerOp: bytes.get(`${row.variant} ${row.scenario} ${row.side}`) ?? 0 }))
-}
-
-function mean(values: readonly number[]): number {
-  return values.reduce((sum, value) => sum + value, 0) / values.length
-}
-
-/** Of the mean of some values. */
-function standardError(values: readonly number[]): number {
-  if (values.length < 2) return 0
-  const middle = mean(values)
-  const variance = values.reduce((sum, value) => sum + (value - middle) ** 2, 0) / (values.length - 1)
-  return Math.sqrt(variance / values.length)
-}
-
-export function median(values: readonly number[]): number {
-  const sorted = values.toSorted((a, b) => a - b)
-  const middle = sorted.length >> 1
-  const upper = sorted[middle] ?? 0
-  return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] ?? 0) + upper) / 2
 }

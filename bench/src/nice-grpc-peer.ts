@@ -1,5 +1,6 @@
 import type { ClientMiddleware, ServerMiddleware } from 'nice-grpc'
 import { type CallContext, createChannel, createClientFactory, createServer, ServerError, Status } from 'nice-grpc'
+import { channelOptions, clientCredentials, serverCredentials } from './endpoint.ts'
 import { Echo, LARGE, MESSAGES, type Payload, SMALL } from './service.ts'
 import type { BenchClient, BenchServer } from './variant.ts'
 
@@ -26,7 +27,7 @@ export async function serveNice(middleware: readonly ServerMiddleware[]): Promis
   let server = createServer()
   for (const one of middleware) server = server.use(one) as typeof server
   server.add(Echo, implementation as never)
-  const port = await server.listen('127.0.0.1:0')
+  const port = await server.listen('127.0.0.1:0', serverCredentials())
   return { port, close: () => server.forceShutdown() }
 }
 
@@ -41,7 +42,7 @@ interface EchoClient {
 
 /** `middleware` innermost first, as nice-grpc's factory takes it. */
 export function openNice(port: number, middleware: readonly ClientMiddleware[]): BenchClient {
-  const channel = createChannel(`127.0.0.1:${port}`)
+  const channel = createChannel(`127.0.0.1:${port}`, clientCredentials(), channelOptions)
   let factory = createClientFactory()
   for (const one of middleware) factory = factory.use(one) as typeof factory
   const client = factory.create(Echo, channel) as unknown as EchoClient

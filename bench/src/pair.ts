@@ -1,7 +1,8 @@
 import { type ChildProcess, fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import type { LoadResult } from './load.ts'
+import { type Conditions, usual, VARIABLE } from './conditions.ts'
+import type { LoadResult, Pace } from './load.ts'
 import type { Question } from './peer.ts'
 import type { Shares } from './profile.ts'
 import { type Scenario, taken, type VariantName } from './variant.ts'
@@ -13,6 +14,13 @@ const STAY_WARM = ['--no-memory-reducer', '--no-flush-bytecode']
 
 /** Ended calls are freed by minor collections. */
 const FREE_ENDED_CALLS = ['--import', import.meta.resolve('@grpc-stack/free-ended-calls/register')]
+
+export interface PairOptions {
+  readonly conditions?: Conditions
+  readonly nodeFlags?: readonly string[]
+  /** Is told what V8 writes of each side, if it was given a flag to trace something. */
+  readonly heard?: (side: 'client' | 'server', text: string) => void
+}
 
 /** A client process and a server process of one variant. */
 export class Pair {
@@ -28,14 +36,13 @@ export class Pair {
     this.#client = client
   }
 
-  /** @param heard is told what V8 writes of each side, if it was given a flag to trace something. */
   static async start(
     name: VariantName,
-    nodeFlags: readonly string[] = [],
-    heard?: (side: 'client' | 'server', text: string) => void,
+    { conditions = usual, nodeFlags = [], heard }: PairOptions = {},
   ): Promise<Pair> {
     const preload = taken(name).retention ? FREE_ENDED_CALLS : []
     const options = {
+      env: { ...process.env, [VARIABLE]: JSON.stringify(conditions) },
       execArgv: ['--expose-gc', ...STAY_WARM, ...nodeFlags, ...preload],
       stdio: ['ignore', heard === undefined ? 'ignore' : 'pipe', 'inherit', 'ipc'] as never,
     }
@@ -48,14 +55,13 @@ export class Pair {
     return new Pair(name, refuses, server, client)
   }
 
-  /** @param inFlight calls at a time. Default: what is usual for the scenario. */
   async load(
     scenario: Scenario,
     operations: number,
-    inFlight?: number,
+    pace: Pace = {},
   ): Promise<LoadResult & { readonly serverCpuUs: number }> {
     const before = (await ask(this.#server, { ask: 'cpu' })) as number
-    const result = (await ask(this.#client, { ask: 'load', scenario, operations, inFlight })) as LoadResult
+    const result = (await ask(this.#client, { ask: 'load', scenario, operations, pace })) as LoadResult
     const after = (await ask(this.#server, { ask: 'cpu' })) as number
     return { ...result, serverCpuUs: after - before }
   }

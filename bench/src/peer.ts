@@ -1,5 +1,5 @@
 // A process of its own for one side of one variant: `peer.js server <variant>` or `peer.js client <variant> <port>`.
-import { runLoad } from './load.ts'
+import { type Pace, runLoad } from './load.ts'
 import { loadVariant } from './load-variant.ts'
 import { startProfile, stopProfile } from './profile.ts'
 import { startCounting, stopCounting } from './resources.ts'
@@ -12,7 +12,7 @@ export type Question =
       readonly ask: 'load'
       readonly scenario: Scenario
       readonly operations: number
-      readonly inFlight: number | undefined
+      readonly pace: Pace
     }
   | { readonly ask: 'heap'; readonly collect: boolean }
   | { readonly ask: 'profile'; readonly stop: boolean }
@@ -23,7 +23,7 @@ const [role, name, port] = process.argv.slice(2) as ['server' | 'client', Varian
 const variant = await loadVariant(name)
 const send = (answer: unknown): void => void process.send?.(answer)
 
-let load: (scenario: Scenario, operations: number, inFlight?: number) => Promise<unknown>
+let load: (scenario: Scenario, operations: number, pace: Pace) => Promise<unknown>
 let hold: (kind: 'unary' | 'bidi', count: number) => Promise<unknown>
 
 if (role === 'server') {
@@ -34,8 +34,8 @@ if (role === 'server') {
   const open = (token: boolean) => variant.openClient(Number(port), token)
   const client = open(true)
   const stranger = open(false)
-  load = (scenario, operations, inFlight) =>
-    runLoad(scenario, operations, scenario === 'refused' ? stranger : client, () => open(true), inFlight)
+  load = (scenario, operations, pace) =>
+    runLoad(scenario, operations, scenario === 'refused' ? stranger : client, () => open(true), pace)
   hold = async (kind, count) => {
     for (let i = 0; i < count; i++) {
       client.hold(kind)
@@ -54,7 +54,7 @@ process.on('message', async (question: Question) => {
       return send(user + system)
     }
     case 'load':
-      return send(await load(question.scenario, question.operations, question.inFlight))
+      return send(await load(question.scenario, question.operations, question.pace))
     case 'heap':
       if (question.collect) for (let i = 0; i < 3; i++) global.gc?.()
       return send(process.memoryUsage().heapUsed)

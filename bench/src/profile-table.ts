@@ -14,14 +14,14 @@ export async function profileTable(
   say: (line: string) => void,
 ): Promise<string> {
   say(`profile: ${scenario} of ${name}`)
-  const pair = await Pair.start(name)
+  const pair = await Pair.start(name, plan)
   try {
     await warmUp(pair, plan)
-    await pair.load(scenario, OPERATIONS / 4, plan.inFlight)
+    await pair.load(scenario, OPERATIONS / 4, plan.pace)
     // The profiler slows what it watches: the cost is taken without it.
-    const { cpuUs, serverCpuUs, operations } = await pair.load(scenario, OPERATIONS, plan.inFlight)
+    const { cpuUs, serverCpuUs, operations } = await pair.load(scenario, OPERATIONS, plan.pace)
     await pair.startProfile()
-    await pair.load(scenario, OPERATIONS, plan.inFlight)
+    await pair.load(scenario, OPERATIONS, plan.pace)
     const { client, server } = await pair.stopProfile()
     return [
       `\n${scenario}, ${name}\n`,

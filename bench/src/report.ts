@@ -1,16 +1,20 @@
 import { arch, cpus, platform } from 'node:os'
-import type { Plan, Row } from './measure.ts'
+import type { Machine } from './machine.ts'
+import type { Plan } from './measure.ts'
 import type { MemoryResult } from './memory.ts'
 import type { MicroResult } from './micro.ts'
+import type { Row } from './rows.ts'
 import type { Scenario } from './variant.ts'
 
 const number = (value: number, digits: number): string => value.toFixed(digits)
 
 /** One scenario as lines of a table, both sides together. */
 export function table(rows: readonly Row[], scenario: Scenario): string {
+  const openLoop = rows.some(({ p999Ms }) => p999Ms !== undefined)
+  const latencies = openLoop ? ['p50 ms', 'p99 ms', 'p99.9 ms'] : ['p50 ms', 'p99 ms']
   const lines = [
-    '| variant | client µs | server µs | both µs | × bare | ± | ops/s | p50 ms | p99 ms | bytes |',
-    '|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|',
+    `| variant | client µs | server µs | both µs | × bare | ± | ops/s | ${latencies.join(' | ')} | bytes |`,
+    `|---|--:|--:|--:|--:|--:|--:|${'--:|'.repeat(latencies.length)}--:|`,
   ]
   for (const both of rows.filter((row) => row.scenario === scenario && row.side === 'both')) {
     const side = (name: Row['side']): number =>
@@ -24,8 +28,9 @@ export function table(rows: readonly Row[], scenario: Scenario): string {
       number(both.ratioToBare, 2),
       number(both.ratioError, 2),
       number(both.opsPerSec, 0),
-      number(both.p50Ms, 2),
-      number(both.p99Ms, 2),
+      latency(both.p50Ms, both.p50Ci),
+      latency(both.p99Ms, both.p99Ci),
+      ...(both.p999Ms === undefined ? [] : [latency(both.p999Ms, both.p999Ci)]),
       number(both.heapBytesPerOp, 0),
     ]
     lines.push(`| ${cells.join(' | ')} |`)
@@ -33,17 +38,29 @@ export function table(rows: readonly Row[], scenario: Scenario): string {
   return lines.join('\n')
 }
 
+/** With half the width of its 95 % interval, where it has one. */
+function latency(ms: number, ci?: readonly [number, number]): string {
+  return ci === undefined ? number(ms, 2) : `${number(ms, 2)} ± ${number((ci[1] - ci[0]) / 2, 2)}`
+}
+
+/** How busy the machine was with others. */
+export function machineLine({ loadAtBegin, loadAtEnd, stolen }: Machine): string {
+  const steal = stolen === undefined ? 'steal unknown' : `steal ${number(stolen * 100, 1)} %`
+  return `load average ${number(loadAtBegin, 2)} at begin, ${number(loadAtEnd, 2)} at end; ${steal}`
+}
+
 export function results(
   rows: readonly Row[],
   micro: readonly MicroResult[],
   memory: readonly MemoryResult[],
   plan: Plan,
+  machine: Machine,
 ): string {
   const scenarios = [...new Set(rows.map((row) => row.scenario))]
   const cpu = cpus()
   return `# Results
 
-Made by \`npm run bench\` on Node ${process.version}, ${platform()} ${arch()}, ${cpu.length} × ${cpu[0]?.model.trim() ?? 'unknown CPU'}.
+Made by \`npm run bench\` on Node ${process.version}, ${platform()} ${arch()}, ${cpu.length} × ${cpu[0]?.model.trim() ?? 'unknown CPU'}, ${machineLine(machine)}.
 Client and server are processes of their own. Costs are CPU time per operation as the operating system accounts it, over
 ${plan.generations} × ${plan.rounds} rounds in which every variant has its turn, with new processes for each ${plan.rounds}. "× bare" is the ratio to bare's, a
 mean over the ${plan.generations} generations of processes, and "±" its standard error. Rates and latencies are medians of the rounds. One operation of a

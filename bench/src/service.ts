@@ -1,42 +1,26 @@
 import type { MethodDefinition } from '@grpc/grpc-js'
+import { conditions } from './conditions.ts'
 
-/** What every call carries both ways: one protobuf field, `bytes data = 1`. */
-export interface Payload {
-  readonly data: Uint8Array
-}
+/** What every call carries both ways. */
+export type Payload = object
 
-/** protobuf by hand, the same for every variant but connect's, which brings its own. */
-function encode({ data }: Payload): Buffer {
-  const head = data.length < 128 ? [0x0a, data.length] : [0x0a, ...varint(data.length)]
-  const bytes = Buffer.allocUnsafe(head.length + data.length)
-  bytes.set(head, 0)
-  bytes.set(data, head.length)
-  return bytes
-}
-
-function varint(value: number): number[] {
-  return value < 128 ? [value] : [(value & 127) | 128, ...varint(value >>> 7)]
-}
-
-function decode(bytes: Buffer): Payload {
-  let start = 1
-  while (((bytes[start++] ?? 0) & 128) !== 0);
-  return { data: bytes.subarray(start) }
-}
+/** A process loads the codec that it uses and no other. Connect brings its own. */
+const codec = conditions.message === 'protobuf' ? await import('./order.ts') : await import('./bytes.ts')
+const { serialize, deserialize } = codec
 
 function method(name: string, requestStream: boolean, responseStream: boolean): MethodDefinition<Payload, Payload> {
   return {
     path: `/bench.v1.Echo/${name}`,
     requestStream,
     responseStream,
-    requestSerialize: encode,
-    requestDeserialize: decode,
-    responseSerialize: encode,
-    responseDeserialize: decode,
+    requestSerialize: serialize,
+    requestDeserialize: deserialize,
+    responseSerialize: serialize,
+    responseDeserialize: deserialize,
   }
 }
 
-/** `unary` answers with its request; `fail` with NOT_FOUND; a stream of n messages is asked for by its length in bytes. */
+/** `unary` answers with its request; `fail` with NOT_FOUND; streams have `MESSAGES` messages. */
 export const Echo = {
   unary: method('Unary', false, false),
   fail: method('Fail', false, false),
@@ -49,6 +33,6 @@ export const Echo = {
 export type EchoMethod = keyof typeof Echo
 
 /** Messages per stream. One operation of a streaming scenario is one message. */
-export const MESSAGES = 100
-export const SMALL: Payload = { data: Buffer.from('sixteen bytes ok') }
-export const LARGE: Payload = { data: Buffer.alloc(64 * 1024, 7) }
+export const MESSAGES: number = conditions.messages
+export const SMALL: Payload = codec.SMALL
+export const LARGE: Payload = codec.LARGE

@@ -36,6 +36,9 @@ export const scenarios = [
 ] as const
 export type Scenario = (typeof scenarios)[number]
 
+/** Those whose operations are the messages of streams. */
+export const streaming: readonly Scenario[] = ['serverStream', 'clientStream', 'bidi']
+
 export const variants = [
   'bare',
   'ours-0',

@@ -23,7 +23,7 @@ interface Work {
 }
 
 async function workOf(name: VariantName, scenario: Scenario): Promise<Work> {
-  const pair = await Pair.start(name, NO_COLLECTION)
+  const pair = await Pair.start(name, { nodeFlags: NO_COLLECTION })
   try {
     const run = (): Promise<unknown> => pair.load(scenario, CALLS)
     // Code that is not compiled yet allocates more.
@@ -81,8 +81,11 @@ describe('with ended calls freed', () => {
   let pair: PairType
 
   beforeAll(async () => {
-    pair = await Pair.start('ours-full+retention', ['--trace-gc-nvp'], (side, text) => {
-      written[side] += text
+    pair = await Pair.start('ours-full+retention', {
+      nodeFlags: ['--trace-gc-nvp'],
+      heard: (side, text) => {
+        written[side] += text
+      },
     })
     // What lives as long as the process is promoted first.
     for (let i = 0; i < 15; i++) await pair.load('unary', CALLS)

@@ -1,5 +1,6 @@
-import { Client, status as Code, credentials, Metadata, type ServiceError, type StatusObject } from '@grpc/grpc-js'
+import { Client, status as Code, Metadata, type ServiceError, type StatusObject } from '@grpc/grpc-js'
 import { context, propagation } from '@opentelemetry/api'
+import { channelOptions, clientCredentials } from '../endpoint.ts'
 import { Echo, type EchoMethod, type Payload } from '../service.ts'
 import { intoMetadata, type Sinks } from '../telemetry.ts'
 import { Circuit } from './circuit.ts'
@@ -35,7 +36,7 @@ export class EchoByHand {
 
   constructor(address: string, token: string, { logger, registry }: Sinks) {
     this.#address = address
-    this.#client = new Client(address, credentials.createInsecure())
+    this.#client = new Client(address, clientCredentials(), channelOptions)
     this.#token = token
     this.#sinks = { families: new Families('client', registry()), logger }
   }

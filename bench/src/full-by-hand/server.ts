@@ -3,7 +3,6 @@ import {
   status as Code,
   Metadata,
   Server,
-  ServerCredentials,
   type ServerDuplexStream,
   type ServerReadableStream,
   type ServerUnaryCall,
@@ -13,6 +12,7 @@ import {
   type UntypedServiceImplementation,
 } from '@grpc/grpc-js'
 import { context, createContextKey, propagation, ROOT_CONTEXT, type TextMapGetter } from '@opentelemetry/api'
+import { serverCredentials } from '../endpoint.ts'
 import { Echo, type EchoMethod, MESSAGES, type Payload, SMALL } from '../service.ts'
 import type { Sinks } from '../telemetry.ts'
 import type { BenchServer } from '../variant.ts'
@@ -95,9 +95,7 @@ export async function serveByHand({ logger, registry }: Sinks): Promise<BenchSer
   const server = new Server()
   server.addService(Echo, handlersOf(surround) as UntypedServiceImplementation)
   const port = await new Promise<number>((resolve, reject) => {
-    server.bindAsync('127.0.0.1:0', ServerCredentials.createInsecure(), (error, bound) =>
-      error ? reject(error) : resolve(bound),
-    )
+    server.bindAsync('127.0.0.1:0', serverCredentials(), (error, bound) => (error ? reject(error) : resolve(bound)))
   })
   return { port, close: () => server.forceShutdown() }
 }
