@@ -2,4 +2,7 @@
 import usual from '../vitest.config.ts'
 
 const include = process.env.GRPC_STACK_MUTATION_TESTS?.split(',') ?? []
-export default { ...usual, test: { ...usual.test, projects: undefined, include, execArgv: [] } }
+export default {
+  ...usual,
+  test: { ...usual.test, projects: undefined, include, execArgv: [], isolate: false },
+}

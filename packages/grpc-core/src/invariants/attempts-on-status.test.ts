@@ -261,6 +261,28 @@ describe('the attempts of a call stand on its status', () => {
     expect(outer.seen).toEqual([[3, undefined]])
   })
 
+  it('so do hedges, made in one of them', async () => {
+    const outer = seeing()
+    const interceptors = [...clientInterceptors(outer.interceptor), ...clientInterceptors(racing)]
+    const rpc = await runRpc(server.client(), 'unary', { options: { interceptors } })
+    expect(rpc.status).toMatchObject({ code: Code.OK, attempts: 2, hedges: 1 })
+    expect(outer.seen).toEqual([[2, 1]])
+  })
+
+  it('an attempt through two interceptor objects ends once', async () => {
+    const passing: ClientInterceptor = { interceptUnaryUnary: (continuation, ...rest) => continuation(...rest) }
+    const oneThenTwo: UnaryUnaryClientInterceptor = {
+      async interceptUnaryUnary(continuation, details, request) {
+        await continuation(details, request).status
+        const both = [continuation(details, request), continuation(details, request)] as const
+        await both[0].status
+        return both[1]
+      },
+    }
+    const rpc = await runRpc(server.client(oneThenTwo, passing), 'unary')
+    expect(rpc.status).toMatchObject({ code: Code.OK, attempts: 3, hedges: 1 })
+  })
+
   it('a promise client has it on status and error', async () => {
     const client = createClient(testService, server.channel(racing))
     expect(await client.unary({}).status).toMatchObject({ code: Code.OK, attempts: 2, hedges: 1 })

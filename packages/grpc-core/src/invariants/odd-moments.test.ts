@@ -176,6 +176,8 @@ describe('call.cancel()', () => {
   })
 })
 
+const hooks = ['onRequest', 'onResponse', 'onResponseMetadata'] as const
+
 describe.each([
   ['grpc-js', []],
   ['an interceptor object that passes everything on', [object]],
@@ -190,22 +192,28 @@ describe.each([
     expect(rpc.status?.code).toBe(Code.CANCELLED)
   })
 
-  it.each(patterns)('what an onResponse tap throws ends the call with INTERNAL: %s', async (pattern) => {
-    const statuses: unknown[] = []
-    const watching: Interceptor = (call, next) => {
-      call.onStatus((status) => void statuses.push(status.code))
-      return next()
-    }
-    const throwing: Interceptor = (call, next) => {
-      call.onResponse(() => {
-        throw new Error('of a tap')
-      })
-      return next()
-    }
-    await using server = await startTestServer()
-    const rpc = await runRpc(server.client(watching, throwing, ...inside), pattern, whole)
-    expect([rpc.error?.code, rpc.status?.code, ...statuses]).toEqual([Code.INTERNAL, Code.INTERNAL, Code.INTERNAL])
-  })
+  it.each(patterns.flatMap((pattern) => hooks.map((hook) => [hook, pattern] as const)))(
+    'what an %s tap throws ends the call with INTERNAL: %s',
+    async (hook, pattern) => {
+      const statuses: unknown[] = []
+      const watching: Interceptor = (call, next) => {
+        call.onStatus((status) => void statuses.push(status.code))
+        return next()
+      }
+      const throwing: Interceptor = (call, next) => {
+        call[hook](() => {
+          throw new Error('of a tap')
+        })
+        return next()
+      }
+      await using server = await startTestServer()
+      const rpc = await runRpc(server.client(watching, throwing, ...inside), pattern, whole)
+      expect([rpc.error?.code, rpc.status?.code, ...statuses]).toEqual([Code.INTERNAL, Code.INTERNAL, Code.INTERNAL])
+      expect(rpc.error?.details).toBe(`An ${hook} tap failed: of a tap`)
+      // As with every error that grpc-js gives.
+      expect(Reflect.ownKeys(rpc.error ?? {}).sort()).toEqual(['code', 'details', 'message', 'metadata', 'stack'])
+    },
+  )
 
   it.each(['unary', 'serverStream'] as const)(
     'call.cancel() where an attempt begins lets none begin: %s',

@@ -17,6 +17,7 @@ import {
 } from '@grpc-stack/grpc-testing'
 import { describe, expect, it } from 'vitest'
 import { awaiting, until } from '../../test/observing.ts'
+import { startRawPeer } from '../../test/raw-peer.ts'
 import type { ClientCall, Interceptor, Next, ReplayLimits, Status } from '../index.ts'
 import { clientInterceptors } from '../index.ts'
 
@@ -519,8 +520,127 @@ describe('invariant 6: the end of a replayable call', () => {
       })
       const rpc = await runRpc(server.client(interceptor), pattern, whole(pattern))
       expect(rpc.headers?.get('attempt')).toEqual(['3'])
+      expect(rpc.events.indexOf('metadata')).toBe(0)
       expect(rpc.events.filter((event) => event === 'metadata').length).toBe(1)
       expect(rpc.messages).toEqual([{ text: 'at last' }])
+    },
+  )
+
+  it.each(['unary', 'serverStream'] as const)(
+    'with commit: message, the first message commits the call: %s',
+    async (pattern) => {
+      const { interceptor, statuses } = repeating(2, { ...roomy, commit: 'message' })
+      const bytes = testService.unary.responseSerialize({ text: 'one' })
+      const frame = Buffer.concat([Buffer.alloc(5), bytes])
+      frame.writeUInt32BE(bytes.length, 1)
+      let attempts = 0
+      await using peer = await startRawPeer((stream) => {
+        attempts++
+        stream.respond({ ':status': 200, 'content-type': 'application/grpc' }, { waitForTrailers: true })
+        stream.on('wantTrailers', () => stream.sendTrailers({ 'grpc-status': Code.UNAVAILABLE }))
+        stream.end(frame)
+      })
+      await runRpc(peer.stub(interceptor), pattern, whole(pattern))
+      expect(statuses.map(({ code }) => code)).toEqual([Code.UNAVAILABLE, Code.INTERNAL])
+      expect(attempts).toBe(1)
+    },
+  )
+
+  it.each(['clientStream', 'bidi'] as const)(
+    'with commit: message, headers commit a call that streams requests: %s',
+    async (pattern) => {
+      const { interceptor, codes } = repeating(2, { ...roomy, commit: 'message' })
+      let acted = false
+      await using server = await startTestServer({
+        behaviour: async (rpc) => {
+          rpc.sendHeaders({ subscribed: 'yes' })
+          await until(() => acted, 'the client acting on the headers')
+          rpc.end({ code: Code.UNAVAILABLE })
+        },
+      })
+      const rpc = startRpc(server.client(interceptor), pattern, whole(pattern))
+      await rpc.headersSeen
+      expect(rpc.headers?.get('subscribed')).toEqual(['yes'])
+      acted = true
+      await rpc.done
+      expect(codes()).toEqual([Code.UNAVAILABLE, Code.INTERNAL])
+      expect(server.calls.length).toBe(1)
+    },
+  )
+})
+
+describe('invariant 6: what is written while no attempt runs', () => {
+  it.each(['clientStream', 'bidi'] as const)(
+    'reaches the next attempt whole, which is the last if there was no room: %s',
+    async (pattern) => {
+      const [between, go] = [new Gate(), new Gate()]
+      const statuses: Status[] = []
+      const waiting = async (call: ClientCall, next: Next): Promise<Status> => {
+        call.makeReplayable({ maxBytes: 1_000_000, maxMessages: 2 })
+        statuses.push(await next())
+        between.open()
+        await go.opened
+        statuses.push(await next())
+        statuses.push(await next())
+        return statuses[1] as Status
+      }
+      await using server = await startTestServer({ behaviour: manual })
+      const rpc = startRpc(server.client(waiting), pattern)
+      await rpc.write({ text: 'a' })
+      const first = await server.received(0)
+      expect(await first.read()).toEqual({ text: 'a' })
+      first.end({ code: Code.UNAVAILABLE })
+      await between.opened
+      const { call } = rpc
+      if (!('write' in call)) throw new Error('a stream is written')
+      for (const text of ['b', 'c', 'd']) call.write({ text })
+      rpc.end()
+      await settle(1)
+      go.open()
+      const second = await server.received(1)
+      expect(await second.readAll()).toEqual([{ text: 'a' }, { text: 'b' }, { text: 'c' }, { text: 'd' }])
+      second.end({ code: Code.UNAVAILABLE, details: 'the last' })
+      expect((await rpc.done).status).toMatchObject({ code: Code.UNAVAILABLE, details: 'the last' })
+      expect(statuses.map(({ code }) => code)).toEqual([Code.UNAVAILABLE, Code.UNAVAILABLE, Code.INTERNAL])
+      expect(server.calls.length).toBe(2)
+    },
+  )
+})
+
+describe('invariant 6: layers that repeat, one inside of the other', () => {
+  it.each(['clientStream', 'bidi'] as const)(
+    'pass messages on in their order, whichever of them asked first: %s',
+    async (pattern) => {
+      const tap = (call: ClientCall, name: string): void =>
+        call.onRequest((message) => ({ text: `${(message as { text: string }).text}${name}` }))
+      const outer = async (call: ClientCall, next: Next): Promise<Status> => {
+        call.makeReplayable(roomy)
+        tap(call, 'o')
+        await next()
+        return await next()
+      }
+      let runs = 0
+      const second = async (call: ClientCall, next: Next): Promise<Status> => {
+        tap(call, 'm')
+        if (++runs === 1) return await next()
+        call.makeReplayable(roomy)
+        await next()
+        return await next()
+      }
+      const third = async (call: ClientCall, next: Next): Promise<Status> => {
+        call.makeReplayable(roomy)
+        tap(call, 'i')
+        await next()
+        return await next()
+      }
+      await using server = await startTestServer({ behaviour: failingAfterReading(5) })
+      const rpc = await runRpc(server.client(outer, second, third), pattern, {
+        requests: [{ text: 'a' }, { text: 'b' }],
+      })
+      expect(rpc.status?.code).toBe(Code.OK)
+      expect(server.calls.map(({ requests }) => requests.map(({ text }) => text))).toEqual(
+        Array(6).fill(['aomi', 'bomi']),
+      )
     },
   )
 })

@@ -11,11 +11,13 @@ import {
   startTestServer,
   type TestPattern,
   type TestServer,
+  testService,
   unparsable,
   unserializable,
 } from '@grpc-stack/grpc-testing'
 import { describe, expect, it } from 'vitest'
 import { awaiting, listening, type Observer, until } from '../../test/observing.ts'
+import { startRawPeer } from '../../test/raw-peer.ts'
 import { type Interceptor, RpcError } from '../index.ts'
 
 interface Ending {
@@ -231,5 +233,23 @@ describe('invariant 1: one terminal status reaches every interceptor and the app
       expect(rpc.error?.code).toBe(Code.UNIMPLEMENTED)
     }
     expect(outer.codes).toEqual([Code.UNIMPLEMENTED, Code.UNIMPLEMENTED])
+  })
+
+  it('a second response to a method that has one is UNIMPLEMENTED, as without interceptors', async () => {
+    const outer = awaiting()
+    const bytes = testService.clientStream.responseSerialize({ text: 'r' })
+    const frame = Buffer.concat([Buffer.alloc(5), bytes])
+    frame.writeUInt32BE(bytes.length, 1)
+    await using peer = await startRawPeer((stream) => {
+      stream.respond({ ':status': 200, 'content-type': 'application/grpc' })
+      stream.write(Buffer.concat([frame, frame]))
+      stream.resume()
+    })
+    for (const client of [peer.stub(), peer.stub(outer.interceptor)]) {
+      const rpc = await startRpc(client, 'clientStream', { requests: [] }).done
+      expect(rpc.status).toMatchObject({ code: Code.UNIMPLEMENTED, details: 'Too many responses received' })
+      expect(rpc.messages).toEqual([])
+    }
+    expect(outer.codes).toEqual([Code.UNIMPLEMENTED])
   })
 })
