@@ -138,6 +138,32 @@ export const plants: readonly Plant[] = [
       'an iterator is told to return when the RPC ends, which is before it could be asked for the next response',
   },
   {
+    file: 'entry/response-pump.ts',
+    fault: 'a generator is not told to return when its RPC is over',
+    code: '    await wait.unlessEnded(wait.drained())\n  }\n  close(responses)\n',
+    instead:
+      '    await wait.unlessEnded(wait.drained())\n  }\n  if (!wait.ended && !call.cancelled) close(responses)\n',
+  },
+  {
+    file: 'entry/response-pump.ts',
+    fault: 'what a generator throws ends its RPC with OK',
+    code: '      message = isThenable(value) ? await wait.unlessEnded(value) : value\n    } catch (error) {\n      fail(error)\n',
+    instead:
+      '      message = isThenable(value) ? await wait.unlessEnded(value) : value\n    } catch {\n      call.end()\n',
+  },
+  {
+    file: 'entry/stream-handler.ts',
+    fault: 'the end of a loop over requests destroys the stream of responses',
+    code: 'iterator.call(call, { destroyOnReturn: false, ...options })',
+    instead: 'iterator.call(call, options)',
+  },
+  {
+    file: 'entry/handler-error.ts',
+    fault: 'the trailers of what a handler throws are lost',
+    code: 'usable.clone())',
+    instead: 'newMetadata())',
+  },
+  {
     file: 'objects/message-source.ts',
     fault: 'what a consumer leaves counts as taken',
     code: '    this.#deliver()\n    if (early) this.#events.left?.()\n',
