@@ -1,4 +1,4 @@
-import { monitorEventLoopDelay } from 'node:perf_hooks'
+import { setImmediate as turn } from 'node:timers/promises'
 import { status as Code, logVerbosity, setLogVerbosity } from '@grpc/grpc-js'
 import type { Interceptor, ServerCall } from '@grpc-stack/grpc-core'
 import { metadataOf, runRpc, startTestServer, type TestServer } from '@grpc-stack/grpc-testing'
@@ -181,17 +181,29 @@ describe('the event loop', () => {
   })
   afterAll(() => issuer.endpoint.close())
 
-  /** The longest the event loop was held up, in the quietest of some runs: others use this machine, too. */
-  async function longestBlock(work: () => Promise<unknown>): Promise<number> {
-    let quietest = Number.POSITIVE_INFINITY
-    for (let run = 0; run < 40 && quietest >= 20; run++) {
-      const delay = monitorEventLoopDelay({ resolution: 1 })
-      delay.enable()
-      await work()
-      delay.disable()
-      quietest = Math.min(quietest, delay.max / 1e6)
+  /**
+   * The longest turn of the event loop, in ms on the processor, in the best of five runs: neither what other processes
+   * take nor a collection that falls into one of them is ours.
+   */
+  async function longestTurn(work: () => Promise<unknown>): Promise<number> {
+    let best = Number.POSITIVE_INFINITY
+    for (let run = 0; run < 5 && best >= 20; run++) {
+      let [longest, done] = [0, false]
+      const watch = async () => {
+        for (let begin = process.cpuUsage(); !done; begin = process.cpuUsage()) {
+          await turn()
+          const { user, system } = process.cpuUsage(begin)
+          longest = Math.max(longest, (user + system) / 1000)
+        }
+      }
+      const watched = watch()
+      await work().finally(() => {
+        done = true
+      })
+      await watched
+      best = Math.min(best, longest)
     }
-    return quietest
+    return best
   }
 
   it('is never held up for 20 ms by hostile tokens', async () => {
@@ -209,12 +221,12 @@ describe('the event loop', () => {
       await issuer.token(Object.fromEntries(Array.from({ length: 300 }, (_, n) => [`claim-${n}`, n]))),
     ]
     const client = server.client()
-    const all = () =>
-      Promise.all(
-        tokens.map((token) => runRpc(client, 'unary', { metadata: metadataOf({ authorization: `Bearer ${token}` }) })),
-      )
-    await all()
-    expect(await longestBlock(all)).toBeLessThan(20)
+    // One at a time: on a busy machine, several that come together would be one turn's work.
+    for (const [n, token] of tokens.entries()) {
+      const call = () => runRpc(client, 'unary', { metadata: metadataOf({ authorization: `Bearer ${token}` }) })
+      await call()
+      expect(await longestTurn(call), `token ${n}`).toBeLessThan(20)
+    }
   })
 
   it('is never held up for 20 ms by huge key sets', async () => {
@@ -230,12 +242,11 @@ describe('the event loop', () => {
       expect(text.length).toBeLessThan(262_144)
       issuer.endpoint.answer = (_request, response) => void response.end(text)
       const token = await issuer.token()
-      const blocked = await longestBlock(async () => {
+      const longest = await longestTurn(async () => {
         const find = jwt({ jwks: issuer.endpoint.url, issuer: ISSUER, audience: AUDIENCE })
         await find(token).catch(() => undefined)
       })
-      expect([what, blocked]).toEqual([what, expect.any(Number)])
-      expect(blocked).toBeLessThan(20)
+      expect(longest, what).toBeLessThan(20)
     }
     issuer.endpoint.answer = issuer.publish
   })
