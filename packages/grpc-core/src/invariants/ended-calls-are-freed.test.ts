@@ -31,7 +31,7 @@ describe('invariant 10: a minor garbage collection frees ended calls', () => {
     const results = JSON.parse(stdout) as { calls: readonly Kept[]; streams: number }
     all = results.calls
     keptByStreams = results.streams
-  }, 30_000)
+  }, 120_000)
 
   const kept = (side: string, holder: string, pattern: string): number =>
     all.find((one) => one.side === side && one.holder === holder && one.pattern === pattern)?.kept ?? Number.NaN
