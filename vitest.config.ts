@@ -38,6 +38,7 @@ export default defineConfig({
           name: 'in real time',
           include: inRealTime,
           exclude,
+          expect: { poll: { timeout: 20_000 } },
           sequence: { groupOrder: 1 },
           maxWorkers: 1,
         },
@@ -51,6 +52,8 @@ export default defineConfig({
     retry: 0,
     allowOnly: !process.env.CI,
     testTimeout: 10_000,
+    // What is on its way comes, however busy the machine is: a second, as usual, would say how soon.
+    expect: { poll: { timeout: 9_000 } },
     hookTimeout: 10_000,
     teardownTimeout: 10_000,
     unstubEnvs: true,

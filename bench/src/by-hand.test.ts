@@ -12,7 +12,7 @@ import type { ReadableSpan } from '@opentelemetry/sdk-trace-base'
 import { InMemorySpanExporter } from '@opentelemetry/sdk-trace-base'
 import pino from 'pino'
 import { Registry } from 'prom-client'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { serveGrpcJs } from './grpc-js-peer.ts'
 import { Echo, SMALL } from './service.ts'
 import { nullSinks, type Sinks, startTracing } from './telemetry.ts'
@@ -53,10 +53,12 @@ async function seen(
     lines.length = 0
     spans.reset()
     await act(client).catch(() => undefined)
-    await vi.waitFor(async () => {
-      await provider.forceFlush()
-      expect(spans.getFinishedSpans()).toHaveLength(2)
-    })
+    await expect
+      .poll(async () => {
+        await provider.forceFlush()
+        return spans.getFinishedSpans()
+      })
+      .toHaveLength(2)
   }
   // The second is one of those that the benchmark takes the time of: what is verified once is known.
   await once()

@@ -121,7 +121,7 @@ describe('npm run demo -- --cluster', () => {
     const [url] = await demo.says(/http:\S+/)
     await hears(new URL('/events', url), '"store":"workers"')
     process.kill(workers(demo)[0]!, 'SIGKILL')
-    await expect.poll(() => workers(demo).length, { timeout: 20_000 }).toBe(5)
+    await expect.poll(() => workers(demo).length).toBe(5)
     demo.interrupt()
     expect(await demo.ended(), demo.errors).toBe(0)
     expect(await demo.gone()).toBe(true)
@@ -134,7 +134,7 @@ it('ends the service of --rls however the demo ends', { timeout: 60_000 }, async
   const { pid, file } = service(demo)
   expect(runs(pid)).toBe(true)
   demo.kill()
-  await expect.poll(() => runs(pid), { timeout: 10_000 }).toBe(false)
+  await expect.poll(() => runs(pid)).toBe(false)
   rmSync(dirname(file), { recursive: true })
 })
 

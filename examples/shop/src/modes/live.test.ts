@@ -50,7 +50,7 @@ describe.runIf(browserPath !== undefined)('the live page, in Chromium', { timeou
   const picture = (name: string) => page.screenshot({ path: `${output}${name}.png`, fullPage: true })
 
   it('shows every service at work', async () => {
-    await expect.poll(() => page.locator('#pulse').textContent(), { timeout: 20_000 }).toMatch(/^[1-9][\d.]* calls\/s/)
+    await expect.poll(() => page.locator('#pulse').textContent()).toMatch(/^[1-9][\d.]* calls\/s/)
     for (const service of ['storefront', 'orders', 'inventory', 'payments']) {
       const node = page.getByRole('button', { name: new RegExp(`^${service} [\\d.]+/s`) })
       await node.waitFor()
@@ -91,7 +91,7 @@ describe.runIf(browserPath !== undefined)('the live page, in Chromium', { timeou
   it('retries while inventory is flaky', async () => {
     await trouble('Inventory is flaky').press('Enter')
     await expect.poll(() => trouble('Inventory is flaky').getAttribute('aria-pressed')).toBe('true')
-    await expect.poll(() => page.locator('#retries').textContent(), { timeout: 20_000 }).toMatch(/^[1-9]|^0\.[1-9]/)
+    await expect.poll(() => page.locator('#retries').textContent()).toMatch(/^[1-9]|^0\.[1-9]/)
     await page.getByLabel('only failed or retried').check()
     await page
       .locator('#trace-list')
@@ -108,7 +108,7 @@ describe.runIf(browserPath !== undefined)('the live page, in Chromium', { timeou
     expect(await state()).toBe('closed')
     await trouble('Payments is down').click()
     await page.getByRole('button', { name: /^payments down/ }).waitFor()
-    await expect.poll(state, { timeout: 20_000 }).toMatch(/open/)
+    await expect.poll(state).toMatch(/open/)
     await picture('payments-down')
     // Its label on the map stands between the boxes, and those of the card hold their words.
     const overlaps = `(() => {
@@ -123,11 +123,9 @@ describe.runIf(browserPath !== undefined)('the live page, in Chromium', { timeou
         words: states.filter((one) => one.scrollWidth > one.clientWidth).map(({ textContent }) => textContent),
       }
     })()`
-    await expect
-      .poll(() => page.evaluate(overlaps), { timeout: 20_000 })
-      .toEqual({ orders: false, payments: false, words: [] })
+    await expect.poll(() => page.evaluate(overlaps)).toEqual({ orders: false, payments: false, words: [] })
     await trouble('Payments is down').click()
-    await expect.poll(state, { timeout: 20_000 }).toBe('closed')
+    await expect.poll(state).toBe('closed')
     expect(await page.locator('#circuit .strip').getAttribute('aria-label')).toContain('open')
   })
 
@@ -168,7 +166,7 @@ describe.runIf(browserPath !== undefined)('the live page, in Chromium', { timeou
       Number.parseInt((await page.locator('.node.outside text').last().textContent()) ?? '', 10)
     const before = await logins()
     await trouble('Tokens expire fast').click()
-    await expect.poll(logins, { timeout: 20_000 }).toBeGreaterThan(before + 8)
+    await expect.poll(logins).toBeGreaterThan(before + 8)
     await trouble('Tokens expire fast').click()
   })
 
@@ -176,7 +174,7 @@ describe.runIf(browserPath !== undefined)('the live page, in Chromium', { timeou
     const pid = () => page.locator('.node.orders text').last().textContent()
     const before = (await pid())?.split(' · ')[0]
     await trouble('Orders restarts').click()
-    await expect.poll(async () => (await pid())?.split(' · ')[0], { timeout: 20_000 }).not.toBe(before)
+    await expect.poll(async () => (await pid())?.split(' · ')[0]).not.toBe(before)
   })
 
   it('shows the log of one request of a trace', async () => {
@@ -204,20 +202,18 @@ describe.runIf(browserPath !== undefined)('the live page, in Chromium', { timeou
     expect(await page.locator('#story li[data-state="failed"]').allTextContents()).toEqual([])
   })
 
-  it('fits a desk and a hand, by day and by night', async () => {
-    for (const [name, width, colorScheme] of [
-      ['desk-light', 1280, 'light'],
-      ['desk-dark', 1280, 'dark'],
-      ['hand-light', 390, 'light'],
-      ['hand-dark', 390, 'dark'],
-    ] as const) {
-      await page.setViewportSize({ width, height: 900 })
-      await page.emulateMedia({ colorScheme })
-      await picture(name)
-      const over = await page.evaluate('document.documentElement.scrollWidth - innerWidth')
-      expect(over, `${name} scrolls sideways`).toBeLessThanOrEqual(0)
-      expect(await violations(), name).toEqual([])
-    }
+  it.each([
+    ['desk-light', 1280, 'light'],
+    ['desk-dark', 1280, 'dark'],
+    ['hand-light', 390, 'light'],
+    ['hand-dark', 390, 'dark'],
+  ] as const)('fits: %s', async (name, width, colorScheme) => {
+    await page.setViewportSize({ width, height: 900 })
+    await page.emulateMedia({ colorScheme })
+    await picture(name)
+    const over = await page.evaluate('document.documentElement.scrollWidth - innerWidth')
+    expect(over, 'scrolls sideways').toBeLessThanOrEqual(0)
+    expect(await violations()).toEqual([])
   })
 
   it('has the map in sight while a switch is flipped, on a phone too', async () => {

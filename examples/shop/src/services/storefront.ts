@@ -20,7 +20,7 @@ export async function storefront(tools: Tools): Promise<Service> {
     // Long enough for orders to be started again, also on a busy machine. Each customer who waits tries twice a second, which is more
     // than the usual budget grants all of them together.
     retry({
-      maxAttempts: 25,
+      maxAttempts: 60,
       initialBackoffMs: 100,
       maxBackoffMs: 500,
       jitter: 'proportional',

@@ -22,7 +22,7 @@ export const restart: Step = {
 
       const drained = shop.service('orders').drain(3000)
       await sleep(50)
-      const meanwhile = storefront.placeOrder({ lines }, { metadata: second.metadata, timeoutMs: 12_000 }).status
+      const meanwhile = storefront.placeOrder({ lines }, { metadata: second.metadata, timeoutMs: 30_000 }).status
       expect((await underWay).code === Code.OK, 'the order under way is finished')
       await drained
       await shop.start('orders')

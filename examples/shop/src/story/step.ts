@@ -31,7 +31,7 @@ export function expect(holds: boolean, promise: string): asserts holds {
 }
 
 /** Waits for something that is on its way, such as a report from another process. @throws Error if it does not come. */
-export async function eventually(holds: () => boolean, promise: string, withinMs = 5000): Promise<void> {
+export async function eventually(holds: () => boolean, promise: string, withinMs = 20_000): Promise<void> {
   const end = performance.now() + withinMs
   while (!holds()) {
     if (performance.now() > end) throw new Error(`not so within ${withinMs} ms: ${promise}`)

@@ -1,6 +1,6 @@
 import { endWith, manual, runRpc, startRpc, startTestServer } from '@grpc-stack/grpc-testing'
 import { metrics } from '@grpc-stack/interceptor-metrics'
-import { describe, expect, it, vi } from 'vitest'
+import { describe, expect, it } from 'vitest'
 import { windowRecorder } from './window-recorder.ts'
 
 describe('windowRecorder', () => {
@@ -32,14 +32,14 @@ describe('windowRecorder', () => {
     const rpc = startRpc(client, 'serverStream', { metadata: server.behave(manual) })
     const handler = await server.received(0)
     for (const text of ['a', 'b']) await handler.write({ text })
-    await vi.waitFor(() => expect(rpc.messages).toHaveLength(2))
+    await expect.poll(() => rpc.messages).toHaveLength(2)
     for (const recorder of [atServer, atClient]) {
       expect(recorder.take()[0]).toMatchObject({ inFlight: 1, responsesInFlight: 2 })
     }
     rpc.cancel()
     await rpc.done
     await handler.closed
-    await vi.waitFor(() => expect(atServer.take()[0]).toMatchObject({ inFlight: 0, responsesInFlight: 0 }))
+    await expect.poll(() => atServer.take()[0]).toMatchObject({ inFlight: 0, responsesInFlight: 0 })
     expect(atClient.take()[0]).toMatchObject({ inFlight: 0, responsesInFlight: 0 })
   })
 })

@@ -31,10 +31,11 @@ export const hammering: Trouble = {
   ...goingOn(async ({ people }, signal) => {
     const { storefront } = people.get('customer-9')
     const lines = [{ sku: 'lemons', quantity: 1 }]
-    const pause = sleep(100)
-    // As fast as that, but waiting for the answers: a slow machine must not be buried.
+    const pause = sleep(1000)
+    // More at once than the limit lets through at once, so that it shows on a slow machine, too; and no more until they are answered, so
+    // that such a machine is not buried.
     await Promise.all(
-      Array.from({ length: 5 }, () => storefront.placeOrder({ lines }, { timeoutMs: 2000, signal }).status),
+      Array.from({ length: 50 }, () => storefront.placeOrder({ lines }, { timeoutMs: 2000, signal }).status),
     )
     await pause
   }),

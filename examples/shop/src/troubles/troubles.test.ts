@@ -33,7 +33,7 @@ describe('Troubles', () => {
     const changed = vi.fn()
     const troubles = new Troubles(nowhere, changed, [trouble])
     troubles.set('rain', true)
-    await vi.waitFor(() => expect(changed).toHaveBeenCalledTimes(2))
+    await expect.poll(() => changed.mock.calls).toHaveLength(2)
     expect(troubles.active).toEqual([])
     expect(done).toEqual(['start'])
   })

@@ -31,7 +31,7 @@ async function tenSecondsOf(handler: Unary, answers = false): Promise<string[]> 
   const overdue = () => timers.mock.calls.filter(([, ms]) => ms === 10_000)
   const stub = await serve(handler)
   const answered = new Promise((resolve) => stub.unary({}, resolve))
-  await vi.waitFor(() => expect(overdue()).toHaveLength(1))
+  await expect.poll(overdue).toHaveLength(1)
   if (answers) await answered
   for (const [run] of overdue()) (run as () => void)()
   return warnings.mock.calls
