@@ -3,6 +3,7 @@ import {
   type Client,
   type ClientDuplexStream,
   credentials,
+  Metadata,
   type MethodDefinition,
   makeClientConstructor,
   Server,
@@ -218,6 +219,15 @@ const moments: Record<string, Moment> = {
     opened.write(opened.call, 'at once')
     await ended(opened)
     opened.write(opened.call, 'a')
+  },
+  'it was cancelled after the handler had answered, while a message was in flight': async (opened) => {
+    const handler = await opened.handler
+    const headers = new Promise((resolve) => opened.call.once('metadata', resolve))
+    handler.sendMetadata(new Metadata())
+    await headers
+    opened.write(opened.call, 'a')
+    opened.call.cancel()
+    await ended(opened)
   },
   'a request did not serialize': async (opened) => {
     await opened.handler

@@ -3,7 +3,13 @@ import { TestClient } from '@grpc-stack/grpc-testing'
 import { describe, expect, it } from 'vitest'
 import { until } from '../../test/observing.ts'
 import { startRawPeer } from '../../test/raw-peer.ts'
-import { type ClientInterceptor, type ClientInterceptorLike, clientInterceptors, type Interceptor } from '../index.ts'
+import {
+  type ClientCall,
+  type ClientInterceptor,
+  type ClientInterceptorLike,
+  clientInterceptors,
+  type Interceptor,
+} from '../index.ts'
 
 const NO_COMPRESS = 2 // grpc-js: WriteFlags.NoCompress
 const PREFIX = 5
@@ -63,6 +69,17 @@ describe.each(['clientStream', 'bidi'] as const)(
       ['through such an object that starts late', [late, passing, late]],
     ])('reach grpc-js %s', async (_, stack) => {
       expect(await compressed(pattern, [NO_COMPRESS, undefined, NO_COMPRESS], ...stack)).toEqual([false, true, false])
+    })
+
+    it.each<[string, readonly Interceptor[]]>([
+      ['', []],
+      [' and starts late', [late]],
+    ])('give way to an interceptor that asks for uncompressed requests%s', async (_, inside) => {
+      const uncompressed: Interceptor<ClientCall> = (call, next) => {
+        call.compression = 'identity'
+        return next()
+      }
+      expect(await compressed(pattern, [undefined, NO_COMPRESS], uncompressed, ...inside)).toEqual([false, false])
     })
   },
 )
