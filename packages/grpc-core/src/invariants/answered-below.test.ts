@@ -43,6 +43,7 @@ function answering(times: number, status = refusal()): GrpcInterceptor {
     })
 }
 
+const passing: Interceptor = (_call, next) => next()
 const repeating: Interceptor<ClientCall> = async (call, next) => {
   call.makeReplayable({ maxBytes: 1000, maxMessages: 10 })
   const status = await next()
@@ -56,15 +57,16 @@ const inside = (below: GrpcInterceptor, ...interceptors: Interceptor<ClientCall>
 
 describe('an interceptor of grpc-js inside the stack that answers before its start returns', () => {
   it.each(patterns)('ends the call, and every interceptor and the application hear so: %s', async (pattern) => {
-    const observers = [listening(), awaiting(), listening()]
     const before = server.calls.length
-    const given = refusal()
-    const settings = inside(answering(1, given), ...observers.map(({ interceptor }) => interceptor))
-    const { status, events } = await runRpc(server.client(), pattern, settings)
-    // As without interceptors, the very object.
-    expect(status).toBe(given)
-    expect(events.filter((event) => event === 'status')).toEqual(['status'])
-    for (const { codes } of observers) expect(codes).toEqual([Code.UNAVAILABLE])
+    for (const observers of [[listening(), awaiting(), listening()], [listening()], []]) {
+      const given = refusal()
+      const settings = inside(answering(1, given), passing, ...observers.map(({ interceptor }) => interceptor))
+      const { status, events } = await runRpc(server.client(), pattern, settings)
+      // As without interceptors, the very object.
+      expect(status).toBe(given)
+      expect(events.filter((event) => event === 'status')).toEqual(['status'])
+      for (const { codes } of observers) expect(codes).toEqual([Code.UNAVAILABLE])
+    }
     expect(server.calls.length).toBe(before)
   })
 
@@ -115,6 +117,26 @@ describe('an interceptor of grpc-js inside the stack that throws where a request
       expect(observer.statuses).toMatchObject([{ code: Code.UNAVAILABLE, details: 'not now' }])
     },
   )
+})
+
+describe('an interceptor of grpc-js inside the stack that says something else of a failure of this side', () => {
+  it.each(patterns)('changes nothing of it: %s', async (pattern) => {
+    const translating: GrpcInterceptor = (options, nextCall) =>
+      new InterceptingCall(nextCall(options), {
+        start: (metadata, _listener, next) =>
+          next(metadata, { onReceiveStatus: (status, pass) => pass({ ...status, code: Code.ABORTED }) }),
+      })
+    const observer = listening()
+    const failing: Interceptor<ClientCall> = (call, next) => {
+      call.onResponse(() => {
+        throw new Error('of a tap')
+      })
+      return next()
+    }
+    const settings = inside(translating, observer.interceptor, failing)
+    const { status } = await runRpc(server.client(), pattern, settings)
+    expect([status?.code, ...observer.codes]).toEqual([Code.INTERNAL, Code.INTERNAL])
+  })
 })
 
 describe('a response message', () => {

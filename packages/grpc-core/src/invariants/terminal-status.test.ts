@@ -231,6 +231,8 @@ describe('invariant 1: one terminal status reaches every interceptor and the app
     for (const pattern of ['unary', 'clientStream'] as const) {
       const rpc = await startRpc(client, pattern, whole).done
       expect(rpc.error?.code).toBe(Code.UNIMPLEMENTED)
+      // What grpc-js tells beside the error.
+      expect(rpc.status?.code).toBe((await startRpc(server.client(), pattern, whole).done).status?.code)
     }
     expect(outer.codes).toEqual([Code.UNIMPLEMENTED, Code.UNIMPLEMENTED])
   })
