@@ -607,6 +607,27 @@ describe('invariant 6: what is written while no attempt runs', () => {
   )
 })
 
+describe('invariant 6: what is written before the first attempt', () => {
+  it.each(['clientStream', 'bidi'] as const)(
+    'reaches it, and if there was no room there is no other: %s',
+    async (pattern) => {
+      const [written, statuses] = [new Gate(), [] as Status[]]
+      const late = async (call: ClientCall, next: Next): Promise<Status> => {
+        call.makeReplayable({ maxBytes: 0, maxMessages: 0 })
+        await written.opened
+        statuses.push(await next(), await next())
+        return statuses[0] as Status
+      }
+      await using server = await startTestServer({ behaviour: failingAfterReading(1) })
+      const rpc = startRpc(server.client(late), pattern, whole(pattern))
+      written.open()
+      expect((await rpc.done).status).toMatchObject({ code: Code.UNAVAILABLE, details: 'not now' })
+      expect(server.calls.map(({ requests }) => requests)).toEqual([requestsOf(pattern)])
+      expect(statuses.map(({ code }) => code)).toEqual([Code.UNAVAILABLE, Code.INTERNAL])
+    },
+  )
+})
+
 describe('invariant 6: layers that repeat, one inside of the other', () => {
   it.each(['clientStream', 'bidi'] as const)(
     'pass messages on in their order, whichever of them asked first: %s',
