@@ -629,39 +629,118 @@ describe('invariant 6: what is written before the first attempt', () => {
 })
 
 describe('invariant 6: layers that repeat, one inside of the other', () => {
+  const tap = (call: ClientCall, name: string): void =>
+    call.onRequest((message) => ({ text: `${(message as { text: string }).text}${name}` }))
+  const twice = async (next: Next): Promise<Status> => {
+    const status = await next()
+    return status.code === Code.OK ? status : await next()
+  }
+  const requests = [{ text: 'a' }, { text: 'b' }]
+  const textsOf = (server: { readonly calls: readonly { readonly requests: readonly { text?: string }[] }[] }) =>
+    server.calls.map((call) => call.requests.map(({ text }) => text))
+
+  it.each([
+    ['clientStream', 'o'],
+    ['clientStream', ''],
+    ['bidi', 'o'],
+    ['bidi', ''],
+  ] as const)('pass messages on in their order, whichever of them asked first: %s, %j', async (pattern, outermost) => {
+    const outer = async (call: ClientCall, next: Next): Promise<Status> => {
+      call.makeReplayable(roomy)
+      if (outermost !== '') tap(call, outermost)
+      return await twice(next)
+    }
+    let runs = 0
+    const second = async (call: ClientCall, next: Next): Promise<Status> => {
+      tap(call, 'm')
+      if (++runs === 1) return await next()
+      call.makeReplayable(roomy)
+      return await twice(next)
+    }
+    const third = async (call: ClientCall, next: Next): Promise<Status> => {
+      call.makeReplayable(roomy)
+      tap(call, 'i')
+      return await twice(next)
+    }
+    await using server = await startTestServer({ behaviour: failingAfterReading(5) })
+    const rpc = await runRpc(server.client(outer, second, third), pattern, { requests })
+    expect(rpc.status?.code).toBe(Code.OK)
+    expect(textsOf(server)).toEqual(Array(6).fill([`a${outermost}mi`, `b${outermost}mi`]))
+  })
+
   it.each(['clientStream', 'bidi'] as const)(
-    'pass messages on in their order, whichever of them asked first: %s',
+    'keep what messages had become when a tap between them threw: %s',
     async (pattern) => {
-      const tap = (call: ClientCall, name: string): void =>
-        call.onRequest((message) => ({ text: `${(message as { text: string }).text}${name}` }))
+      const seen: string[] = []
       const outer = async (call: ClientCall, next: Next): Promise<Status> => {
         call.makeReplayable(roomy)
-        tap(call, 'o')
-        await next()
-        return await next()
+        call.onRequest((message) => {
+          const { text } = message as { text: string }
+          seen.push(text)
+          return { text: `${text}o` }
+        })
+        return await twice(next)
       }
       let runs = 0
-      const second = async (call: ClientCall, next: Next): Promise<Status> => {
-        tap(call, 'm')
-        if (++runs === 1) return await next()
-        call.makeReplayable(roomy)
-        await next()
-        return await next()
+      const throwing = (call: ClientCall, next: Next): Promise<Status> => {
+        const first = ++runs === 1
+        call.onRequest((message) => {
+          if (first) throw new Error('of a tap')
+          return { text: `${(message as { text: string }).text}m` }
+        })
+        return next()
       }
-      const third = async (call: ClientCall, next: Next): Promise<Status> => {
+      const inner = async (call: ClientCall, next: Next): Promise<Status> => {
         call.makeReplayable(roomy)
-        tap(call, 'i')
-        await next()
-        return await next()
+        return await twice(next)
       }
-      await using server = await startTestServer({ behaviour: failingAfterReading(5) })
-      const rpc = await runRpc(server.client(outer, second, third), pattern, {
-        requests: [{ text: 'a' }, { text: 'b' }],
+      let failed = 0
+      await using server = await startTestServer({
+        behaviour: async (rpc) => {
+          await rpc.readAll()
+          // Of the attempt whose tap throws nothing is to arrive.
+          if (rpc.requests.length > 0 && failed++ === 0) rpc.end({ code: Code.UNAVAILABLE })
+          else rpc.end()
+        },
       })
-      expect(rpc.status?.code).toBe(Code.OK)
-      expect(server.calls.map(({ requests }) => requests.map(({ text }) => text))).toEqual(
-        Array(6).fill(['aomi', 'bomi']),
-      )
+      await runRpc(server.client(outer, throwing, inner), pattern, { requests })
+      expect(textsOf(server).filter((texts) => texts.length > 0)).toEqual(Array(2).fill(['aom', 'bom']))
+      expect(seen).toEqual(['a', 'b'])
     },
   )
+})
+
+describe('the taps of a request', () => {
+  const noting = () => {
+    const seen: unknown[] = []
+    const interceptor: Interceptor = (call, next) => {
+      call.onRequest((message) => void seen.push((message as { text: string }).text))
+      return next()
+    }
+    return { seen, interceptor }
+  }
+
+  it.each(patterns)('see it once where it waited for the call to begin: %s', async (pattern) => {
+    const { seen, interceptor } = noting()
+    const late: Interceptor = async (_call, next) => {
+      await settle(1)
+      return await next()
+    }
+    await using server = await startTestServer()
+    const rpc = await runRpc(server.client(interceptor, late), pattern, whole(pattern))
+    expect(rpc.status?.code).toBe(Code.OK)
+    expect(seen).toEqual(requestsOf(pattern).map(({ text }) => text))
+  })
+
+  it('see it too once the call is committed', async () => {
+    const { seen, interceptor } = noting()
+    await using server = await startTestServer()
+    const rpc = startRpc(server.client(repeating(2).interceptor, interceptor), 'bidi')
+    await rpc.write({ text: 'a' })
+    await rpc.messageSeen
+    await rpc.write({ text: 'b' })
+    rpc.end()
+    expect((await rpc.done).status?.code).toBe(Code.OK)
+    expect(seen).toEqual(['a', 'b'])
+  })
 })

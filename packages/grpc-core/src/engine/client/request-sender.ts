@@ -205,16 +205,16 @@ export class RequestSender {
     const points = this.#replayPoints
     if (points === undefined || entry === undefined) return taps.request(message)
     const { passed } = entry
-    let seen = entry.stages === undefined || passed === 0 ? message : entry.stages[passed - 1]
+    let seen = entry.stages === undefined ? message : entry.stages[passed - 1]
     let depth = points[passed - 1] ?? Number.NEGATIVE_INFINITY
     for (let i = passed; i < points.length; i++) {
       const point = points[i] as number // i is in range
       seen = taps.request(seen, depth, point)
       if (seen !== message) entry.stages ??= new Array<unknown>(i).fill(message)
       entry.stages?.push(seen)
+      entry.passed++ // one by one: the next tap may throw
       depth = point
     }
-    entry.passed = points.length
     return taps.request(seen, depth)
   }
 
