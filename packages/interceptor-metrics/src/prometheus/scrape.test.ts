@@ -125,9 +125,11 @@ describe('a real Prometheus', () => {
       expect(
         await server.query('sum(grpc_client_attempt_started_total) - sum(grpc_client_started_total)'),
       ).toMatchObject([{ value: 1 }])
-      // rate() needs two scrapes, with calls between them.
+      // rate() needs two scrapes, with calls between them: all of these calls, since a scrape may come between two of them.
       await calls.more()
-      await server.queryUntil('sum(rate(grpc_client_handled_total[1m])) > 0', (found) => found.length > 0)
+      const kinds = 'grpc_type=~"unary|bidi_stream"'
+      const moved = (side: string) => `min(sum by (grpc_type) (rate(grpc_${side}_handled_total{${kinds}}[1m]))) > 0`
+      await server.queryUntil(`${moved('server')} and ${moved('client')}`, (found) => found.length > 0)
       for (const [title, expression] of expressions) {
         const found = await server.query(expression ?? '')
         expect({ title, expression, found: found.length > 0 }).toEqual({ title, expression, found: true })
