@@ -60,13 +60,11 @@ export const implementation: UntypedServiceImplementation = Object.fromEntries(
   ]),
 )
 
-/** The same as async functions and generators. */
+/** The same as async functions and generators; a stream of responses may also be promised. */
 export const asyncImplementation: Handlers<typeof service> = {
   unary: async (call) => await started(call, new AsyncHandler(call)).response(),
   clientStream: async (call) => await started(call, new AsyncHandler(call)).response(),
-  async *serverStream(call) {
-    yield* started(call, new AsyncHandler(call)).responses()
-  },
+  serverStream: async (call) => started(call, new AsyncHandler(call)).responses(),
   async *bidi(call) {
     yield* started(call, new AsyncHandler(call)).responses()
   },
