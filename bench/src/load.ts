@@ -95,7 +95,7 @@ function openLoop(one: () => Promise<void>, calls: number, rate: number): Promis
     }
     const beginThoseDue = (): void => {
       while (begun < calls && due(begun) <= performance.now()) begin(begun++)
-      if (begun < calls) setTimeout(beginThoseDue, due(begun) - performance.now())
+      if (begun < calls) setTimeout(beginThoseDue, Math.max(1, due(begun) - performance.now()))
     }
     beginThoseDue()
   })
