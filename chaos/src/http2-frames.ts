@@ -153,7 +153,7 @@ export class FrameClient {
       numberFrame(frameType.WINDOW_UPDATE, 0, LARGEST_WINDOW - 65_535),
     )
     if (deaf) socket.pause()
-    else readFrames(socket, 0, (type, flags, stream) => this.#frame(type, flags, stream))
+    else readFrames(socket, 0, this.#frame.bind(this))
   }
 
   static async connect(options: FrameClientOptions): Promise<FrameClient> {
@@ -228,9 +228,13 @@ export class FrameClient {
     for (const answered of this.#onPong.splice(0)) answered()
   }
 
-  #frame(type: number, flags: number, stream: number): void {
+  #frame(type: number, flags: number, stream: number, payload: Buffer): void {
     if (type === frameType.SETTINGS && (flags & flag.ACK) === 0) this.send(settingsAck)
-    if (type === frameType.PING && (flags & flag.ACK) !== 0) this.#ponged()
+    if (type === frameType.PING) {
+      if ((flags & flag.ACK) !== 0) this.#ponged()
+      // Or the server's keepalive ends the connection.
+      else this.send(http2Frame(frameType.PING, flag.ACK, 0, payload))
+    }
     const ends = (type === frameType.HEADERS || type === frameType.DATA) && (flags & flag.END_STREAM) !== 0
     if (!ends && type !== frameType.RST_STREAM) return
     this.#open.get(stream)?.()
