@@ -28,6 +28,7 @@ import {
   startTestServer,
   TestClient,
   type TestPattern,
+  type TestServer,
   type TestServerOptions,
   testService,
 } from '@grpc-stack/grpc-testing'
@@ -434,6 +435,17 @@ describe('hostile or odd input', () => {
       expect((await runRpc(client, 'unary', { options: { deadline } })).status?.code).toBe(Code.OK)
     }
     expect(seen).toEqual([at, at, Number.POSITIVE_INFINITY])
+  })
+
+  it('a server of grpc-js takes a deadline modulo 2^32 ms: some that are months away are over at once', async () => {
+    const callFor = (days: number, server: TestServer) =>
+      startRpc(server.client(), 'unary', { options: { deadline: Date.now() + days * 24 * 3600 * 1000 } })
+    await using one = await startTestServer({ behaviour: manual })
+    expect((await callFor(90, one).done).status?.code).toBe(Code.DEADLINE_EXCEEDED)
+    await using other = await startTestServer({ behaviour: manual })
+    const rpc = callFor(60, other)
+    await (await other.received(0)).end()
+    expect((await rpc.done).status?.code).toBe(Code.OK)
   })
 
   it('a refused stream stays open until its client ends it; with a stack it is reset behind its status', async () => {
