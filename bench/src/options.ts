@@ -27,13 +27,15 @@ const described = {
   rate: ['N', '', 'an open loop: calls begin at fixed times, N per second; adds p99.9 and 95 % intervals'],
   samples: ['FILE', '', 'writes what each slice came to, as JSON'],
   help: ['', '', 'this'],
-} as const satisfies Record<string, readonly [value: string, usual: string, what: string]>
+} as const satisfies Record<string, readonly [value: string, without: string, what: string]>
+
+type Option = keyof typeof described
 
 export const help: string = [
   'npm run bench -- [options]',
   '',
-  ...Object.entries(described).map(([name, [value, usual, what]]) =>
-    `  ${`--${name} ${value}`.padEnd(26)} ${what}${usual === '' ? '' : ` (${usual})`}`.trimEnd(),
+  ...Object.entries(described).map(([name, [value, without, what]]) =>
+    `  ${`--${name} ${value}`.padEnd(26)} ${what}${without === '' ? '' : ` (${without})`}`.trimEnd(),
   ),
   '',
   `scenarios: ${scenarios.join(', ')}`,
@@ -59,43 +61,47 @@ export function readOptions(args: readonly string[]): Asked {
   const options: ParseArgsConfig['options'] = Object.fromEntries(
     Object.entries(described).map(([name, [value]]) => [name, { type: value === '' ? 'boolean' : 'string' }]),
   )
-  const values = parseArgs({ args: [...args], options }).values as Partial<Record<keyof typeof described, never>>
-  const quick = values.quick ?? false
-  const text = (name: keyof typeof described): string | undefined => values[name]
-  const number = (name: keyof typeof described): number | undefined => {
+  const { values } = parseArgs({ args: [...args], options })
+  const flag = (name: Option): boolean => values[name] === true
+  const text = (name: Option): string | undefined => {
+    const given = values[name]
+    return typeof given === 'string' ? given : undefined
+  }
+  const number = (name: Option): number | undefined => {
     const given = text(name)
     if (given === undefined) return undefined
     if (!/^\d+$/.test(given) || Number(given) === 0)
       throw new TypeError(`--${name} takes a whole number above 0, not "${given}"`)
     return Number(given)
   }
-  /** A comma-separated choice from a list; all of it when nothing is chosen. */
-  const choose = <T extends string>(name: keyof typeof described, all: readonly T[]): readonly T[] =>
+  /** A comma-separated choice from a list. */
+  const choose = <T extends string>(name: Option, all: readonly T[]): readonly T[] | undefined =>
     text(name)
       ?.split(',')
-      .map((one) => known(name, one, all)) ?? all
+      .map((one) => known(name, one, all))
 
-  const plain = variants.filter((name) => !quick || !explanations.includes(name))
-  const chosen = text('variants') === undefined ? plain : choose<VariantName>('variants', variants)
+  const quick = flag('quick')
+  const chosen =
+    choose<VariantName>('variants', variants) ?? variants.filter((name) => !quick || !explanations.includes(name))
   const rate = number('rate')
   const inFlight = number('in-flight')
   if (rate !== undefined && inFlight !== undefined) {
     throw new TypeError('--in-flight has no meaning with --rate, which begins calls however many are in flight')
   }
   const conditions = {
-    tls: values.tls ?? usual.tls,
+    tls: flag('tls'),
     message: known('message', text('message') ?? usual.message, ['bytes', 'protobuf'] as const),
     messages: number('messages') ?? usual.messages,
   }
   const unusual = ['variants', 'scenarios', 'in-flight', 'tls', 'message', 'messages', 'rate', 'quick', 'json'] as const
   return {
-    help: values.help ?? false,
-    json: values.json ?? false,
-    profile: values.profile ?? false,
+    help: flag('help'),
+    json: flag('json'),
+    profile: flag('profile'),
     plan: {
       // Everything is compared with bare.
       variants: ['bare', ...chosen.filter((name) => name !== 'bare')],
-      scenarios: choose<Scenario>('scenarios', scenarios),
+      scenarios: choose<Scenario>('scenarios', scenarios) ?? scenarios,
       rounds: number('rounds') ?? (quick ? 5 : 6),
       generations: number('generations') ?? (quick ? 1 : 4),
       sliceMs: number('slice-ms') ?? (quick ? 60 : 250),
@@ -111,7 +117,7 @@ export function readOptions(args: readonly string[]): Asked {
   }
 }
 
-function known<T extends string>(name: string, given: string, all: readonly T[]): T {
+function known<T extends string>(name: Option, given: string, all: readonly T[]): T {
   if (!all.includes(given as T)) throw new TypeError(`--${name}: no "${given}"; there are ${all.join(', ')}`)
   return given as T
 }

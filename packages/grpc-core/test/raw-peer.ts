@@ -31,6 +31,13 @@ export function headersAndTrailers(trailers: OutgoingHttpHeaders): (stream: Serv
   }
 }
 
+/** A message as gRPC frames it: not compressed, its length, its bytes. */
+export function messageFrame(bytes: Uint8Array): Buffer {
+  const frame = Buffer.concat([Buffer.alloc(5), bytes])
+  frame.writeUInt32BE(bytes.length, 1)
+  return frame
+}
+
 export async function startRawPeer(respond: (stream: ServerHttp2Stream) => void): Promise<RawPeer> {
   const server = createServer()
   const sessions = new Set<Http2Session>()

@@ -64,7 +64,7 @@ describe('a handler that has answered and then', () => {
     const client = await serve({ greet, greetAll: greet })
     expect(await client.greet({ name: 'x' })).toEqual(ANSWER)
     expect(await client.greetAll([{ name: 'x' }])).toEqual(ANSWER)
-    await vi.waitUntil(() => warned.length === 2, { timeout: 9_000 })
+    await expect.poll(() => warned).toHaveLength(2)
     for (const [i, name] of ['Greet', 'GreetAll'].entries()) {
       expect(warned[i]?.code).toBe('GRPC_STACK_LATE_EXCEPTION')
       expect(warned[i]?.text).toContain(`/greet.v1.Greeter/${name} has failed after it had answered`)
@@ -82,7 +82,7 @@ describe('a handler that has answered and then', () => {
     const client = await serve({ greetMany: chat, chat })
     expect(await collect(client.greetMany({ name: 'x' }))).toEqual(NAMES)
     expect(await collect(client.chat([]))).toEqual(NAMES)
-    await vi.waitUntil(() => warned.length === 2, { timeout: 9_000 })
+    await expect.poll(() => warned).toHaveLength(2)
     expect(warned.map(({ code }) => code)).toEqual(['GRPC_STACK_LATE_EXCEPTION', 'GRPC_STACK_LATE_EXCEPTION'])
   })
 

@@ -206,7 +206,7 @@ describe('a handler that gives no response', () => {
     const client = await serve(both({ greet: handler }))
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
     const calls = [client.greet({ name: 'x' }), client.greet({ name: 'x' })]
-    await vi.waitUntil(() => started.mock.calls.length === 2, { timeout: 9_000 })
+    await expect.poll(() => started.mock.calls).toHaveLength(2)
     await later()
     vi.advanceTimersByTime(10_000)
     const told = warned.mock.calls.filter(([text]) => String(text).includes('/greet.v1.Greeter/Greet'))
@@ -371,7 +371,7 @@ describe('the promise of an async stream handler', () => {
       },
     })
     const call = client.greetMany({ name: 'x' })
-    await vi.waitUntil(() => started.mock.calls.length === 1, { timeout: 9_000 })
+    await expect.poll(() => started.mock.calls).toHaveLength(1)
     call.cancel()
     await done
     await later()

@@ -17,7 +17,7 @@ import {
 } from '@grpc-stack/grpc-testing'
 import { describe, expect, it } from 'vitest'
 import { awaiting, until } from '../../test/observing.ts'
-import { startRawPeer } from '../../test/raw-peer.ts'
+import { messageFrame, startRawPeer } from '../../test/raw-peer.ts'
 import type { ClientCall, Interceptor, Next, ReplayLimits, Status } from '../index.ts'
 import { clientInterceptors } from '../index.ts'
 
@@ -530,9 +530,7 @@ describe('invariant 6: the end of a replayable call', () => {
     'with commit: message, the first message commits the call: %s',
     async (pattern) => {
       const { interceptor, statuses } = repeating(2, { ...roomy, commit: 'message' })
-      const bytes = testService.unary.responseSerialize({ text: 'one' })
-      const frame = Buffer.concat([Buffer.alloc(5), bytes])
-      frame.writeUInt32BE(bytes.length, 1)
+      const frame = messageFrame(testService.unary.responseSerialize({ text: 'one' }))
       let attempts = 0
       await using peer = await startRawPeer((stream) => {
         attempts++

@@ -17,7 +17,7 @@ import {
 } from '@grpc-stack/grpc-testing'
 import { describe, expect, it } from 'vitest'
 import { awaiting, listening, type Observer, until } from '../../test/observing.ts'
-import { headersAndTrailers, startRawPeer } from '../../test/raw-peer.ts'
+import { headersAndTrailers, messageFrame, startRawPeer } from '../../test/raw-peer.ts'
 import { type Interceptor, RpcError } from '../index.ts'
 
 interface Ending {
@@ -250,9 +250,7 @@ describe('invariant 1: one terminal status reaches every interceptor and the app
 
   it('a second response to a method that has one is UNIMPLEMENTED, as without interceptors', async () => {
     const outer = awaiting()
-    const bytes = testService.clientStream.responseSerialize({ text: 'r' })
-    const frame = Buffer.concat([Buffer.alloc(5), bytes])
-    frame.writeUInt32BE(bytes.length, 1)
+    const frame = messageFrame(testService.clientStream.responseSerialize({ text: 'r' }))
     await using peer = await startRawPeer((stream) => {
       stream.respond({ ':status': 200, 'content-type': 'application/grpc' })
       stream.write(Buffer.concat([frame, frame]))
